@@ -1,0 +1,250 @@
+/**
+ * The public HTTP API's requests and answers, in snake_case as JSON users expect. Served by the gateway; limits stand
+ * here once and are quoted by the reference.
+ */
+import { z } from "zod";
+import { Scope } from "./buckets.ts";
+import { Address, Domain } from "./values.ts";
+
+export const limits = {
+  recipientsMax: 50,
+  batchMessagesMax: 500,
+  batchBytesMax: 52_428_800,
+  requestBytesMax: 41_943_040,
+  messageBytesMax: 31_457_280,
+  attachmentsMax: 20,
+  attachmentBytesMax: 26_214_400,
+  headersMax: 50,
+  tagsMax: 10,
+  metadataKeysMax: 20,
+  metadataValueCharsMax: 500,
+  idempotencyKeyCharsMax: 256,
+  scheduleDaysMax: 30,
+  expiryDays: 5,
+} as const;
+
+const lineBreak = /[\r\n\0]/;
+const oneLine = (chars: number) =>
+  z
+    .string()
+    .max(chars)
+    .refine((text) => !lineBreak.test(text), "must not contain line breaks or NUL");
+
+/** `name@example.com` or `Name <name@example.com>`. */
+export const Mailbox = oneLine(500).transform((text, context) => {
+  const named = /^\s*(?:"((?:[^"\\]|\\.)*)"|([^<>"]*?))\s*<([^<>]+)>\s*$/.exec(text);
+  const parsed = Address.safeParse((named?.[3] ?? text).trim());
+  if (!parsed.success) {
+    context.addIssue({ code: "custom", message: "must be name@example.com or Name <name@example.com>" });
+    return z.NEVER;
+  }
+  const name = (named?.[1]?.replace(/\\(.)/g, "$1") ?? named?.[2] ?? "").trim();
+  return name === "" ? { address: parsed.data } : { address: parsed.data, name };
+});
+export type Mailbox = { address: Address; name?: string };
+
+const mailboxes = z
+  .union([Mailbox.transform((one) => [one]), z.array(Mailbox).max(limits.recipientsMax)])
+  .describe("One mailbox or a list");
+
+/** Headers that Tyto writes itself, or that change how a message is routed or judged. */
+export const reservedHeaders: ReadonlySet<string> = new Set([
+  "from",
+  "sender",
+  "to",
+  "cc",
+  "bcc",
+  "reply-to",
+  "subject",
+  "date",
+  "message-id",
+  "return-path",
+  "received",
+  "mime-version",
+  "content-type",
+  "content-transfer-encoding",
+  "content-disposition",
+  "content-id",
+  "dkim-signature",
+  "arc-seal",
+  "arc-message-signature",
+  "arc-authentication-results",
+  "authentication-results",
+  "received-spf",
+  "delivered-to",
+  "resent-from",
+  "resent-to",
+  "resent-cc",
+  "resent-bcc",
+  "resent-date",
+  "resent-message-id",
+  "resent-sender",
+  "errors-to",
+  "disposition-notification-to",
+  "feedback-id",
+  "x-tyto-message",
+]);
+
+export const CustomHeaders = z
+  .record(
+    z.string().regex(/^[A-Za-z0-9-]{1,76}$/, "must be a header name (letters, digits, hyphens)"),
+    oneLine(2_000),
+  )
+  .refine(
+    (headers) => Object.keys(headers).length <= limits.headersMax,
+    `at most ${limits.headersMax} headers`,
+  )
+  .superRefine((headers, context) => {
+    for (const name of Object.keys(headers))
+      if (reservedHeaders.has(name.toLowerCase()))
+        context.addIssue({
+          code: "custom",
+          path: [name],
+          message: "is written by Tyto and cannot be set here",
+        });
+  });
+
+export const Attachment = z.object({
+  filename: oneLine(200).min(1),
+  content: z.base64().describe("The file, base64"),
+  content_type: oneLine(100)
+    .regex(/^[\w.+-]+\/[\w.+-]+(\s*;.*)?$/, "must be a media type such as application/pdf")
+    .optional(),
+  content_id: z
+    .string()
+    .regex(/^[A-Za-z0-9._@-]{1,100}$/)
+    .optional()
+    .describe("Set it to show the file inline as cid:<content_id>"),
+});
+
+export const SendRequest = z
+  .object({
+    from: Mailbox,
+    to: mailboxes.refine((list) => list.length > 0, "needs at least one recipient"),
+    cc: mailboxes.optional(),
+    bcc: mailboxes.optional(),
+    reply_to: mailboxes.optional(),
+    subject: oneLine(998),
+    html: z.string().max(5_242_880).optional(),
+    text: z.string().max(5_242_880).optional(),
+    headers: CustomHeaders.optional(),
+    attachments: z.array(Attachment).max(limits.attachmentsMax).optional(),
+    tags: z
+      .array(z.string().regex(/^[A-Za-z0-9_.:-]{1,64}$/, "letters, digits and _ . : - only"))
+      .max(limits.tagsMax)
+      .optional(),
+    metadata: z
+      .record(z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/), z.string().max(limits.metadataValueCharsMax))
+      .refine(
+        (data) => Object.keys(data).length <= limits.metadataKeysMax,
+        `at most ${limits.metadataKeysMax} keys`,
+      )
+      .optional(),
+    scheduled_at: z.iso
+      .datetime({ offset: true })
+      .optional()
+      .describe("Send not before this time, at most 30 days ahead"),
+  })
+  .strict()
+  .refine((mail) => mail.html !== undefined || mail.text !== undefined, {
+    path: ["text"],
+    message: "give text, html or both",
+  });
+export type SendRequest = z.infer<typeof SendRequest>;
+
+/** Where a message stands. `partial`: its recipients ended differently. */
+export const messageStatuses = [
+  "scheduled",
+  "accepted",
+  "held",
+  "sending",
+  "deferred",
+  "delivered",
+  "partial",
+  "bounced",
+  "suppressed",
+  "refused",
+  "cancelled",
+] as const;
+export const MessageStatus = z.enum(messageStatuses);
+export type MessageStatus = z.infer<typeof MessageStatus>;
+
+export const SendAnswer = z.object({
+  id: z.string(),
+  status: z.enum(["accepted", "scheduled"]),
+  recipients: z.array(z.object({ address: z.string(), status: z.enum(["accepted", "suppressed"]) })),
+  /** What may keep the mail from arriving, such as DNS records that are not published yet. */
+  warnings: z.array(z.string()),
+});
+export type SendAnswer = z.infer<typeof SendAnswer>;
+
+export const TimelineEntry = z.object({
+  at: z.iso.datetime(),
+  event: z.string(),
+  recipient: z.string().optional(),
+  reply: z.string().optional(),
+  detail: z.record(z.string(), z.unknown()).optional(),
+});
+
+export const EmailView = z.object({
+  id: z.string(),
+  status: MessageStatus,
+  from: z.string(),
+  subject: z.string(),
+  tags: z.array(z.string()),
+  metadata: z.record(z.string(), z.string()),
+  created_at: z.iso.datetime(),
+  scheduled_at: z.iso.datetime().optional(),
+  recipients: z.array(
+    z.object({
+      address: z.string(),
+      role: z.enum(["to", "cc", "bcc"]),
+      status: MessageStatus,
+      attempts: z.number(),
+      reason: z.string().optional(),
+      reply: z.string().optional(),
+    }),
+  ),
+});
+export const EmailDetail = EmailView.extend({ timeline: z.array(TimelineEntry) });
+
+export const SuppressionView = z.object({
+  address: z.string(),
+  cause: z.string(),
+  since: z.iso.datetime(),
+  message_id: z.string().optional(),
+  evidence: z.string().optional(),
+});
+export const SuppressionAdd = z.object({ address: Address }).strict();
+
+/** One DNS record to publish, and what was found when it was last looked up. */
+export const DnsRecordView = z.object({
+  purpose: z.enum(["dkim", "spf", "return-path", "dmarc"]),
+  type: z.enum(["TXT", "MX"]),
+  name: z.string(),
+  value: z.string(),
+  required: z.boolean(),
+  state: z.enum(["unchecked", "found", "missing", "different", "unreachable"]),
+  found: z.array(z.string()),
+});
+export type DnsRecordView = z.infer<typeof DnsRecordView>;
+
+export const DomainView = z.object({
+  domain: z.string(),
+  state: z.enum(["preparing", "pending", "verified", "failing"]),
+  created_at: z.iso.datetime(),
+  checked_at: z.iso.datetime().optional(),
+  records: z.array(DnsRecordView),
+});
+export type DomainView = z.infer<typeof DomainView>;
+export const DomainAdd = z.object({ domain: Domain }).strict();
+
+export const ApiKeyCreate = z.object({ name: oneLine(80).min(1), scopes: z.array(Scope).min(1) }).strict();
+export const ApiKeyView = z.object({
+  id: z.string(),
+  name: z.string(),
+  prefix: z.string(),
+  scopes: z.array(Scope),
+  created_at: z.iso.datetime(),
+  last_used_at: z.iso.datetime().optional(),
+});

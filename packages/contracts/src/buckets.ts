@@ -1,0 +1,95 @@
+/**
+ * NATS key-value buckets. Each is a cache or a mark: what owns the truth, and how the bucket is made again, stands
+ * above each.
+ */
+import { z } from "zod";
+import { events, isSubject } from "./events.ts";
+import { Address, Domain, OrganizationId, TimeMs } from "./values.ts";
+
+/** A signing domain as services need it. `keys` is empty until the mta's keys came back through Convex. */
+export const DomainRecord = z.object({
+  domain: Domain,
+  organizationId: OrganizationId,
+  /** Host of the return path, `bounces.<domain>`; its MX points at us. */
+  returnPathHost: Domain,
+  keys: events["domain.keyed"].shape.keys.element.array(),
+  /** True once all required DNS records were seen. */
+  verified: z.boolean(),
+});
+export type DomainRecord = z.infer<typeof DomainRecord>;
+
+export const scopes = ["emails:send", "emails:read", "suppressions:write", "domains:write", "admin"] as const;
+export const Scope = z.enum(scopes);
+export type Scope = z.infer<typeof Scope>;
+
+export const ApiKeyRecord = z.object({
+  apiKeyId: z.string(),
+  organizationId: OrganizationId,
+  name: z.string(),
+  scopes: z.array(Scope),
+  createdAt: TimeMs,
+});
+export type ApiKeyRecord = z.infer<typeof ApiKeyRecord>;
+
+export const SuppressionRecord = z.object({
+  address: Address,
+  cause: z.enum(["bounce", "complaint", "manual", "unsubscribe"]),
+  since: TimeMs,
+});
+export type SuppressionRecord = z.infer<typeof SuppressionRecord>;
+
+/** A stored answer of the HTTP API. `bodySha256` tells the same request from another one. */
+export const IdempotencyRecord = z.object({
+  bodySha256: z.string(),
+  /** Absent while the first request runs. */
+  answer: z.object({ status: z.number(), body: z.string() }).optional(),
+  at: TimeMs,
+});
+export type IdempotencyRecord = z.infer<typeof IdempotencyRecord>;
+
+/**
+ * "Attempt N of this delivery is over": written before the queue entry is acknowledged and read before every
+ * attempt, so that an entry that comes back after a crash is not sent again. The event is published again from here
+ * if the process died before it was stored.
+ */
+export const AttemptMark = z.object({
+  attempt: z.number().int().positive(),
+  /** No further attempt follows: delivered, bounced, suppressed or cancelled. */
+  final: z.boolean(),
+  event: z.object({ subject: z.string().refine(isSubject), payload: z.unknown() }),
+});
+export type AttemptMark = z.infer<typeof AttemptMark>;
+
+/** Who came first to a scheduled message: the gateway's cancel or the mta's release. Created once, never updated. */
+export const Claim = z.object({ by: z.enum(["cancelled", "released"]), at: TimeMs });
+export type Claim = z.infer<typeof Claim>;
+
+/** The recorder's place in Convex's change log. */
+export const SyncCursor = z.object({ sequence: z.number().int().nonnegative() });
+
+const hourMs = 3_600_000;
+
+export const buckets = {
+  /** Key: sha256 hex of the lower-case address. Owned by Convex; refilled by the recorder's snapshot. Read by gateway and mta. */
+  SUPPRESSIONS: { value: SuppressionRecord, ttlMs: 0, history: 1 },
+  /** Key: the domain. Owned by Convex; refilled by the recorder. Read by gateway, mta and bounce. */
+  DOMAINS: { value: DomainRecord, ttlMs: 0, history: 1 },
+  /** Key: sha256 hex of the secret. Owned by Convex; refilled by the recorder. Read by the gateway. */
+  API_KEYS: { value: ApiKeyRecord, ttlMs: 0, history: 1 },
+  /** Key: sha256 hex of API key id and Idempotency-Key. The gateway's alone; lost means that a repeat within 24 h is a new request. */
+  IDEMPOTENCY: { value: IdempotencyRecord, ttlMs: 24 * hourMs, history: 1 },
+  /** Key: delivery id. The mta's alone; must outlive the longest time an acknowledged entry can come back. */
+  ATTEMPTS: { value: AttemptMark, ttlMs: 48 * hourMs, history: 1 },
+  /** Key: message id. Written by gateway and mta for scheduled messages only; not rebuildable, kept past the longest schedule (30 days). */
+  CLAIMS: { value: Claim, ttlMs: 40 * 24 * hourMs, history: 1 },
+  /** Key: `cursor`. The recorder's alone; lost means a new snapshot. */
+  SYNC: { value: SyncCursor, ttlMs: 0, history: 1 },
+} as const;
+
+export type BucketName = keyof typeof buckets;
+export type BucketValue<B extends BucketName> = z.infer<(typeof buckets)[B]["value"]>;
+
+/** The key of an address in SUPPRESSIONS. The whole address is folded: no receiver in practice tells case apart. */
+export function suppressionKey(address: string): string {
+  return new Bun.CryptoHasher("sha256").update(address.toLowerCase()).digest("hex");
+}

@@ -1,0 +1,209 @@
+/**
+ * Everything that happens to mail, in the past tense. The key is the NATS subject: what you grep for is what
+ * `nats sub 'mail.>'` prints. All of them live in the stream EVENTS, and the recorder takes each to Convex.
+ *
+ * Payloads grow by optional fields only; a breaking change is a new subject.
+ */
+import { z } from "zod";
+import { Reason } from "./reasons.ts";
+import { Address, DeliveryId, Domain, MessageId, OrganizationId, TimeMs } from "./values.ts";
+
+/** An SMTP reply (RFC 5321 §4.2): the code, the enhanced status code where there was one (RFC 3463), all lines joined by \n. */
+export const Reply = z.object({
+  code: z.number().int().min(200).max(599),
+  enhanced: z.string().max(16).optional(),
+  text: z.string().max(2_000),
+});
+export type Reply = z.infer<typeof Reply>;
+
+/** The remote server of one attempt and how we spoke to it. Durations in milliseconds. */
+export const Conversation = z.object({
+  mx: z.string().max(253),
+  ip: z.string().max(45),
+  localIp: z.string().max(45).optional(),
+  /** `null`: the connection was not encrypted. */
+  tls: z.object({ version: z.string(), cipher: z.string(), authorized: z.boolean() }).nullable(),
+  reused: z.boolean(),
+  durationMs: z.number().nonnegative(),
+});
+export type Conversation = z.infer<typeof Conversation>;
+
+/** `id` names the event: publishing the same id again is a no-op, and Convex applies each id once. */
+const event = { id: z.string().min(1).max(120), at: TimeMs, organizationId: OrganizationId };
+const aboutMessage = { ...event, messageId: MessageId };
+const aboutDelivery = { ...aboutMessage, deliveryId: DeliveryId, recipient: Address };
+
+/** One recipient of a submission, in envelope order: `deliveryId` is `<messageId>-<index>`. */
+export const Recipient = z.object({ address: Address, role: z.enum(["to", "cc", "bcc"]) });
+export type Recipient = z.infer<typeof Recipient>;
+
+/** What is known of a message when the gateway takes it; enough to queue it without reading the body. */
+const accepted = {
+  ...aboutMessage,
+  /** The RFC 5322 Message-ID without angle brackets. */
+  messageIdHeader: z.string().max(320),
+  from: Address,
+  fromName: z.string().max(200).optional(),
+  /** The signing domain, which is also the domain of `from`; its record is in the bucket DOMAINS. */
+  domain: Domain,
+  subject: z.string().max(998),
+  recipients: z.array(Recipient).min(1).max(1_000),
+  /** Bytes of the composed message in the stream BODY, in `bodyChunks` parts. */
+  bodyBytes: z.number().int().positive(),
+  bodyChunks: z.number().int().positive().max(1_000),
+  attachments: z.number().int().nonnegative(),
+  tags: z.array(z.string().max(64)).max(20),
+  metadata: z.record(z.string(), z.string()),
+  /** Send not before; absent means now. */
+  scheduledAt: TimeMs.optional(),
+  /** Give up at this time. */
+  expiresAt: TimeMs,
+  apiKeyId: z.string().optional(),
+};
+
+const AcceptedMessage = z.object(accepted);
+export type AcceptedMessage = z.infer<typeof AcceptedMessage>;
+
+export const events = {
+  /**
+   * Published by the gateway: we are responsible for the message and it may leave. Body and this event are stored
+   * before the 202. Consumed by the mta (queues one entry per recipient) and the recorder.
+   */
+  "mail.accepted": AcceptedMessage,
+
+  /**
+   * Published by the gateway instead of `mail.accepted` when the message has attachments: we are responsible, and the
+   * scanner must pass it first. Consumed by the scanner and the recorder.
+   */
+  "mail.submitted": AcceptedMessage,
+
+  /** Published by the scanner: clamd found nothing. Consumed by the mta (queues `message`) and the recorder. */
+  "mail.scanned": z.object({
+    ...aboutMessage,
+    engine: z.string(),
+    durationMs: z.number(),
+    message: AcceptedMessage,
+  }),
+
+  /** Published by the scanner: the message is infected and goes nowhere. Consumed by the recorder. */
+  "mail.refused": z.object({
+    ...aboutMessage,
+    reason: z.literal("content.infected"),
+    signature: z.string().max(200),
+  }),
+
+  /** Published by the scanner, once per message and outage: the scan waits because clamd does not answer. Consumed by the recorder. */
+  "mail.held": z.object({ ...aboutMessage, why: z.string().max(300) }),
+
+  /** Published by the gateway before a scheduled message's time came; nothing is sent. Consumed by the recorder. */
+  "mail.cancelled": z.object(aboutMessage),
+
+  /** Published by the gateway or the mta: the recipient is suppressed, so nothing is sent to it. Consumed by the recorder. */
+  "mail.suppressed": z.object(aboutDelivery),
+
+  /** Published by the mta: a temporary failure; the next attempt is at `nextAttemptAt`. Consumed by the recorder. */
+  "mail.deferred": z.object({
+    ...aboutDelivery,
+    attempt: z.number().int().positive(),
+    reason: Reason,
+    reply: Reply.optional(),
+    /** Our own words where the remote gave no reply (connection refused, timeout). */
+    explanation: z.string().max(500).optional(),
+    conversation: Conversation.optional(),
+    nextAttemptAt: TimeMs,
+  }),
+
+  /** Published by the mta: a remote server answered 2xx after the final dot. Consumed by the recorder. */
+  "mail.delivered": z.object({
+    ...aboutDelivery,
+    attempt: z.number().int().positive(),
+    reply: Reply,
+    conversation: Conversation,
+    /** What signed the message, such as `{ domain, selector, algorithm: "rsa-sha256" }`. */
+    dkim: z.array(z.object({ domain: Domain, selector: z.string(), algorithm: z.string() })),
+    returnPath: Address,
+  }),
+
+  /**
+   * We gave up on a recipient. Published by the mta (`source: "smtp"`) or, when a report came back later, by bounce
+   * (`source: "dsn"`). Consumed by the recorder; Convex suppresses on a hard fault of the recipient.
+   */
+  "mail.bounced": z.object({
+    ...aboutDelivery,
+    source: z.enum(["smtp", "dsn"]),
+    reason: Reason,
+    fault: z.enum(["recipient", "sender", "content", "network", "policy"]),
+    hard: z.boolean(),
+    /** 0 to 1: how sure the classification is. */
+    confidence: z.number().min(0).max(1),
+    attempt: z.number().int().positive().optional(),
+    reply: Reply.optional(),
+    explanation: z.string().max(500).optional(),
+    conversation: Conversation.optional(),
+    /** The mail server that reported or refused, where the report names one. */
+    remoteMta: z.string().max(253).optional(),
+    /** The stored report (bucket-less id in the stream RAW) for `source: "dsn"`. */
+    rawId: z.string().optional(),
+  }),
+
+  /**
+   * Published by bounce: a report says that a recipient's mail is only late (RFC 3464 action `delayed`), was relayed,
+   * expanded or delivered. Consumed by the recorder.
+   */
+  "mail.reported": z.object({
+    ...aboutDelivery,
+    action: z.enum(["delayed", "delivered", "relayed", "expanded"]),
+    status: z.string().max(16).optional(),
+    diagnostic: z.string().max(1_000).optional(),
+    rawId: z.string(),
+  }),
+
+  /**
+   * Published by bounce: mail for an address that is configured here, or a report that could not be understood
+   * (`kind: "unclear"`). The raw message is in the stream RAW. Consumed by the recorder, which stores it as a file.
+   */
+  "mail.received": z.object({
+    ...event,
+    inboundId: z.string(),
+    kind: z.enum(["mail", "auto-reply", "unclear"]),
+    envelopeFrom: z.union([Address, z.literal("")]),
+    envelopeTo: Address,
+    from: z.string().max(500).optional(),
+    subject: z.string().max(998).optional(),
+    /** The message it belongs to, when the address carried a valid return path of ours. */
+    deliveryId: DeliveryId.optional(),
+    authentication: z.object({ spf: z.string(), dkim: z.string(), dmarc: z.string() }),
+    rawBytes: z.number().int().nonnegative(),
+    rawChunks: z.number().int().positive(),
+    remoteIp: z.string(),
+  }),
+
+  /**
+   * Published by the mta: signing keys of a domain were made. Private keys are sealed with MTA_SECRET. Consumed by the
+   * recorder; Convex keeps the first set and hands it back through the bucket DOMAINS, and only then is it used.
+   */
+  "domain.keyed": z.object({
+    ...event,
+    domain: Domain,
+    keys: z
+      .array(
+        z.object({
+          selector: z.string().max(63),
+          algorithm: z.enum(["rsa-sha256", "ed25519-sha256"]),
+          /** Base64 for the `p=` tag (RFC 6376 §3.6.1, RFC 8463 §4). */
+          publicKey: z.string(),
+          sealedPrivateKey: z.string(),
+        }),
+      )
+      .min(1)
+      .max(4),
+  }),
+} as const;
+
+export type Subject = keyof typeof events;
+export type Payload<S extends Subject> = z.infer<(typeof events)[S]>;
+/** An event as it is stored and posted: the subject and its payload. */
+export type StoredEvent = { [S in Subject]: { subject: S; payload: Payload<S> } }[Subject];
+
+export const subjects = Object.keys(events) as Subject[];
+export const isSubject = (text: string): text is Subject => Object.hasOwn(events, text);

@@ -1,0 +1,116 @@
+/**
+ * Streams and durable consumers, declared once. The bus creates and updates them from here; ops/nats.conf derives each
+ * user's rights from here.
+ */
+import { shardCount } from "./queue.ts";
+
+const dayMs = 86_400_000;
+
+export type StreamSpec = {
+  subjects: readonly string[];
+  retention: "limits" | "workqueue";
+  /** 0 means without limit: a work queue must never drop mail by age. */
+  maxAgeMs: number;
+  duplicateWindowMs: number;
+  storage: "file" | "memory";
+  schedules?: boolean;
+  atomicBatches?: boolean;
+  directGet?: boolean;
+  counters?: boolean;
+  maxMessagesPerSubject?: number;
+};
+
+export const streams = {
+  /** Every event. Rebuilt from nothing: it is the record until Convex has it. 14 days outlast the longest expiry (5 days). */
+  EVENTS: {
+    subjects: ["mail.>", "domain.>"],
+    retention: "limits",
+    maxAgeMs: 14 * dayMs,
+    duplicateWindowMs: 120_000,
+    storage: "file",
+    atomicBatches: true,
+    directGet: true,
+  },
+  /** Bodies of accepted messages in parts: `body.<messageId>.<part>`. Dropped at the final outcome, else by age. */
+  BODY: {
+    subjects: ["body.>"],
+    retention: "limits",
+    maxAgeMs: 40 * dayMs,
+    duplicateWindowMs: 120_000,
+    storage: "file",
+    directGet: true,
+    maxMessagesPerSubject: 1,
+  },
+  /** Recipients waiting to be tried, and those waiting for their time. Only the mta's user reaches it. */
+  QUEUE: {
+    subjects: ["queue.send.>", "queue.later.>"],
+    retention: "workqueue",
+    maxAgeMs: 0,
+    duplicateWindowMs: 120_000,
+    storage: "file",
+    schedules: true,
+    atomicBatches: true,
+    directGet: true,
+  },
+  /** Mail that came in, as it came: `raw.<inboundId>.<part>`, until the recorder has put it into Convex file storage. */
+  RAW: {
+    subjects: ["raw.>"],
+    retention: "limits",
+    maxAgeMs: 14 * dayMs,
+    duplicateWindowMs: 120_000,
+    storage: "file",
+    directGet: true,
+    maxMessagesPerSubject: 1,
+  },
+  /** What broke its contract or was rejected: `dead.<stream>.<consumer>`. Read by `tyto dlq`. */
+  DEAD: {
+    subjects: ["dead.>"],
+    retention: "limits",
+    maxAgeMs: 30 * dayMs,
+    duplicateWindowMs: 120_000,
+    storage: "file",
+    directGet: true,
+  },
+  /** Request counters of the API's rate limit: `rate.<apiKeyId>.<window>`. Worth nothing after the window. */
+  RATE: {
+    subjects: ["rate.>"],
+    retention: "limits",
+    maxAgeMs: 120_000,
+    duplicateWindowMs: 0,
+    storage: "memory",
+    counters: true,
+    directGet: true,
+    maxMessagesPerSubject: 1,
+  },
+} as const satisfies Record<string, StreamSpec>;
+
+export type StreamName = keyof typeof streams;
+
+export type ConsumerSpec = {
+  stream: StreamName;
+  filter: readonly string[];
+  /** Unacknowledged messages over all processes of the durable. */
+  ackPendingMax: number;
+  /** After this silence the server delivers again; the bus says "still working" at a third of it. */
+  ackWaitMs: number;
+};
+
+/** The mta's durable of one shard. */
+export const shardConsumer = (shard: number) => `mta-send-${shard}`;
+
+export const consumers: Record<string, ConsumerSpec> = {
+  scanner: { stream: "EVENTS", filter: ["mail.submitted"], ackPendingMax: 32, ackWaitMs: 60_000 },
+  "mta-intake": {
+    stream: "EVENTS",
+    filter: ["mail.accepted", "mail.scanned"],
+    ackPendingMax: 2_000,
+    ackWaitMs: 60_000,
+  },
+  recorder: { stream: "EVENTS", filter: ["mail.>", "domain.>"], ackPendingMax: 2_000, ackWaitMs: 60_000 },
+  ...Object.fromEntries(
+    Array.from({ length: shardCount }, (_, shard) => [
+      shardConsumer(shard),
+      { stream: "QUEUE", filter: [`queue.send.${shard}.>`], ackPendingMax: 64, ackWaitMs: 60_000 } as const,
+    ]),
+  ),
+};

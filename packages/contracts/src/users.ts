@@ -1,0 +1,70 @@
+/**
+ * Who may do what on NATS: one user per service, with the subjects it publishes, the durables it consumes and the
+ * buckets it reads or writes. ops/nats.conf is generated from this table (`bun run codegen`).
+ */
+import type { BucketName } from "./buckets.ts";
+import type { Subject } from "./events.ts";
+import { shardCount } from "./queue.ts";
+import { type StreamName, shardConsumer } from "./streams.ts";
+
+export type UserSpec = {
+  publishes: readonly Subject[];
+  consumes: readonly string[];
+  reads: readonly BucketName[];
+  writes: readonly BucketName[];
+  /** Streams besides EVENTS that it puts into, reads from directly, or drops from. */
+  puts: readonly StreamName[];
+  gets: readonly StreamName[];
+  drops: readonly StreamName[];
+};
+
+export const users = {
+  gateway: {
+    publishes: ["mail.accepted", "mail.submitted", "mail.cancelled", "mail.suppressed"],
+    consumes: [],
+    reads: ["SUPPRESSIONS", "DOMAINS", "API_KEYS", "IDEMPOTENCY", "CLAIMS"],
+    writes: ["IDEMPOTENCY", "CLAIMS"],
+    puts: ["BODY", "RATE"],
+    gets: [],
+    drops: [],
+  },
+  scanner: {
+    publishes: ["mail.scanned", "mail.refused", "mail.held"],
+    consumes: ["scanner"],
+    reads: [],
+    writes: [],
+    puts: [],
+    gets: ["BODY"],
+    drops: ["BODY"],
+  },
+  mta: {
+    publishes: ["mail.suppressed", "mail.deferred", "mail.delivered", "mail.bounced", "domain.keyed"],
+    consumes: ["mta-intake", ...Array.from({ length: shardCount }, (_, shard) => shardConsumer(shard))],
+    reads: ["SUPPRESSIONS", "DOMAINS", "ATTEMPTS", "CLAIMS"],
+    writes: ["ATTEMPTS", "CLAIMS"],
+    puts: ["QUEUE"],
+    gets: ["BODY", "QUEUE"],
+    drops: ["BODY", "QUEUE"],
+  },
+  bounce: {
+    publishes: ["mail.bounced", "mail.reported", "mail.received"],
+    consumes: [],
+    reads: ["DOMAINS"],
+    writes: [],
+    puts: ["RAW"],
+    gets: [],
+    drops: [],
+  },
+  recorder: {
+    publishes: [],
+    consumes: ["recorder"],
+    reads: ["SYNC", "SUPPRESSIONS", "DOMAINS", "API_KEYS"],
+    writes: ["SYNC", "SUPPRESSIONS", "DOMAINS", "API_KEYS"],
+    puts: [],
+    gets: ["RAW"],
+    drops: ["RAW"],
+  },
+} as const satisfies Record<string, UserSpec>;
+
+/** Besides these: `admin` (makes streams and consumers at start, `tyto dlq`) and `subscriber` (reads `mail.>`, nothing else). */
+export type UserName = keyof typeof users;
