@@ -1,0 +1,110 @@
+/**
+ * The bus as services see it. Everything is typed by @tyto/contracts; a payload that breaks its contract never reaches
+ * a handler. Only the bus acknowledges: handlers return a verdict.
+ */
+import type {
+  BucketName,
+  BucketValue,
+  DeliveryId,
+  Payload,
+  QueueEntry,
+  StoredEvent,
+  Subject,
+} from "@tyto/contracts";
+
+/** What a handler decided. Only the bus turns this into ack, nak, a schedule or a dead letter. */
+export type Verdict =
+  | { kind: "done" }
+  /** Try again after a short wait (at most 60 s: the message occupies a place in `ackPendingMax` until then). */
+  | { kind: "retry"; afterMs: number; reason: string }
+  /** Never again: the message goes to the stream DEAD with the reason. */
+  | { kind: "reject"; reason: string };
+
+export const done: Verdict = { kind: "done" };
+export const retry = (afterMs: number, reason: string): Verdict => ({ kind: "retry", afterMs, reason });
+export const reject = (reason: string): Verdict => ({ kind: "reject", reason });
+
+/** What the bus knows about one arrival of a message. */
+export type Arrival = {
+  /** 1 for the first time; more after a crash, a retry or a missed acknowledgement. */
+  times: number;
+  /** Position in the stream; unique for its life. */
+  sequence: number;
+  storedAtMs: number;
+};
+
+export type Handlers<S extends Subject> = {
+  [K in S]: (payload: Payload<K>, arrival: Arrival) => Promise<Verdict>;
+};
+
+/** A running consumer. `stop` takes no new messages and resolves when those in hand are settled. */
+export type Consumption = { stop(): Promise<void> };
+
+export type Bus = {
+  /**
+   * Stores the event, or throws Failure `upstream.down` after `publishMs` of trying. The payload's `id` makes a repeat
+   * a no-op inside the stream's duplicate window.
+   */
+  publish<S extends Subject>(subject: S, payload: Payload<S>): Promise<void>;
+  /** Calls the handler of each message's subject; many at a time, as many as the durable's `ackPendingMax` and `concurrency` allow. */
+  consume<S extends Subject>(
+    durable: string,
+    handlers: Handlers<S>,
+    options?: { concurrency?: number },
+  ): Promise<Consumption>;
+  /** Hands over up to `batchMax` events in stream order at a time; one verdict for all of them. */
+  consumeBatches(
+    durable: string,
+    options: { batchMax: number; waitMs: number },
+    handler: (batch: readonly { event: StoredEvent; arrival: Arrival }[]) => Promise<Verdict>,
+  ): Promise<Consumption>;
+  bodies: Bodies;
+  raw: Bodies;
+  queue: Queue;
+  bucket<B extends BucketName>(name: B): Bucket<B>;
+  /** Counts one more under `key` in the current window of `windowMs` and tells the count, for rate limits. */
+  count(key: string, windowMs: number, add?: number): Promise<number>;
+  /** False while the connection is down. */
+  isConnected(): boolean;
+  /** Stops consumers, lets handlers in hand finish (at most `drainMs`), flushes and disconnects. */
+  drain(): Promise<void>;
+};
+
+/** Large byte strings in parts of at most `partBytesMax`, in the stream BODY or RAW. */
+export type Bodies = {
+  /** Resolves with the number of parts when all are stored. Repeating it with the same id is harmless. */
+  put(id: string, bytes: Uint8Array): Promise<number>;
+  /** Throws Failure `resource.unknown` when a part is gone. */
+  get(id: string, parts: number): Promise<Uint8Array>;
+  drop(id: string): Promise<void>;
+};
+
+/** The send queue, for the mta. */
+export type Queue = {
+  /**
+   * Adds entries, all or none, at their send subject; entries that are still queued already are left as they are.
+   * With `notBeforeMs` they wait as schedules.
+   */
+  add(entries: readonly QueueEntry[], notBeforeMs?: number): Promise<void>;
+  /** Puts the entry back with its next attempt at `atMs`. One schedule per delivery: repeating it replaces the schedule. */
+  later(entry: QueueEntry, atMs: number): Promise<void>;
+  /** Removes what waits for a delivery's time, if anything. */
+  cancelLater(id: DeliveryId): Promise<void>;
+  /** One consumer per shard; `handler` calls for different deliveries run side by side up to `concurrency` over all shards. */
+  consume(
+    options: { concurrency: number },
+    handler: (entry: QueueEntry, arrival: Arrival) => Promise<Verdict>,
+  ): Promise<Consumption>;
+  /** Entries ready to be sent and entries that wait for their time. */
+  depth(): Promise<{ ready: number; later: number }>;
+};
+
+export type Bucket<B extends BucketName> = {
+  get(key: string): Promise<BucketValue<B> | undefined>;
+  put(key: string, value: BucketValue<B>): Promise<void>;
+  /** True if the key was free and now holds the value. */
+  create(key: string, value: BucketValue<B>): Promise<boolean>;
+  delete(key: string): Promise<void>;
+  /** Calls back for every present value first, then for each change; resolves when the present ones were delivered. */
+  watch(onChange: (key: string, value: BucketValue<B> | undefined) => void): Promise<{ stop(): void }>;
+};

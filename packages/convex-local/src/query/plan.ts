@@ -1,0 +1,132 @@
+import { z } from "zod";
+import { UserError } from "../functions/errors.ts";
+import type { Index, Order, Range, Table } from "../store/store.ts";
+import { keyAfterPrefix, sortKey } from "../values/sort-key.ts";
+import { type Json, kindOf } from "../values/wire.ts";
+import { compile, type Expression } from "./filter.ts";
+
+const OPERATORS_MAX = 256;
+
+const Bound = z.object({
+  type: z.enum(["Eq", "Gt", "Gte", "Lt", "Lte"]),
+  fieldPath: z.string(),
+  value: z.json(),
+});
+type Bound = z.infer<typeof Bound>;
+const OrderName = z.enum(["asc", "desc"]).nullish();
+const Operator = z.union([
+  z.object({ filter: z.json() }),
+  z.object({ limit: z.number().int().nonnegative("limit must be a non-negative integer") }),
+]);
+
+/** A query as `convex/server` serialises it. */
+export const QueryJson = z.object({
+  source: z.discriminatedUnion("type", [
+    z.object({ type: z.literal("FullTableScan"), tableName: z.string(), order: OrderName }),
+    z.object({ type: z.literal("IndexRange"), indexName: z.string(), range: z.array(Bound), order: OrderName }),
+    z.object({ type: z.literal("Search"), indexName: z.string(), filters: z.array(z.json()) }),
+  ]),
+  operators: z.array(Operator).max(OPERATORS_MAX),
+});
+export type QueryJson = z.infer<typeof QueryJson>;
+
+export type Step = { kind: "filter"; passes: Expression } | { kind: "limit"; rowsMax: number };
+
+/** A query ready to run: one range of one index, then filters and limits in the order they were written. */
+export type Plan = {
+  table: Table;
+  /** undefined for `by_id`. */
+  index: Index | undefined;
+  range: Range;
+  order: Order;
+  steps: Step[];
+};
+
+export const tableNameOf = ({ source }: QueryJson): string =>
+  source.type === "FullTableScan" ? source.tableName : (source.indexName.split(".")[0] ?? "");
+
+/** Throws UserError for an unknown index or bounds that do not fit its fields. */
+export function plan(query: QueryJson, table: Table): Plan {
+  const steps = query.operators.map((operator): Step =>
+    "limit" in operator
+      ? { kind: "limit", rowsMax: operator.limit }
+      : { kind: "filter", passes: compile(operator.filter as Json) },
+  );
+  const { source } = query;
+  switch (source.type) {
+    case "FullTableScan": {
+      const index = table.indexes.find(({ name }) => name === "by_creation_time");
+      return { table, index, range: rangeOf([], []), order: source.order ?? "asc", steps };
+    }
+    case "IndexRange": {
+      const name = source.indexName.slice(source.indexName.indexOf(".") + 1);
+      const { index, fields } = indexNamed(table, name);
+      return { table, index, range: rangeOf(fields, source.range), order: source.order ?? "asc", steps };
+    }
+    case "Search":
+      throw new UserError("SearchNotSupported", `Search index ${source.indexName}: full-text search is not supported`);
+  }
+}
+
+function indexNamed(table: Table, name: string): { index: Index | undefined; fields: string[] } {
+  if (name === "by_id") return { index: undefined, fields: ["_id"] };
+  const index = table.indexes.find((candidate) => candidate.name === name);
+  if (index === undefined) throw new UserError("IndexNotFound", `Index ${table.name}.${name} not found.`);
+  return { index, fields: [...index.fields, "_creationTime", "_id"] };
+}
+
+/**
+ * The key range of index bounds. Equalities, in any order, must cover a prefix of the fields; then at most one
+ * field may have a lower and an upper bound.
+ */
+export function rangeOf(fields: readonly string[], bounds: readonly Bound[]): Range {
+  const equal = new Map<string, Json | undefined>();
+  let lower: Bound | undefined;
+  let upper: Bound | undefined;
+  for (const bound of bounds) {
+    if (bound.type === "Eq") {
+      if (equal.has(bound.fieldPath)) throw invalid(`${bound.fieldPath} has two equality bounds`);
+      equal.set(bound.fieldPath, valueOf(bound));
+    } else if (bound.type === "Gt" || bound.type === "Gte") {
+      if (lower !== undefined) throw invalid("there are two lower bounds");
+      lower = bound;
+    } else {
+      if (upper !== undefined) throw invalid("there are two upper bounds");
+      upper = bound;
+    }
+  }
+  const prefixFields = fields.slice(0, equal.size);
+  for (const field of equal.keys()) {
+    if (!prefixFields.includes(field)) {
+      throw invalid(`equality on ${field} does not follow the index fields [${fields.join(", ")}]`);
+    }
+  }
+  const next = fields[equal.size];
+  for (const bound of [lower, upper]) {
+    if (bound !== undefined && bound.fieldPath !== next) {
+      throw invalid(`the bound on ${bound.fieldPath} must be on ${next ?? "no further field"}, the next index field`);
+    }
+  }
+
+  const values = prefixFields.map((field) => equal.get(field));
+  const withBound = (bound: Bound) => sortKey([...values, valueOf(bound)]);
+  const prefix = sortKey(values);
+  const start =
+    lower === undefined
+      ? prefix
+      : lower.type === "Gte"
+        ? withBound(lower)
+        : (keyAfterPrefix(withBound(lower)) ?? prefix);
+  const end =
+    upper === undefined
+      ? keyAfterPrefix(prefix)
+      : upper.type === "Lt"
+        ? withBound(upper)
+        : keyAfterPrefix(withBound(upper));
+  return { start, end };
+}
+
+const valueOf = (bound: Bound): Json | undefined =>
+  kindOf(bound.value as Json) === "undefined" ? undefined : (bound.value as Json);
+
+const invalid = (reason: string) => new UserError("InvalidIndexRange", `Invalid index range: ${reason}`);

@@ -1,0 +1,59 @@
+import { Database } from "bun:sqlite";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { type BunSQLiteDatabase, drizzle } from "drizzle-orm/bun-sqlite";
+import { getTableConfig, type SQLiteTable } from "drizzle-orm/sqlite-core";
+import { all, indexRows } from "./tables.ts";
+
+export type Synchronous = "FULL" | "NORMAL" | "OFF";
+export type Sql = { raw: Database; orm: BunSQLiteDatabase };
+
+/** Raised by one whenever a table changes shape; an older file is refused, not guessed at. */
+const LAYOUT = 1;
+const PAGE_CACHE_KIB = 64 * 1024;
+
+/** Opens the database file in `dataDir`, or one in memory, and creates what is missing. */
+export function openDatabase(dataDir: string | null, synchronous: Synchronous): Sql {
+  if (dataDir !== null) mkdirSync(dataDir, { recursive: true });
+  const raw = new Database(dataDir === null ? ":memory:" : join(dataDir, "convex.sqlite3"), { create: true });
+  raw.run("PRAGMA journal_mode = WAL");
+  raw.run(`PRAGMA synchronous = ${synchronous}`);
+  raw.run(`PRAGMA cache_size = -${PAGE_CACHE_KIB}`);
+  raw.run("PRAGMA busy_timeout = 2000");
+  // One process owns the file: a second one would run scheduled functions twice.
+  raw.run("PRAGMA locking_mode = EXCLUSIVE");
+  const { user_version: layout } = raw.query("PRAGMA user_version").get() as { user_version: number };
+  if (layout !== 0 && layout !== LAYOUT) {
+    raw.close();
+    throw new Error(`The database has layout ${layout}, this program reads layout ${LAYOUT}`);
+  }
+  raw.transaction(() => {
+    for (const table of all) raw.run(createTable(table));
+    raw.run("CREATE INDEX IF NOT EXISTS jobs_by_due ON jobs (state, due_ms)");
+    raw.run(`PRAGMA user_version = ${LAYOUT}`);
+  })();
+  return { raw, orm: drizzle({ client: raw, casing: "snake_case" }) };
+}
+
+/** The CREATE TABLE statement of a drizzle table. */
+function createTable(table: SQLiteTable): string {
+  const { name, columns, primaryKeys, uniqueConstraints } = getTableConfig(table);
+  const quote = (column: { name: string }) => `"${snakeCase(column.name)}"`;
+  const parts = columns.map((column) =>
+    [
+      quote(column),
+      column.getSQLType(),
+      column.primary ? "PRIMARY KEY" : "",
+      column.notNull ? "NOT NULL" : "",
+      column.isUnique ? "UNIQUE" : "",
+    ]
+      .filter((part) => part !== "")
+      .join(" "),
+  );
+  for (const key of primaryKeys) parts.push(`PRIMARY KEY (${key.columns.map(quote).join(", ")})`);
+  for (const key of uniqueConstraints) parts.push(`UNIQUE (${key.columns.map(quote).join(", ")})`);
+  const suffix = table === indexRows ? " WITHOUT ROWID" : "";
+  return `CREATE TABLE IF NOT EXISTS "${name}" (${parts.join(", ")})${suffix}`;
+}
+
+const snakeCase = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);

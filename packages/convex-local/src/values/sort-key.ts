@@ -1,0 +1,147 @@
+import { type Json, type JsonObject, kindOf, readBytes, readFloat64, readInt64 } from "./wire.ts";
+
+/**
+ * Bytes whose order is the order of Convex values: undefined < null < int64 < float64 < boolean < string (by
+ * UTF-8) < bytes < array < object. Written in the manner of FoundationDB tuples: a tag, then a payload that
+ * sorts; 0x00 ends strings and sequences, and a 0x00 inside is followed by 0xFF.
+ */
+export type SortKey = Uint8Array;
+
+const UNDEFINED = 1;
+const NULL = 3;
+const INT64_ZERO = 8;
+const FLOAT64 = 13;
+const FALSE = 14;
+const TRUE = 15;
+const STRING = 16;
+const BYTES = 17;
+const ARRAY = 18;
+const OBJECT = 21;
+
+const encoder = new TextEncoder();
+
+/** Grows to the longest key seen; a document is at most 1 MiB, which bounds it. */
+let scratch = Buffer.alloc(1024);
+let length = 0;
+
+function reserve(bytes: number): void {
+  if (length + bytes <= scratch.byteLength) return;
+  const larger = Buffer.alloc(Math.max(scratch.byteLength * 2, length + bytes));
+  scratch.copy(larger, 0, 0, length);
+  scratch = larger;
+}
+
+function byte(value: number): void {
+  reserve(1);
+  scratch[length++] = value;
+}
+
+/** The key of a row: its values one after another. */
+export function sortKey(values: readonly (Json | undefined)[]): SortKey {
+  length = 0;
+  for (const value of values) write(value);
+  return Uint8Array.prototype.slice.call(scratch, 0, length);
+}
+
+function write(value: Json | undefined): void {
+  switch (kindOf(value)) {
+    case "undefined":
+      return byte(UNDEFINED);
+    case "null":
+      return byte(NULL);
+    case "int64":
+      return writeInteger(readInt64(value as Json));
+    case "float64":
+      return writeFloat(readFloat64(value as Json));
+    case "boolean":
+      return byte(value === true ? TRUE : FALSE);
+    case "string":
+      return writeString(value as string);
+    case "bytes":
+      byte(BYTES);
+      return writeEscaped(readBytes(value as Json));
+    case "array":
+      byte(ARRAY);
+      for (const element of value as Json[]) write(element);
+      return byte(0);
+    case "object": {
+      byte(OBJECT);
+      const object = value as JsonObject;
+      for (const key of Object.keys(object).sort()) {
+        writeString(key);
+        write(object[key]);
+      }
+      return byte(0);
+    }
+  }
+}
+
+function writeInteger(value: bigint): void {
+  const magnitude = value < 0n ? -value : value;
+  const widths = [1, 2, 4, 8] as const;
+  if (magnitude === 0n) return byte(INT64_ZERO);
+  const step = widths.findIndex((width) => magnitude < 1n << BigInt(8 * width));
+  const width = widths[step] ?? 8;
+  // Wider negatives sort first, so their tags count down from zero's; payloads are shifted to be positive.
+  byte(value < 0n ? INT64_ZERO - 1 - step : INT64_ZERO + 1 + step);
+  const payload = value < 0n ? (1n << BigInt(8 * width)) - 1n + value : value;
+  reserve(width);
+  for (let shift = width - 1; shift >= 0; shift--) {
+    scratch[length++] = Number((payload >> BigInt(8 * shift)) & 0xffn);
+  }
+}
+
+function writeFloat(value: number): void {
+  byte(FLOAT64);
+  reserve(8);
+  scratch.writeDoubleBE(value, length);
+  // IEEE 754 sorts as an unsigned number once negatives are inverted and positives get their top bit set.
+  const isNegative = ((scratch[length] ?? 0) & 0x80) !== 0;
+  if (isNegative) for (let i = 0; i < 8; i++) scratch[length + i] = ~(scratch[length + i] ?? 0);
+  else scratch[length] = (scratch[length] ?? 0) | 0x80;
+  length += 8;
+}
+
+function writeString(value: string): void {
+  byte(STRING);
+  if (value.includes("\0")) return writeEscaped(encoder.encode(value));
+  reserve(value.length * 3 + 1);
+  length += encoder.encodeInto(value, scratch.subarray(length)).written;
+  scratch[length++] = 0;
+}
+
+function writeEscaped(bytes: Uint8Array): void {
+  reserve(bytes.byteLength * 2 + 1);
+  for (const value of bytes) {
+    scratch[length++] = value;
+    if (value === 0) scratch[length++] = 0xff;
+  }
+  scratch[length++] = 0;
+}
+
+export const compareKeys = (left: SortKey, right: SortKey): number => Buffer.compare(left, right);
+
+/** Orders two values as an index would. */
+export function compareValues(left: Json | undefined, right: Json | undefined): number {
+  if (typeof left === "number" && typeof right === "number") return left - right;
+  return compareKeys(sortKey([left]), sortKey([right]));
+}
+
+/** The smallest key that is greater than every key starting with `prefix`; undefined when there is none. */
+export function keyAfterPrefix(prefix: SortKey): SortKey | undefined {
+  for (let end = prefix.byteLength; end > 0; end--) {
+    const last = prefix[end - 1] ?? 0;
+    if (last === 0xff) continue;
+    const after = prefix.slice(0, end);
+    after[end - 1] = last + 1;
+    return after;
+  }
+  return undefined;
+}
+
+/** The smallest key greater than `key`. */
+export function keyAfter(key: SortKey): SortKey {
+  const after = new Uint8Array(key.byteLength + 1);
+  after.set(key);
+  return after;
+}

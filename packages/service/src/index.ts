@@ -1,0 +1,4 @@
+export { Counter, Gauge, Histogram, Registry } from "prom-client";
+export * from "./config.ts";
+export * from "./log.ts";
+export * from "./run.ts";

@@ -1,0 +1,37 @@
+import pino from "pino";
+
+export type Fields = Record<string, unknown>;
+
+/**
+ * One structured line per thing that happened. `event` is a constant such as `mail.delivered`; what varies goes into
+ * fields. Never bodies, tokens or subject lines; addresses at debug level only.
+ */
+export type Log = {
+  debug(event: string, fields?: Fields): void;
+  info(event: string, fields?: Fields): void;
+  warn(event: string, fields?: Fields): void;
+  error(event: string, fields?: Fields): void;
+};
+
+/** JSON lines on standard output: `{"level":"info","time":...,"service":"mta","event":"mail.delivered",...}`. */
+export function createLog(service: string, level: "debug" | "info" | "warn" | "error" = "info"): Log {
+  const logger = pino({
+    level,
+    base: { service },
+    messageKey: "event",
+    formatters: { level: (label) => ({ level: label }) },
+    serializers: { error: pino.stdSerializers.err },
+    redact: {
+      paths: ["password", "secret", "token", "authorization", "*.password", "*.secret", "*.token"],
+      censor: "***",
+    },
+  });
+  const write =
+    (method: "debug" | "info" | "warn" | "error") =>
+    (event: string, fields: Fields = {}) =>
+      logger[method](fields, event);
+  return { debug: write("debug"), info: write("info"), warn: write("warn"), error: write("error") };
+}
+
+/** Swallows everything; for tests that look at results only. */
+export const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {} };
