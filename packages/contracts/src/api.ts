@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { Scope } from "./buckets.ts";
+import { type ErrorCode, errors } from "./errors.ts";
 import { Address, Domain } from "./values.ts";
 
 export const limits = {
@@ -88,7 +89,10 @@ export const reservedHeaders: ReadonlySet<string> = new Set([
 export const CustomHeaders = z
   .record(
     z.string().regex(/^[A-Za-z0-9-]{1,76}$/, "must be a header name (letters, digits, hyphens)"),
-    oneLine(2_000),
+    oneLine(2_000).refine(
+      (text) => !/\S{901}/.test(text),
+      "must not contain a word of more than 900 characters, because a line cannot be folded inside it (RFC 5322 §2.1.1)",
+    ),
   )
   .refine(
     (headers) => Object.keys(headers).length <= limits.headersMax,
@@ -109,6 +113,11 @@ export const Attachment = z.object({
   content: z.base64().describe("The file, base64"),
   content_type: oneLine(100)
     .regex(/^[\w.+-]+\/[\w.+-]+(\s*;.*)?$/, "must be a media type such as application/pdf")
+    // Their parts may not be base64 (RFC 2045 §6.4), which every attachment here is.
+    .refine(
+      (type) => !/^(multipart|message)\//i.test(type),
+      "must not be multipart/* or message/*; attach a message as application/octet-stream",
+    )
     .optional(),
   content_id: z
     .string()
@@ -169,6 +178,17 @@ export const messageStatuses = [
 export const MessageStatus = z.enum(messageStatuses);
 export type MessageStatus = z.infer<typeof MessageStatus>;
 
+/** RFC 9457 problem details; every error of the API has this shape, as application/problem+json. */
+export const ProblemView = z.object({
+  type: z.string().describe("urn:tyto:error:<code>"),
+  title: z.string(),
+  status: z.number().int(),
+  code: z.enum(Object.keys(errors) as [ErrorCode, ...ErrorCode[]]),
+  detail: z.string().optional().describe("What to do about it"),
+  instance: z.string().optional().describe("The request id, as in X-Request-Id"),
+  errors: z.array(z.object({ path: z.string(), problem: z.string() })).optional(),
+});
+
 export const SendAnswer = z.object({
   id: z.string(),
   status: z.enum(["accepted", "scheduled"]),
@@ -177,6 +197,24 @@ export const SendAnswer = z.object({
   warnings: z.array(z.string()),
 });
 export type SendAnswer = z.infer<typeof SendAnswer>;
+
+/**
+ * One item of a batch. Items stand on their own: those that are in order are accepted, the others carry the problem that
+ * a request with only this item would have got.
+ */
+export const BatchResult = z.union([
+  SendAnswer.extend({ index: z.number().int() }),
+  z.object({ index: z.number().int(), status: z.literal("failed"), error: ProblemView }),
+]);
+export type BatchResult = z.infer<typeof BatchResult>;
+
+/** `results` has one entry per item, in the order of the request. */
+export const BatchAnswer = z.object({
+  accepted: z.number().int(),
+  failed: z.number().int(),
+  results: z.array(BatchResult),
+});
+export type BatchAnswer = z.infer<typeof BatchAnswer>;
 
 export const TimelineEntry = z.object({
   at: z.iso.datetime(),
@@ -206,7 +244,29 @@ export const EmailView = z.object({
     }),
   ),
 });
+export type EmailView = z.infer<typeof EmailView>;
 export const EmailDetail = EmailView.extend({ timeline: z.array(TimelineEntry) });
+export type EmailDetail = z.infer<typeof EmailDetail>;
+
+/** A row of the list of messages: `to` holds the first recipients, `recipient_count` all of them. */
+export const EmailSummary = z.object({
+  id: z.string(),
+  status: MessageStatus,
+  from: z.string(),
+  to: z.array(z.string()),
+  recipient_count: z.number().int(),
+  subject: z.string(),
+  tags: z.array(z.string()),
+  created_at: z.iso.datetime(),
+  updated_at: z.iso.datetime(),
+  scheduled_at: z.iso.datetime().optional(),
+  last_reply: z.string().optional(),
+});
+export type EmailSummary = z.infer<typeof EmailSummary>;
+
+/** A page of a list, newest first. `next_cursor` is the `cursor` of the next page; `null` on the last one. */
+export const pageOf = <Row extends z.ZodType>(row: Row) =>
+  z.object({ data: z.array(row), next_cursor: z.string().nullable() });
 
 export const SuppressionView = z.object({
   address: z.string(),
@@ -215,6 +275,7 @@ export const SuppressionView = z.object({
   message_id: z.string().optional(),
   evidence: z.string().optional(),
 });
+export type SuppressionView = z.infer<typeof SuppressionView>;
 export const SuppressionAdd = z.object({ address: Address }).strict();
 
 /** One DNS record to publish, and what was found when it was last looked up. */
@@ -248,3 +309,20 @@ export const ApiKeyView = z.object({
   created_at: z.iso.datetime(),
   last_used_at: z.iso.datetime().optional(),
 });
+export type ApiKeyView = z.infer<typeof ApiKeyView>;
+/** The answer to a new key: the only time that `key` is shown. */
+export const ApiKeyCreated = ApiKeyView.extend({ key: z.string() });
+
+/** First start: the administrator's account. */
+export const SetupRequest = z
+  .object({
+    name: oneLine(80).min(1),
+    email: Address,
+    password: z.string().min(12, "must have at least 12 characters").max(128),
+  })
+  .strict();
+export const SessionView = z.object({
+  user: z.object({ id: z.string(), name: z.string(), email: z.string() }),
+});
+/** A token for Convex; `expiresAt` in milliseconds since 1970. */
+export const TokenView = z.object({ token: z.string(), expiresAt: z.number().int() });

@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { events, isSubject } from "./events.ts";
-import { Address, Domain, OrganizationId, TimeMs } from "./values.ts";
+import { Address, Domain, MessageId, OrganizationId, TimeMs } from "./values.ts";
 
 /** A signing domain as services need it. `keys` is empty until the mta's keys came back through Convex. */
 export const DomainRecord = z.object({
@@ -38,12 +38,31 @@ export const SuppressionRecord = z.object({
 });
 export type SuppressionRecord = z.infer<typeof SuppressionRecord>;
 
-/** A stored answer of the HTTP API. `bodySha256` tells the same request from another one. */
+/**
+ * What was decided for one message of a request: enough to compose the same bytes and publish the same events again,
+ * so that finishing a request that a crash cut short sends nothing twice.
+ */
+export const SendDecision = z.object({
+  messageId: MessageId,
+  /** Positions in the request's envelope (to, cc, bcc in order) that were suppressed. */
+  suppressed: z.array(z.number().int().nonnegative()),
+  warnings: z.array(z.string()),
+});
+export type SendDecision = z.infer<typeof SendDecision>;
+
+/**
+ * A request with an Idempotency-Key. `bodySha256` tells the same request from another one; the answer is a function of
+ * the request and `decisions`, so it is not stored.
+ */
 export const IdempotencyRecord = z.object({
   bodySha256: z.string(),
-  /** Absent while the first request runs. */
-  answer: z.object({ status: z.number(), body: z.string() }).optional(),
+  /** The process that runs the request. Another one may take it over `leaseMs` after `at`. */
+  owner: z.string(),
   at: TimeMs,
+  /** One per message; `null` for an item of a batch that is not valid. */
+  decisions: z.array(SendDecision.nullable()),
+  /** True once everything that was decided is stored in JetStream. */
+  done: z.boolean(),
 });
 export type IdempotencyRecord = z.infer<typeof IdempotencyRecord>;
 

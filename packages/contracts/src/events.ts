@@ -98,8 +98,11 @@ export const events = {
   /** Published by the gateway before a scheduled message's time came; nothing is sent. Consumed by the recorder. */
   "mail.cancelled": z.object(aboutMessage),
 
-  /** Published by the gateway or the mta: the recipient is suppressed, so nothing is sent to it. Consumed by the recorder. */
-  "mail.suppressed": z.object(aboutDelivery),
+  /**
+   * Published by the gateway or the mta: the recipient is suppressed, so nothing is sent to it. Consumed by the recorder.
+   * The gateway's are not in the envelope of `mail.accepted`: their delivery ids continue after it, and `role` is set.
+   */
+  "mail.suppressed": z.object({ ...aboutDelivery, role: Recipient.shape.role.optional() }),
 
   /** Published by the mta: a temporary failure; the next attempt is at `nextAttemptAt`. Consumed by the recorder. */
   "mail.deferred": z.object({
