@@ -33,7 +33,8 @@ const SAYS: Record<Metric, string> = {
   documentsWritten: "Too many documents written in a single function execution",
   bytesWritten: "Too many bytes written in a single function execution",
   functionsScheduled: "Too many functions scheduled by this mutation",
-  scheduledFunctionArgsBytes: "Too large total size of the arguments of scheduled functions from this mutation",
+  scheduledFunctionArgsBytes:
+    "Too large total size of the arguments of scheduled functions from this mutation",
 };
 
 /** Counters of one transaction; plain numbers, so that counting costs nothing that matters. */

@@ -120,7 +120,8 @@ function calculate(
 }
 
 function int64(operator: string, value: bigint): Json {
-  if (value < INT64_MIN || value > INT64_MAX) throw new UserError("InvalidFilter", `${operator} overflows int64`);
+  if (value < INT64_MIN || value > INT64_MAX)
+    throw new UserError("InvalidFilter", `${operator} overflows int64`);
   return writeInt64(value);
 }
 

@@ -61,9 +61,9 @@ export function readPage(plan: Plan, request: PageRequest, source: Source): Page
   if (request.end !== null) {
     return { documents, isDone: request.end.kind === "end", end: request.end, split, status };
   }
-  const last = positions.at(-1);
+  const last = stream.lastKey;
   if (!isCut || last === undefined) return { documents, isDone: true, end: { kind: "end" }, split, status };
-  return { documents, isDone: false, end: last, split, status };
+  return { documents, isDone: false, end: { kind: "after", key: last }, split, status };
 }
 
 function pageRange(plan: Plan, { start, end }: PageRequest): Range {
@@ -72,7 +72,10 @@ function pageRange(plan: Plan, { start, end }: PageRequest): Range {
   if (end?.kind === "after") {
     // Up to and including the row of the end cursor: what is not after it.
     const rest = clamp(rangeAfter(plan.range, end.key, plan), plan.range);
-    range = plan.order === "asc" ? { start: range.start, end: rest.start } : { start: rest.end ?? range.start, end: range.end };
+    range =
+      plan.order === "asc"
+        ? { start: range.start, end: rest.start }
+        : { start: rest.end ?? range.start, end: range.end };
   }
   return range;
 }

@@ -23,7 +23,12 @@ const Operator = z.union([
 export const QueryJson = z.object({
   source: z.discriminatedUnion("type", [
     z.object({ type: z.literal("FullTableScan"), tableName: z.string(), order: OrderName }),
-    z.object({ type: z.literal("IndexRange"), indexName: z.string(), range: z.array(Bound), order: OrderName }),
+    z.object({
+      type: z.literal("IndexRange"),
+      indexName: z.string(),
+      range: z.array(Bound),
+      order: OrderName,
+    }),
     z.object({ type: z.literal("Search"), indexName: z.string(), filters: z.array(z.json()) }),
   ]),
   operators: z.array(Operator).max(OPERATORS_MAX),
@@ -47,10 +52,11 @@ export const tableNameOf = ({ source }: QueryJson): string =>
 
 /** Throws UserError for an unknown index or bounds that do not fit its fields. */
 export function plan(query: QueryJson, table: Table): Plan {
-  const steps = query.operators.map((operator): Step =>
-    "limit" in operator
-      ? { kind: "limit", rowsMax: operator.limit }
-      : { kind: "filter", passes: compile(operator.filter as Json) },
+  const steps = query.operators.map(
+    (operator): Step =>
+      "limit" in operator
+        ? { kind: "limit", rowsMax: operator.limit }
+        : { kind: "filter", passes: compile(operator.filter as Json) },
   );
   const { source } = query;
   switch (source.type) {
@@ -64,7 +70,10 @@ export function plan(query: QueryJson, table: Table): Plan {
       return { table, index, range: rangeOf(fields, source.range), order: source.order ?? "asc", steps };
     }
     case "Search":
-      throw new UserError("SearchNotSupported", `Search index ${source.indexName}: full-text search is not supported`);
+      throw new UserError(
+        "SearchNotSupported",
+        `Search index ${source.indexName}: full-text search is not supported`,
+      );
   }
 }
 
@@ -86,7 +95,7 @@ export function rangeOf(fields: readonly string[], bounds: readonly Bound[]): Ra
   for (const bound of bounds) {
     if (bound.type === "Eq") {
       if (equal.has(bound.fieldPath)) throw invalid(`${bound.fieldPath} has two equality bounds`);
-      equal.set(bound.fieldPath, valueOf(bound));
+      equal.set(bound.fieldPath, boundValue(bound));
     } else if (bound.type === "Gt" || bound.type === "Gte") {
       if (lower !== undefined) throw invalid("there are two lower bounds");
       lower = bound;
@@ -104,12 +113,14 @@ export function rangeOf(fields: readonly string[], bounds: readonly Bound[]): Ra
   const next = fields[equal.size];
   for (const bound of [lower, upper]) {
     if (bound !== undefined && bound.fieldPath !== next) {
-      throw invalid(`the bound on ${bound.fieldPath} must be on ${next ?? "no further field"}, the next index field`);
+      throw invalid(
+        `the bound on ${bound.fieldPath} must be on ${next ?? "no further field"}, the next index field`,
+      );
     }
   }
 
   const values = prefixFields.map((field) => equal.get(field));
-  const withBound = (bound: Bound) => sortKey([...values, valueOf(bound)]);
+  const withBound = (bound: Bound) => sortKey([...values, boundValue(bound)]);
   const prefix = sortKey(values);
   const start =
     lower === undefined
@@ -126,7 +137,7 @@ export function rangeOf(fields: readonly string[], bounds: readonly Bound[]): Ra
   return { start, end };
 }
 
-const valueOf = (bound: Bound): Json | undefined =>
+const boundValue = (bound: Bound): Json | undefined =>
   kindOf(bound.value as Json) === "undefined" ? undefined : (bound.value as Json);
 
 const invalid = (reason: string) => new UserError("InvalidIndexRange", `Invalid index range: ${reason}`);

@@ -1,8 +1,8 @@
+import type { Range, Row } from "../store/store.ts";
 import { compareKeys, keyAfter, type SortKey } from "../values/sort-key.ts";
 import type { JsonObject } from "../values/wire.ts";
 import { truth } from "./filter.ts";
 import type { Plan, Step } from "./plan.ts";
-import type { Range, Row } from "../store/store.ts";
 
 /** The transaction as a stream needs it. */
 export type Source = {
@@ -32,6 +32,8 @@ export class QueryStream {
   #isDone = false;
   /** Rows looked at, including those that a filter dropped. */
   rowsRead = 0;
+  /** The key of the last of them. */
+  lastKey: SortKey | undefined;
 
   constructor(plan: Plan, source: Source) {
     this.#plan = plan;
@@ -107,6 +109,7 @@ export class QueryStream {
     if (row === undefined) return undefined;
     this.#rest = rangeAfter(this.#rest, row.key, this.#plan);
     this.rowsRead++;
+    this.lastKey = row.key;
     this.#source.countRead(row);
     return row;
   }

@@ -19,6 +19,8 @@ export type Range = { start: SortKey; end: SortKey | undefined };
 export type Write = { indexId: number; key: SortKey };
 
 const FIRST_USER_TABLE_NUMBER = 10001;
+/** One unit in the last place of a present-day millisecond count. */
+const CREATION_STEP_MS = 2 ** -12;
 const SYSTEM_TABLE_NUMBERS: Record<string, number> = { _scheduled_functions: 1, _storage: 2 };
 
 /** Reads of tables that do not exist yet are recorded here; creating the table writes here. */
@@ -35,6 +37,7 @@ export class Store {
   #tables = new Map<string, Table>();
   #hot: HotStatements;
   #lastTs: number;
+  #lastCreationMs = 0;
 
   constructor(database: Sql, nowMs: number) {
     this.sql = database;
@@ -63,12 +66,22 @@ export class Store {
     this.#lastTs = ts;
   }
 
+  /** A creation time for one more document: never twice the same, so that insertion order is kept. */
+  nextCreationMs(nowMs: number): number {
+    this.#lastCreationMs = Math.max(nowMs, this.#lastCreationMs + CREATION_STEP_MS);
+    return this.#lastCreationMs;
+  }
+
   meta(key: string): string | undefined {
     return this.sql.orm.select().from(meta).where(eq(meta.key, key)).get()?.value;
   }
 
   setMeta(key: string, value: string): void {
-    this.sql.orm.insert(meta).values({ key, value }).onConflictDoUpdate({ target: meta.key, set: { value } }).run();
+    this.sql.orm
+      .insert(meta)
+      .values({ key, value })
+      .onConflictDoUpdate({ target: meta.key, set: { value } })
+      .run();
   }
 
   /** Reads the catalogue again: after start, and after a transaction that created tables was rolled back. */
@@ -104,8 +117,13 @@ export class Store {
   createTable(component: string, name: string): Table {
     const used = this.tables(component).map((table) => table.number);
     const number =
-      SYSTEM_TABLE_NUMBERS[name] ?? Math.max(FIRST_USER_TABLE_NUMBER - 1, ...used.filter((n) => n > 10000)) + 1;
-    const { id } = this.sql.orm.insert(tables).values({ component, name, number }).returning({ id: tables.id }).get();
+      SYSTEM_TABLE_NUMBERS[name] ??
+      Math.max(FIRST_USER_TABLE_NUMBER - 1, ...used.filter((n) => n > 10000)) + 1;
+    const { id } = this.sql.orm
+      .insert(tables)
+      .values({ component, name, number })
+      .returning({ id: tables.id })
+      .get();
     const table: Table = { id, component, name, number, indexes: [] };
     this.#tables.set(tableKey(component, name), table);
     this.createIndex(table, "by_creation_time", []);
@@ -199,11 +217,7 @@ export class Store {
 const tableKey = (component: string, name: string) => `${component}\0${name}`;
 
 export const indexKey = (index: Index, document: JsonObject): SortKey =>
-  sortKey([
-    ...index.fields.map((path) => fieldAt(document, path)),
-    document._creationTime,
-    document._id,
-  ]);
+  sortKey([...index.fields.map((path) => fieldAt(document, path)), document._creationTime, document._id]);
 
 type Scan = {
   toEnd: Statement<Row, [number, SortKey, number]>;
@@ -215,7 +229,9 @@ type HotStatements = ReturnType<typeof prepareHot>;
 function prepareHot({ raw }: Sql) {
   const scan = (select: string, id: string, key: string, order: string): Scan => ({
     toEnd: raw.prepare(`${select} WHERE ${id} = ? AND ${key} >= ? ORDER BY ${key} ${order} LIMIT ?`),
-    toKey: raw.prepare(`${select} WHERE ${id} = ? AND ${key} >= ? AND ${key} < ? ORDER BY ${key} ${order} LIMIT ?`),
+    toKey: raw.prepare(
+      `${select} WHERE ${id} = ? AND ${key} >= ? AND ${key} < ? ORDER BY ${key} ${order} LIMIT ?`,
+    ),
   });
   const viaIndex = "SELECT i.key AS key, d.json AS json FROM index_rows i JOIN docs d ON d.doc = i.doc";
   const viaId = "SELECT key, json FROM docs";
@@ -224,11 +240,15 @@ function prepareHot({ raw }: Sql) {
       "INSERT INTO meta (key, value) VALUES ('ts', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
     ),
     count: raw.prepare<{ count: number }, [number]>("SELECT count(*) AS count FROM docs WHERE table_id = ?"),
-    get: raw.prepare<{ json: string }, [number, SortKey]>("SELECT json FROM docs WHERE table_id = ? AND key = ?"),
+    get: raw.prepare<{ json: string }, [number, SortKey]>(
+      "SELECT json FROM docs WHERE table_id = ? AND key = ?",
+    ),
     tableDocs: raw.prepare<{ doc: number; json: string }, [number]>(
       "SELECT doc, json FROM docs WHERE table_id = ? ORDER BY key",
     ),
-    insert: raw.prepare<never, [number, SortKey, string]>("INSERT INTO docs (table_id, key, json) VALUES (?, ?, ?)"),
+    insert: raw.prepare<never, [number, SortKey, string]>(
+      "INSERT INTO docs (table_id, key, json) VALUES (?, ?, ?)",
+    ),
     update: raw.prepare<{ doc: number }, [string, number, SortKey]>(
       "UPDATE docs SET json = ? WHERE table_id = ? AND key = ? RETURNING doc",
     ),
@@ -236,7 +256,9 @@ function prepareHot({ raw }: Sql) {
     insertIndexRow: raw.prepare<never, [number, SortKey, number]>(
       "INSERT INTO index_rows (index_id, key, doc) VALUES (?, ?, ?)",
     ),
-    deleteIndexRow: raw.prepare<never, [number, SortKey]>("DELETE FROM index_rows WHERE index_id = ? AND key = ?"),
+    deleteIndexRow: raw.prepare<never, [number, SortKey]>(
+      "DELETE FROM index_rows WHERE index_id = ? AND key = ?",
+    ),
     scanIndex: {
       asc: scan(viaIndex, "i.index_id", "i.key", "ASC"),
       desc: scan(viaIndex, "i.index_id", "i.key", "DESC"),

@@ -42,13 +42,15 @@ function measureArray(value: Json[], depthMax: number, path: string): number {
     throw new InvalidValue(`Array is too long (${value.length} > ${ARRAY_LENGTH_MAX})${at(path)}`);
   }
   let bytes = 2;
-  for (const [index, element] of value.entries()) bytes += measure(element, depthMax - 1, `${path}[${index}]`);
+  for (const [index, element] of value.entries())
+    bytes += measure(element, depthMax - 1, `${path}[${index}]`);
   return bytes;
 }
 
 function measureObject(value: JsonObject, depthMax: number, path: string): number {
   const key = specialKey(value);
-  if (key !== undefined) throw new InvalidValue(`Field name ${key} starts with '$', which is reserved${at(path)}`);
+  if (key !== undefined)
+    throw new InvalidValue(`Field name ${key} starts with '$', which is reserved${at(path)}`);
   let bytes = 2;
   let fields = 0;
   for (const name in value) {
@@ -70,7 +72,9 @@ function checkFieldName(name: string, path: string): void {
   for (let i = 0; i < name.length; i++) {
     const code = name.charCodeAt(i);
     if (code < 32 || code >= 127) {
-      throw new InvalidValue(`Field name ${JSON.stringify(name)} has a character outside printable ASCII${at(path)}`);
+      throw new InvalidValue(
+        `Field name ${JSON.stringify(name)} has a character outside printable ASCII${at(path)}`,
+      );
     }
   }
 }

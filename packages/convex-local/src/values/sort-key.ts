@@ -40,30 +40,39 @@ function byte(value: number): void {
 export function sortKey(values: readonly (Json | undefined)[]): SortKey {
   length = 0;
   for (const value of values) write(value);
-  return Uint8Array.prototype.slice.call(scratch, 0, length);
+  // A copy, and not a Buffer: slicing a Buffer shares its memory.
+  return new Uint8Array(scratch.subarray(0, length));
 }
 
 function write(value: Json | undefined): void {
   switch (kindOf(value)) {
     case "undefined":
-      return byte(UNDEFINED);
+      byte(UNDEFINED);
+      break;
     case "null":
-      return byte(NULL);
+      byte(NULL);
+      break;
     case "int64":
-      return writeInteger(readInt64(value as Json));
+      writeInteger(readInt64(value as Json));
+      break;
     case "float64":
-      return writeFloat(readFloat64(value as Json));
+      writeFloat(readFloat64(value as Json));
+      break;
     case "boolean":
-      return byte(value === true ? TRUE : FALSE);
+      byte(value === true ? TRUE : FALSE);
+      break;
     case "string":
-      return writeString(value as string);
+      writeString(value as string);
+      break;
     case "bytes":
       byte(BYTES);
-      return writeEscaped(readBytes(value as Json));
+      writeEscaped(readBytes(value as Json));
+      break;
     case "array":
       byte(ARRAY);
       for (const element of value as Json[]) write(element);
-      return byte(0);
+      byte(0);
+      break;
     case "object": {
       byte(OBJECT);
       const object = value as JsonObject;
@@ -71,7 +80,8 @@ function write(value: Json | undefined): void {
         writeString(key);
         write(object[key]);
       }
-      return byte(0);
+      byte(0);
+      break;
     }
   }
 }
@@ -79,7 +89,10 @@ function write(value: Json | undefined): void {
 function writeInteger(value: bigint): void {
   const magnitude = value < 0n ? -value : value;
   const widths = [1, 2, 4, 8] as const;
-  if (magnitude === 0n) return byte(INT64_ZERO);
+  if (magnitude === 0n) {
+    byte(INT64_ZERO);
+    return;
+  }
   const step = widths.findIndex((width) => magnitude < 1n << BigInt(8 * width));
   const width = widths[step] ?? 8;
   // Wider negatives sort first, so their tags count down from zero's; payloads are shifted to be positive.
@@ -104,7 +117,10 @@ function writeFloat(value: number): void {
 
 function writeString(value: string): void {
   byte(STRING);
-  if (value.includes("\0")) return writeEscaped(encoder.encode(value));
+  if (value.includes("\0")) {
+    writeEscaped(encoder.encode(value));
+    return;
+  }
   reserve(value.length * 3 + 1);
   length += encoder.encodeInto(value, scratch.subarray(length)).written;
   scratch[length++] = 0;

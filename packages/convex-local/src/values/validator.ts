@@ -25,12 +25,19 @@ const KINDS = {
 } as const;
 
 /** What is wrong with a value, in one sentence with the path to it; null when it conforms. */
-export function mismatch(validator: Validator, value: Json | undefined, isId: IsId, path = ""): string | null {
+export function mismatch(
+  validator: Validator,
+  value: Json | undefined,
+  isId: IsId,
+  path = "",
+): string | null {
   switch (validator.type) {
     case "any":
       return value === undefined ? wrong(validator, value, path) : null;
     case "literal":
-      return value !== undefined && compareValues(validator.value, value) === 0 ? null : wrong(validator, value, path);
+      return value !== undefined && compareValues(validator.value, value) === 0
+        ? null
+        : wrong(validator, value, path);
     case "id":
       if (typeof value !== "string") return wrong(validator, value, path);
       return isId(validator.tableName, value)
@@ -111,7 +118,9 @@ function mismatchOfUnion(
   if (found.includes(null)) return null;
   // With one object member that shares the discriminating literals, its own complaint says more.
   const candidates = validator.value.flatMap((member, index) =>
-    member.type === "object" && isObject(value) && literalsAgree(member.value, value) ? [found[index] ?? ""] : [],
+    member.type === "object" && isObject(value) && literalsAgree(member.value, value)
+      ? [found[index] ?? ""]
+      : [],
   );
   const [only] = candidates;
   return candidates.length === 1 && only !== undefined ? only : wrong(validator, value, path);

@@ -1,0 +1,97 @@
+import { join } from "node:path";
+import { blobsInDirectory, blobsInMemory } from "./files/blobs.ts";
+import { FILES_TABLE, Files } from "./files/files.ts";
+import { Environment } from "./functions/environment.ts";
+import { Executor } from "./functions/executor.ts";
+import { Logs } from "./functions/logs.ts";
+import type { Modules } from "./functions/module.ts";
+import { Runner } from "./functions/runner.ts";
+import { installSandbox } from "./functions/sandbox.ts";
+import type { SchemaJson } from "./functions/schema.ts";
+import { Syscalls } from "./functions/syscalls.ts";
+import { Live } from "./live/live.ts";
+import { Cursors } from "./query/cursor.ts";
+import { JOBS_TABLE, Scheduler } from "./schedule/scheduler.ts";
+import { openDatabase, type Synchronous } from "./store/database.ts";
+import { Store } from "./store/store.ts";
+
+/** One installed set of functions with its schema; the app itself is the component "". */
+export type Component = { path: string; schema: SchemaJson | null; modules: Modules };
+
+export type DeploymentOptions = {
+  /** null keeps everything in memory. */
+  dataDir: string | null;
+  synchronous: Synchronous;
+  instanceName: string;
+  instanceSecret: string;
+  /** Milliseconds since 1970, fractions welcome. */
+  now: () => number;
+  /** One structured line per thing that happened. */
+  log: (event: string, fields: Record<string, unknown>) => void;
+};
+
+export const ROOT = "";
+
+/** One Convex deployment: the store, the functions, and everything that runs them. */
+export class Deployment {
+  readonly store: Store;
+  readonly components = new Map<string, Component>([
+    [ROOT, { path: ROOT, schema: null, modules: new Map() }],
+  ]);
+  readonly executor = new Executor();
+  readonly live: Live;
+  readonly runner: Runner;
+  readonly syscalls: Syscalls;
+  readonly scheduler: Scheduler;
+  readonly files: Files;
+  readonly environment: Environment;
+  readonly cursors: Cursors;
+  readonly logs: Logs;
+  readonly instanceName: string;
+  readonly now: () => number;
+  readonly log: DeploymentOptions["log"];
+  #cloudOrigin = "http://127.0.0.1";
+  #siteOrigin = "http://127.0.0.1";
+
+  constructor(options: DeploymentOptions) {
+    installSandbox();
+    this.now = options.now;
+    this.log = options.log;
+    this.instanceName = options.instanceName;
+    this.store = new Store(openDatabase(options.dataDir, options.synchronous), options.now());
+    for (const name of [JOBS_TABLE, FILES_TABLE]) {
+      if (this.store.table(ROOT, name) === undefined) this.store.createTable(ROOT, name);
+    }
+    this.live = new Live(this);
+    this.runner = new Runner(this);
+    this.syscalls = new Syscalls(this);
+    this.scheduler = new Scheduler(this);
+    this.cursors = new Cursors(options.instanceSecret);
+    this.logs = new Logs(options.now());
+    this.environment = new Environment(this.store, () => ({
+      CONVEX_CLOUD_URL: this.#cloudOrigin,
+      CONVEX_SITE_URL: this.#siteOrigin,
+    }));
+    const blobs =
+      options.dataDir === null ? blobsInMemory() : blobsInDirectory(join(options.dataDir, "storage"));
+    this.files = new Files(this, blobs, options.instanceSecret);
+    this.files.sweep();
+  }
+
+  /** Where clients reach the deployment; known once the ports are. */
+  setOrigins(cloud: string, site: string): void {
+    this.#cloudOrigin = cloud;
+    this.#siteOrigin = site;
+  }
+
+  cloudOrigin(): string {
+    return this.#cloudOrigin;
+  }
+
+  /** Waits for what is running, then closes the database. */
+  async stop(): Promise<void> {
+    await this.scheduler.stop();
+    await this.executor.idle();
+    this.store.close();
+  }
+}

@@ -1,0 +1,130 @@
+import { createHmac, timingSafeEqual } from "node:crypto";
+import { eq } from "drizzle-orm";
+import type { Deployment } from "../deployment.ts";
+import { UserError } from "../functions/errors.ts";
+import type { Transaction } from "../functions/transaction.ts";
+import { FileRow, files } from "../store/tables.ts";
+import type { Blobs } from "./blobs.ts";
+
+export const FILES_TABLE = "_storage";
+
+const UPLOAD_TOKEN_MS_MAX = 3600_000;
+
+/** A file whose bytes are safe on disk and which no transaction knows yet. */
+export type PreparedFile = { uuid: string; sha256: string; bytes: number; contentType: string | null };
+
+/** File storage: bytes in the data directory, a row and a `_storage` document per file in the database. */
+export class Files {
+  readonly #deployment: Deployment;
+  readonly #blobs: Blobs;
+  readonly #uploadKey: string;
+
+  constructor(deployment: Deployment, blobs: Blobs, instanceSecret: string) {
+    this.#deployment = deployment;
+    this.#blobs = blobs;
+    this.#uploadKey = `upload ${instanceSecret}`;
+  }
+
+  /** Writes the bytes. `expected` is the SHA-256 that the sender states, hex or base64. */
+  prepare(bytes: Uint8Array, contentType: string | null, expected: string | null): PreparedFile {
+    const sha256 = new Bun.CryptoHasher("sha256").update(bytes).digest("hex");
+    const base64 = Buffer.from(sha256, "hex").toString("base64");
+    if (expected !== null && expected !== sha256 && expected !== base64) {
+      throw new UserError("Sha256Mismatch", "The SHA-256 of the file is not the one that was stated");
+    }
+    const uuid = crypto.randomUUID();
+    this.#blobs.write(uuid, bytes);
+    return { uuid, sha256, bytes: bytes.byteLength, contentType };
+  }
+
+  add(transaction: Transaction, component: string, file: PreparedFile): string {
+    const table = this.#deployment.store.table(component, FILES_TABLE);
+    if (table === undefined) throw new Error(`Component ${component} has no file table`);
+    const id = transaction.insertInto(table, component, {
+      sha256: Buffer.from(file.sha256, "hex").toString("base64"),
+      size: file.bytes,
+      ...(file.contentType === null ? {} : { contentType: file.contentType }),
+    });
+    this.#deployment.store.sql.orm
+      .insert(files)
+      .values({ storageId: id, ...file })
+      .run();
+    transaction.afterRollback(() => this.#blobs.delete(file.uuid));
+    return id;
+  }
+
+  url(transaction: Transaction, component: string, id: string): string | null {
+    const file = this.#find(transaction, component, id);
+    return file === null ? null : `${this.#deployment.cloudOrigin()}/api/storage/${file.uuid}`;
+  }
+
+  metadata(transaction: Transaction, component: string, id: string) {
+    const file = this.#find(transaction, component, id);
+    if (file === null) return null;
+    return { storageId: id, sha256: file.sha256, size: file.bytes, contentType: file.contentType };
+  }
+
+  delete(transaction: Transaction, component: string, id: string): void {
+    const file = this.#find(transaction, component, id);
+    if (file === null) throw new UserError("StorageFileNotFound", `Storage file ${id} not found`);
+    transaction.remove(component, id, FILES_TABLE);
+    this.#deployment.store.sql.orm.delete(files).where(eq(files.storageId, id)).run();
+    transaction.afterCommit(() => this.#blobs.delete(file.uuid));
+  }
+
+  blob(transaction: Transaction, component: string, id: string): Blob | null {
+    const file = this.#find(transaction, component, id);
+    return file === null ? null : this.#blobs.open(file.uuid, file.contentType);
+  }
+
+  /** For the public URL, which anyone may read who knows it. */
+  byUuid(uuid: string): { file: FileRow; blob: Blob } | null {
+    const row = this.#deployment.store.sql.orm.select().from(files).where(eq(files.uuid, uuid)).get();
+    if (row === undefined) return null;
+    const file = FileRow.parse(row);
+    return { file, blob: this.#blobs.open(file.uuid, file.contentType) };
+  }
+
+  uploadUrl(component: string, nowMs: number): string {
+    const expiresMs = Math.floor(nowMs) + UPLOAD_TOKEN_MS_MAX;
+    const body = Buffer.from(JSON.stringify([component, expiresMs])).toString("base64url");
+    return `${this.#deployment.cloudOrigin()}/api/storage/upload?token=${body}.${this.#sign(body)}`;
+  }
+
+  /** The component that an upload token is for. Throws UserError when it is wrong or too old. */
+  checkUploadToken(token: string): string {
+    const [body = "", signature = ""] = token.split(".", 2);
+    const expected = Buffer.from(this.#sign(body));
+    const given = Buffer.from(signature);
+    if (expected.byteLength !== given.byteLength || !timingSafeEqual(expected, given)) {
+      throw new UserError("InvalidUploadToken", "The upload token is not valid");
+    }
+    const [component, expiresMs] = JSON.parse(Buffer.from(body, "base64url").toString()) as [string, number];
+    if (expiresMs < this.#deployment.now()) {
+      throw new UserError("InvalidUploadToken", "The upload URL has expired, ask for a new one");
+    }
+    return component;
+  }
+
+  /** Deletes bytes that no row points to: left by a crash between writing and committing. */
+  sweep(): void {
+    const known = new Set(
+      this.#deployment.store.sql.orm
+        .select({ uuid: files.uuid })
+        .from(files)
+        .all()
+        .map(({ uuid }) => uuid),
+    );
+    for (const uuid of this.#blobs.list()) if (!known.has(uuid)) this.#blobs.delete(uuid);
+  }
+
+  #find(transaction: Transaction, component: string, id: string): FileRow | null {
+    if (transaction.get(component, id, FILES_TABLE, true) === null) return null;
+    const row = this.#deployment.store.sql.orm.select().from(files).where(eq(files.storageId, id)).get();
+    return row === undefined ? null : FileRow.parse(row);
+  }
+
+  #sign(body: string): string {
+    return createHmac("sha256", this.#uploadKey).update(body).digest("base64url");
+  }
+}

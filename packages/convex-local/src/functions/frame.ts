@@ -1,0 +1,80 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import type { Identity } from "../auth/identity.ts";
+import type { QueryStream } from "../query/stream.ts";
+import type { Json } from "../values/wire.ts";
+import { LOG_LINE_CHARS_MAX, LOG_LINES_MAX } from "./limits.ts";
+import type { Transaction } from "./transaction.ts";
+
+export type FunctionKind = "query" | "mutation" | "action" | "httpAction";
+
+/** Where a call came from, for `ctx.meta.getRequestMetadata()`. */
+export type RequestMetadata = {
+  requestId: string;
+  ip: string | null;
+  userAgent: string | null;
+  scheduledFunctionId: string | null;
+  authToken: string | null;
+};
+
+/** What the engine answers to a running function; `syscalls.ts` implements it. */
+export type Host = {
+  syscall(frame: Frame, op: string, args: Record<string, Json>): Json;
+  /** The JSON text of the answer: most answers are texts already. */
+  asyncSyscall(frame: Frame, op: string, args: Record<string, Json>): Promise<string>;
+  jsSyscall(frame: Frame, op: string, args: Record<string, unknown>): unknown;
+};
+
+/** Journal of a paginated query: the end of its page, kept so that the live page keeps its end. */
+export type Journal = { given: string | null; end: string | null; hasPaginated: boolean };
+
+/** One running function. */
+export type Frame = {
+  host: Host;
+  kind: FunctionKind;
+  component: string;
+  /** "dir/file:export". */
+  path: string;
+  identity: Identity | null;
+  metadata: RequestMetadata;
+  environment: Readonly<Record<string, string>>;
+  /** Frozen for queries and mutations, so that running again gives the same. */
+  nowMs: number;
+  random: () => number;
+  /** Set for queries and mutations. */
+  transaction: Transaction | null;
+  journal: Journal;
+  logLines: string[];
+  streams: Map<number, QueryStream>;
+  nextStreamId: number;
+  /** The nested call that is running; database calls of this frame wait for it. */
+  child: Promise<unknown> | null;
+  depth: number;
+  /** Set when the function has ended or was given up: nothing may reach the engine any more. */
+  isClosed: boolean;
+};
+
+const frames = new AsyncLocalStorage<Frame>();
+
+export const currentFrame = (): Frame | undefined => frames.getStore();
+export const runInFrame = <T>(frame: Frame, work: () => T): T => frames.run(frame, work);
+
+export function appendLog(frame: Frame, level: string, parts: unknown[]): void {
+  if (frame.logLines.length > LOG_LINES_MAX) return;
+  if (frame.logLines.length === LOG_LINES_MAX) {
+    frame.logLines.push(`[WARN] 'Log overflow (maximum ${LOG_LINES_MAX}). Remaining log lines omitted.'`);
+    return;
+  }
+  const text = parts.map((part) => (typeof part === "string" ? `'${part}'` : Bun.inspect(part))).join(" ");
+  frame.logLines.push(`[${level}] ${text.slice(0, LOG_LINE_CHARS_MAX)}`);
+}
+
+/** A seeded generator (mulberry32): the same seed gives the same numbers when a function runs again. */
+export function seededRandom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}

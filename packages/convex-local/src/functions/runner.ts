@@ -1,0 +1,318 @@
+import type { Identity } from "../auth/identity.ts";
+import type { Deployment } from "../deployment.ts";
+import type { Read } from "../live/read-set.ts";
+import { InvalidValue, measure } from "../values/measure.ts";
+import { mismatch } from "../values/validator.ts";
+import { isObject, type Json, kindOf } from "../values/wire.ts";
+import { UserError } from "./errors.ts";
+import { type FunctionFailure, toFailure, toSyscallError } from "./failure.ts";
+import { type Frame, type FunctionKind, type RequestMetadata, runInFrame, seededRandom } from "./frame.ts";
+import {
+  FUNCTION_ARGS_BYTES_MAX,
+  FUNCTION_RESULT_BYTES_MAX,
+  NESTED_CALLS_MAX,
+  VALUE_DEPTH_MAX,
+} from "./limits.ts";
+import { describeFunction, type FunctionObject, type Resolved, resolveFunction } from "./module.ts";
+import { timers } from "./sandbox.ts";
+import { idsOf } from "./schema.ts";
+import { Transaction } from "./transaction.ts";
+
+/** A call of a function from outside, or from an action. */
+export type Call = {
+  component: string;
+  /** A path, or the function itself when a test runs one inline. */
+  target: string | FunctionObject;
+  args: Json;
+  identity: Identity | null;
+  metadata: RequestMetadata;
+  /** Internal functions are hidden from the public. */
+  access: "public" | "any";
+};
+
+export type Outcome =
+  | { isSuccess: true; value: string; logLines: string[] }
+  | { isSuccess: false; failure: FunctionFailure; logLines: string[] };
+export type QueryOutcome = Outcome & { reads: Read[]; journal: string | null; ts: number };
+export type MutationOutcome = Outcome & { ts: number };
+
+/** A query or mutation that awaits something that never comes is given up after this. */
+const TRANSACTION_MS_MAX = 10_000;
+const ACTION_MS_MAX = 30 * 60_000;
+
+/** Runs functions: finds them, checks arguments and results, wraps them in a transaction. */
+export class Runner {
+  readonly #deployment: Deployment;
+
+  constructor(deployment: Deployment) {
+    this.#deployment = deployment;
+  }
+
+  query(call: Call, journal: string | null = null): Promise<QueryOutcome> {
+    return this.#deployment.executor.run(() => this.queryNow(call, journal));
+  }
+
+  /** Runs a query inside an executor slot that the caller holds. */
+  async queryNow(call: Call, journal: string | null): Promise<QueryOutcome> {
+    const { store } = this.#deployment;
+    const transaction = this.#begin();
+    const frame = this.#frame("query", call, transaction, journal);
+    const outcome = await this.#outcome(frame, call, "query");
+    // A query writes nothing, but a table created by accident of a bug must not stay.
+    transaction.rollback();
+    return { ...outcome, reads: transaction.reads.reads, journal: frame.journal.end, ts: store.ts };
+  }
+
+  /**
+   * Runs a mutation. `beforeCommit` writes what must stand or fall with it: the outcome of a WebSocket request,
+   * the end of a scheduled job.
+   */
+  mutation(
+    call: Call,
+    beforeCommit?: (transaction: Transaction, value: string) => void,
+  ): Promise<MutationOutcome> {
+    return this.#deployment.executor.run(() => this.mutationNow(call, beforeCommit));
+  }
+
+  /** Runs a mutation inside an executor slot that the caller holds. */
+  async mutationNow(
+    call: Call,
+    beforeCommit?: (transaction: Transaction, value: string) => void,
+  ): Promise<MutationOutcome> {
+    const transaction = this.#begin();
+    const frame = this.#frame("mutation", call, transaction, null);
+    const outcome = await this.#outcome(frame, call, "mutation");
+    if (!outcome.isSuccess) {
+      transaction.rollback();
+      return { ...outcome, ts: this.#deployment.store.ts };
+    }
+    try {
+      beforeCommit?.(transaction, outcome.value);
+      return { ...outcome, ts: this.#commit(transaction) };
+    } catch (error) {
+      transaction.rollback();
+      throw error;
+    }
+  }
+
+  /** A change that the engine itself makes, as one transaction. */
+  transact<T>(work: (transaction: Transaction) => T): Promise<T> {
+    return this.#deployment.executor.run(async () => this.transactNow(work));
+  }
+
+  transactNow<T>(work: (transaction: Transaction) => T): T {
+    const transaction = this.#begin();
+    try {
+      const result = work(transaction);
+      this.#commit(transaction);
+      return result;
+    } catch (error) {
+      transaction.rollback();
+      throw error;
+    }
+  }
+
+  async action(call: Call): Promise<Outcome> {
+    const frame = this.#frame("action", call, null, null);
+    return await this.#outcome(frame, call, "action");
+  }
+
+  /** Runs an HTTP action; what it throws is thrown as FunctionFailure. */
+  async httpAction(
+    object: FunctionObject,
+    path: string,
+    request: Request,
+    call: Omit<Call, "target" | "args">,
+  ) {
+    const frame = this.#frame("httpAction", { ...call, target: path }, null, null);
+    try {
+      const response = await this.#withTimeLimit(frame, ACTION_MS_MAX, async () =>
+        object.invokeHttpAction?.(request),
+      );
+      if (!(response instanceof Response)) {
+        throw new UserError("InvalidHttpActionResult", "An HTTP action must return a Response");
+      }
+      return response;
+    } catch (error) {
+      throw this.#reported(frame, error);
+    } finally {
+      this.#deployment.logs.append(frame, null);
+    }
+  }
+
+  /** A call from inside a query or mutation: same transaction; a mutation that throws leaves nothing behind. */
+  async nested(
+    frame: Frame,
+    kind: "query" | "mutation",
+    component: string,
+    path: string,
+    args: Json,
+  ): Promise<string> {
+    const { transaction } = frame;
+    if (transaction === null) throw new Error("Nested calls belong to queries and mutations");
+    if (kind === "mutation" && frame.kind === "query") {
+      throw new UserError("InvalidCall", "A query cannot run a mutation");
+    }
+    if (frame.depth >= NESTED_CALLS_MAX) {
+      throw new UserError("NestedTooDeep", `Functions are nested more than ${NESTED_CALLS_MAX} levels deep`);
+    }
+    const resolved = this.#resolve(component, path, "any", kind);
+    const inner: Frame = {
+      ...this.#frame(kind, { ...frame, component, target: resolved.path }, transaction, null),
+      depth: frame.depth + 1,
+      random: frame.random,
+      logLines: frame.logLines,
+    };
+    const savepoint = kind === "mutation" ? transaction.savepoint() : undefined;
+    try {
+      const value = await this.#invoke(inner, resolved, args, TRANSACTION_MS_MAX);
+      if (savepoint !== undefined) transaction.release(savepoint);
+      return value;
+    } catch (error) {
+      if (savepoint !== undefined) transaction.rollbackTo(savepoint);
+      throw toSyscallError(toFailure(error));
+    }
+  }
+
+  #begin(): Transaction {
+    const { store, components, now } = this.#deployment;
+    return new Transaction(store, (component) => components.get(component)?.schema ?? null, now());
+  }
+
+  #commit(transaction: Transaction): number {
+    const ts = transaction.commit(this.#deployment.now());
+    if (transaction.writes.length > 0) this.#deployment.live.invalidate(transaction.writes);
+    return ts;
+  }
+
+  #frame(
+    kind: FunctionKind,
+    call: Pick<Call, "component" | "target" | "identity" | "metadata">,
+    transaction: Transaction | null,
+    journal: string | null,
+  ): Frame {
+    return {
+      host: this.#deployment.syscalls,
+      kind,
+      component: call.component,
+      path: typeof call.target === "string" ? call.target : "inline",
+      identity: call.identity,
+      metadata: call.metadata,
+      environment: this.#deployment.environment.visible(call.component),
+      nowMs: transaction?.nowMs ?? this.#deployment.now(),
+      random: seededRandom(crypto.getRandomValues(new Uint32Array(1))[0] ?? 0),
+      transaction,
+      journal: { given: journal, end: null, hasPaginated: false },
+      logLines: [],
+      streams: new Map(),
+      nextStreamId: 0,
+      child: null,
+      depth: 0,
+      isClosed: false,
+    };
+  }
+
+  async #outcome(frame: Frame, call: Call, kind: FunctionKind): Promise<Outcome> {
+    const startMs = performance.now();
+    let outcome: Outcome;
+    try {
+      const resolved =
+        typeof call.target === "string"
+          ? this.#resolve(call.component, call.target, call.access, kind)
+          : describeFunction("inline", call.target);
+      frame.path = resolved.path;
+      const limitMs = kind === "action" ? ACTION_MS_MAX : TRANSACTION_MS_MAX;
+      const value = await this.#invoke(frame, resolved, call.args, limitMs);
+      outcome = { isSuccess: true, value, logLines: frame.logLines };
+    } catch (error) {
+      outcome = { isSuccess: false, failure: this.#reported(frame, error), logLines: frame.logLines };
+    }
+    this.#deployment.logs.append(frame, outcome, performance.now() - startMs);
+    return outcome;
+  }
+
+  #reported(frame: Frame, error: unknown): FunctionFailure {
+    const failure = toFailure(error);
+    // Told data is the function's answer; anything else is worth a line in the log.
+    if (failure.data === undefined) {
+      this.#deployment.log("function.failed", { path: frame.path, kind: frame.kind, error: failure.cause });
+    }
+    return failure;
+  }
+
+  #resolve(component: string, path: string, access: Call["access"], kind: FunctionKind): Resolved {
+    const modules = this.#deployment.components.get(component)?.modules ?? new Map();
+    const resolved = resolveFunction(modules, path, access === "public");
+    if (resolved.kind !== kind) {
+      throw new UserError("FunctionNotFound", `'${resolved.path}' is a ${resolved.kind}, not a ${kind}`);
+    }
+    return resolved;
+  }
+
+  async #invoke(frame: Frame, resolved: Resolved, args: Json, limitMs: number): Promise<string> {
+    const isId = idsOf(this.#deployment.store, frame.component);
+    if (!isObject(args) || kindOf(args) !== "object") {
+      throw new UserError("ArgumentValidationError", "The arguments of a function must be one object");
+    }
+    if (sizeOf(args, "ArgumentValidationError") > FUNCTION_ARGS_BYTES_MAX) {
+      throw new UserError("ArgumentsTooLarge", `Arguments are larger than ${FUNCTION_ARGS_BYTES_MAX} bytes`);
+    }
+    const wrongArgs = mismatch(resolved.args, args, isId);
+    if (wrongArgs !== null) throw new UserError("ArgumentValidationError", wrongArgs);
+
+    const value = await this.#withTimeLimit(frame, limitMs, () =>
+      call(resolved, frame.metadata.requestId, args),
+    );
+    if (value.length > FUNCTION_RESULT_BYTES_MAX) {
+      throw new UserError(
+        "ReturnValueTooLarge",
+        `The return value is larger than ${FUNCTION_RESULT_BYTES_MAX} bytes`,
+      );
+    }
+    if (resolved.returns !== null) {
+      const wrongReturn = mismatch(resolved.returns, JSON.parse(value) as Json, isId);
+      if (wrongReturn !== null) throw new UserError("ReturnsValidationError", wrongReturn);
+    }
+    return value;
+  }
+
+  /** Runs work in the frame, and closes the frame whatever happens. */
+  async #withTimeLimit<T>(frame: Frame, limitMs: number, work: () => Promise<T>): Promise<T> {
+    let timer: ReturnType<typeof timers.setTimeout> | undefined;
+    const tooLong = new Promise<never>((_, reject) => {
+      timer = timers.setTimeout(
+        () =>
+          reject(new UserError("FunctionTimeout", `Function execution timed out (maximum ${limitMs} ms)`)),
+        limitMs,
+      );
+    });
+    try {
+      return await Promise.race([runInFrame(frame, work), tooLong]);
+    } finally {
+      timers.clearTimeout(timer);
+      frame.isClosed = true;
+      for (const stream of frame.streams.values()) stream.close();
+      frame.streams.clear();
+    }
+  }
+}
+
+function call({ kind, path, object }: Resolved, requestId: string, args: Json): Promise<string> {
+  const text = JSON.stringify([args]);
+  const result =
+    kind === "query"
+      ? object.invokeQuery?.(text)
+      : kind === "mutation"
+        ? object.invokeMutation?.(text)
+        : object.invokeAction?.(requestId, text);
+  return result ?? Promise.reject(new Error(`${path} cannot be called as a ${kind}`));
+}
+
+function sizeOf(value: Json, code: string): number {
+  try {
+    return measure(value, VALUE_DEPTH_MAX);
+  } catch (error) {
+    if (error instanceof InvalidValue) throw new UserError(code, error.message);
+    throw error;
+  }
+}

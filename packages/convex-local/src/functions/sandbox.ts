@@ -1,0 +1,200 @@
+import type { Json } from "../values/wire.ts";
+import { appendLog, currentFrame, type Frame } from "./frame.ts";
+
+/**
+ * What surrounds a running function. Functions find the engine through the global `Convex`, as in the official
+ * runtime, and see a frozen clock, seeded randomness, their own environment variables and no way out of queries
+ * and mutations. All of it depends on the running frame: code outside functions sees the globals as they were.
+ */
+export function installSandbox(): void {
+  if (isInstalled) return;
+  isInstalled = true;
+  installEngine();
+  installClock();
+  installRandom();
+  installEnvironment();
+  installConsole();
+  refuseOutside();
+}
+
+let isInstalled = false;
+let loadingEnvironment: Readonly<Record<string, string>> | null = null;
+
+/**
+ * Environment variables that modules see while they are loaded. Module code runs outside any frame, so this is
+ * one value for the process; modules load one push at a time.
+ */
+export async function withLoadingEnvironment<T>(
+  environment: Readonly<Record<string, string>>,
+  load: () => Promise<T>,
+): Promise<T> {
+  loadingEnvironment = environment;
+  try {
+    return await load();
+  } finally {
+    loadingEnvironment = null;
+  }
+}
+
+/** Timers of the process, for the engine itself: inside a query or mutation the global ones are refused. */
+export const timers = { setTimeout: globalThis.setTimeout, clearTimeout: globalThis.clearTimeout };
+
+function running(): Frame {
+  const frame = currentFrame();
+  if (frame === undefined)
+    throw new Error("The Convex database and functions can only be used inside a function");
+  if (frame.isClosed) throw new Error(`The function ${frame.path} has already ended`);
+  return frame;
+}
+
+function installEngine(): void {
+  const engine = {
+    syscall(op: string, args: string): string {
+      const frame = running();
+      return JSON.stringify(frame.host.syscall(frame, op, JSON.parse(args) as Record<string, Json>));
+    },
+    async asyncSyscall(op: string, args: string): Promise<string> {
+      const frame = running();
+      return await frame.host.asyncSyscall(frame, op, JSON.parse(args) as Record<string, Json>);
+    },
+    jsSyscall(op: string, args: Record<string, unknown>): unknown {
+      const frame = running();
+      return frame.host.jsSyscall(frame, op, args);
+    },
+  };
+  Object.defineProperty(globalThis, "Convex", { value: engine, configurable: true });
+}
+
+/** The frame whose results must not depend on anything but the database, if one is running. */
+function deterministic(): Frame | undefined {
+  const frame = currentFrame();
+  return frame?.kind === "query" || frame?.kind === "mutation" ? frame : undefined;
+}
+
+function installClock(): void {
+  const RealDate = globalThis.Date;
+  const realNow = RealDate.now.bind(RealDate);
+  RealDate.now = () => {
+    const frame = deterministic();
+    return frame === undefined ? realNow() : Math.floor(frame.nowMs);
+  };
+  globalThis.Date = new Proxy(RealDate, {
+    construct(target, args, newTarget) {
+      const frame = args.length === 0 ? deterministic() : undefined;
+      return Reflect.construct(
+        target,
+        frame === undefined ? args : [Math.floor(frame.nowMs)],
+        newTarget,
+      ) as Date;
+    },
+    apply(target, self, args) {
+      const frame = deterministic();
+      return frame === undefined
+        ? (Reflect.apply(target, self, args) as string)
+        : new target(Math.floor(frame.nowMs)).toString();
+    },
+  });
+}
+
+function installRandom(): void {
+  const realRandom = Math.random.bind(Math);
+  Math.random = () => deterministic()?.random() ?? realRandom();
+
+  const fill = (frame: Frame, view: ArrayBufferView) => {
+    const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+    for (let i = 0; i < bytes.byteLength; i++) bytes[i] = Math.floor(frame.random() * 256);
+  };
+  const realValues = crypto.getRandomValues.bind(crypto);
+  crypto.getRandomValues = ((view: ArrayBufferView<ArrayBuffer>) => {
+    const frame = deterministic();
+    if (frame === undefined) return realValues(view as Uint8Array<ArrayBuffer>);
+    fill(frame, view);
+    return view;
+  }) as typeof crypto.getRandomValues;
+
+  const realUuid = crypto.randomUUID.bind(crypto);
+  crypto.randomUUID = () => {
+    const frame = deterministic();
+    if (frame === undefined) return realUuid();
+    const bytes = new Uint8Array(16);
+    fill(frame, bytes);
+    bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x40;
+    bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
+    const hex = Buffer.from(bytes).toString("hex");
+    return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}` as const;
+  };
+}
+
+function installEnvironment(): void {
+  const real = process.env;
+  const visible = () => currentFrame()?.environment ?? loadingEnvironment;
+  process.env = new Proxy(real, {
+    get: (target, name, receiver) => {
+      const environment = visible();
+      if (environment === null || typeof name !== "string")
+        return Reflect.get(target, name, receiver) as unknown;
+      return Object.hasOwn(environment, name) ? environment[name] : undefined;
+    },
+    has: (target, name) => {
+      const environment = visible();
+      return environment === null || typeof name !== "string"
+        ? Reflect.has(target, name)
+        : Object.hasOwn(environment, name);
+    },
+    ownKeys: (target) => {
+      const environment = visible();
+      return environment === null ? Reflect.ownKeys(target) : Object.keys(environment);
+    },
+    getOwnPropertyDescriptor: (target, name) => {
+      const environment = visible();
+      if (environment === null || typeof name !== "string")
+        return Reflect.getOwnPropertyDescriptor(target, name);
+      return Object.hasOwn(environment, name)
+        ? { value: environment[name], enumerable: true, configurable: true, writable: false }
+        : undefined;
+    },
+    set: (target, name, value) => (visible() === null ? Reflect.set(target, name, value) : false),
+  });
+}
+
+function installConsole(): void {
+  const levels = { log: "LOG", info: "INFO", warn: "WARN", error: "ERROR", debug: "DEBUG" } as const;
+  const target = globalThis.console;
+  for (const [method, level] of Object.entries(levels) as [keyof typeof levels, string][]) {
+    const real = target[method].bind(target);
+    target[method] = (...parts: unknown[]) => {
+      const frame = currentFrame();
+      if (frame === undefined) real(...parts);
+      else appendLog(frame, level, parts);
+    };
+  }
+}
+
+const REFUSED = ["fetch", "setTimeout", "setInterval", "setImmediate"] as const;
+
+function refuseOutside(): void {
+  const refuse = (name: string) => {
+    const frame = deterministic();
+    if (frame === undefined) return;
+    throw new Error(
+      `Can't use ${name}() in queries and mutations: they must be deterministic. Use an action instead.`,
+    );
+  };
+  for (const name of REFUSED) {
+    const real = globalThis[name] as (...args: unknown[]) => unknown;
+    const guarded = (...args: unknown[]) => {
+      refuse(name);
+      return real(...args);
+    };
+    Object.defineProperty(globalThis, name, {
+      value: Object.assign(guarded, real),
+      configurable: true,
+      writable: true,
+    });
+  }
+  const realGenerateKey = crypto.subtle.generateKey.bind(crypto.subtle) as (...args: unknown[]) => unknown;
+  crypto.subtle.generateKey = ((...args: unknown[]) => {
+    refuse("crypto.subtle.generateKey");
+    return realGenerateKey(...args);
+  }) as typeof crypto.subtle.generateKey;
+}

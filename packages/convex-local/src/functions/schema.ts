@@ -1,0 +1,92 @@
+import { z } from "zod";
+import type { Store, Table } from "../store/store.ts";
+import { decodeId } from "../values/id.ts";
+import { type IsId, mismatch, type Validator } from "../values/validator.ts";
+import type { JsonObject } from "../values/wire.ts";
+import { UserError } from "./errors.ts";
+
+const Named = z.object({ indexDescriptor: z.string(), fields: z.array(z.string()) });
+
+/** The part of an exported schema that the engine acts on; the whole of it is kept as text. */
+export const SchemaJson = z.object({
+  tables: z.array(
+    z.object({
+      tableName: z.string(),
+      indexes: z.array(Named),
+      stagedDbIndexes: z.array(Named).nullish(),
+      searchIndexes: z.array(z.looseObject({ indexDescriptor: z.string() })).nullish(),
+      vectorIndexes: z.array(z.looseObject({ indexDescriptor: z.string() })).nullish(),
+      documentType: z.custom<Validator>().nullish(),
+    }),
+  ),
+  schemaValidation: z.boolean(),
+});
+export type SchemaJson = z.infer<typeof SchemaJson>;
+
+const SYSTEM_FIELDS = new Set(["_id", "_creationTime"]);
+
+/** Whether texts are ids of tables of this component. */
+export const idsOf =
+  (store: Store, component: string): IsId =>
+  (tableName, id) => {
+    const table = store.table(component, tableName);
+    return table !== undefined && decodeId(id)?.tableNumber === table.number;
+  };
+
+/** What is wrong with a document, or null; system fields are not part of the document type. */
+export function schemaMismatch(
+  schema: SchemaJson | null,
+  tableName: string,
+  document: JsonObject,
+  isId: IsId,
+): string | null {
+  if (schema === null || !schema.schemaValidation) return null;
+  const type = schema.tables.find((table) => table.tableName === tableName)?.documentType;
+  if (type === null || type === undefined) return null;
+  const fields = Object.fromEntries(Object.entries(document).filter(([name]) => !SYSTEM_FIELDS.has(name)));
+  return mismatch(type, fields, isId);
+}
+
+/** The same for one write, as the error that the function sees. */
+export function checkDocument(
+  schema: SchemaJson | null,
+  table: Table,
+  document: JsonObject,
+  isId: IsId,
+): void {
+  const found = schemaMismatch(schema, table.name, document, isId);
+  if (found === null) return;
+  throw new UserError(
+    "SchemaValidationError",
+    `Failed to insert or update a document in table "${table.name}" because it does not match the schema: ${found}`,
+  );
+}
+
+/** Makes tables and indexes those of the schema. Runs inside the caller's transaction. */
+export function applySchema(store: Store, component: string, schema: SchemaJson | null): void {
+  const wanted = new Map((schema?.tables ?? []).map((table) => [table.tableName, table.indexes]));
+  for (const name of wanted.keys())
+    if (store.table(component, name) === undefined) store.createTable(component, name);
+  for (const table of store.tables(component)) {
+    const indexes = wanted.get(table.name) ?? [];
+    for (const index of table.indexes) {
+      if (index.name === "by_creation_time") continue;
+      const same = indexes.find(
+        ({ indexDescriptor, fields }) => indexDescriptor === index.name && sameFields(fields, index.fields),
+      );
+      if (same === undefined) store.dropIndex(table, index);
+    }
+    for (const { indexDescriptor, fields } of indexes) {
+      if (!table.indexes.some(({ name }) => name === indexDescriptor)) {
+        store.createIndex(table, indexDescriptor, withoutCreationTime(fields));
+      }
+    }
+  }
+}
+
+const sameFields = (declared: string[], stored: string[]) =>
+  JSON.stringify(withoutCreationTime(declared)) === JSON.stringify(stored);
+
+/** A declared index may name its implicit last field. */
+const withoutCreationTime = (fields: string[]) =>
+  fields.at(-1) === "_creationTime" ? fields.slice(0, -1) : fields;

@@ -1,0 +1,364 @@
+import { z } from "zod";
+import type { Deployment } from "../deployment.ts";
+import { fingerprintOf } from "../query/cursor.ts";
+import { readPage } from "../query/page.ts";
+import { type Plan, plan, QueryJson, tableNameOf } from "../query/plan.ts";
+import { QueryStream } from "../query/stream.ts";
+import { decodeId } from "../values/id.ts";
+import { isObject, type Json, writeInt64 } from "../values/wire.ts";
+import { UserError } from "./errors.ts";
+import { toSyscallError } from "./failure.ts";
+import type { Frame, Host } from "./frame.ts";
+import { TRANSACTION_LIMITS } from "./limits.ts";
+import { canonicalPath, resolveFunction } from "./module.ts";
+import { asDocument, type Transaction } from "./transaction.ts";
+
+type Args = Record<string, Json>;
+type Handler = (deployment: Deployment, frame: Frame, args: Args) => string | Promise<string>;
+
+/** Answers what `convex/server` asks of its engine, by the name of the operation. */
+export class Syscalls implements Host {
+  readonly #deployment: Deployment;
+
+  constructor(deployment: Deployment) {
+    this.#deployment = deployment;
+  }
+
+  syscall(frame: Frame, op: string, args: Args): Json {
+    const deployment = this.#deployment;
+    switch (op) {
+      case "1.0/queryStream":
+        return { queryId: openStream(frame, args) };
+      case "1.0/queryCleanup":
+        return closeStream(frame, z.number().parse(args.queryId));
+      case "1.0/db/normalizeId":
+        return { id: normalizeId(transactionOf(frame), frame.component, args) };
+      case "1.0/getSnapshotTs":
+        return writeInt64(BigInt(deployment.store.ts) * 1000n);
+      case "1.0/componentArgument":
+        return {};
+      default:
+        throw new Error(`Unknown operation ${op}`);
+    }
+  }
+
+  async asyncSyscall(frame: Frame, op: string, args: Args): Promise<string> {
+    const handlers = frame.transaction === null ? inActions : inTransactions;
+    const handler = handlers[op] ?? everywhere[op];
+    if (handler === undefined) throw new Error(`Unknown async operation ${op}`);
+    try {
+      // What a nested mutation does must be all of what happens between its savepoint and its end.
+      while (frame.child !== null) await frame.child;
+      if (frame.isClosed) throw new Error(`The function ${frame.path} has already ended`);
+      return await handler(this.#deployment, frame, args);
+    } catch (error) {
+      if (error instanceof z.ZodError)
+        throw new Error(`Invalid arguments for ${op}: ${z.prettifyError(error)}`);
+      throw error;
+    }
+  }
+
+  jsSyscall(frame: Frame, op: string, args: Record<string, unknown>): unknown {
+    const { files, runner } = this.#deployment;
+    switch (op) {
+      case "storage/storeBlob": {
+        const { blob, options } = StoreBlob.parse(args);
+        return blob.bytes().then((bytes) => {
+          const file = files.prepare(bytes, blob.type === "" ? null : blob.type, options?.sha256 ?? null);
+          return runner.transact((transaction) => files.add(transaction, frame.component, file));
+        });
+      }
+      case "storage/getBlob":
+        return runner.transact((transaction) =>
+          files.blob(transaction, frame.component, text(args.storageId)),
+        );
+      default:
+        throw new Error(`Unknown operation ${op}`);
+    }
+  }
+}
+
+const StoreBlob = z.object({
+  blob: z.instanceof(Blob),
+  options: z.object({ sha256: z.string().optional() }).nullish(),
+});
+
+/** Queries and mutations: inside a transaction. */
+const inTransactions: Record<string, Handler> = {
+  "1.0/get": (_, frame, { id, table, isSystem }) =>
+    transactionOf(frame).get(frame.component, text(id), optionalText(table), isSystem === true) ?? "null",
+
+  "1.0/queryStreamNext": (_, frame, { queryId }) => {
+    const stream = frame.streams.get(z.number().parse(queryId));
+    const row = stream?.next();
+    return row === undefined ? '{"value":null,"done":true}' : `{"value":${row.json},"done":false}`;
+  },
+
+  "1.0/queryPage": (deployment, frame, args) => queryPage(deployment, frame, args),
+
+  "1.0/count": (_, frame, { table }) => String(transactionOf(frame).count(frame.component, text(table))),
+
+  "1.0/insert": (_, frame, { table, value }) => {
+    const id = writable(frame).insert(frame.component, text(table), asDocument(value, "insert"));
+    return JSON.stringify({ _id: id });
+  },
+  "1.0/shallowMerge": (_, frame, { id, table, value }) =>
+    writable(frame).patch(frame.component, text(id), asDocument(value, "patch"), optionalText(table)),
+  "1.0/replace": (_, frame, { id, table, value }) =>
+    writable(frame).replace(frame.component, text(id), asDocument(value, "replace"), optionalText(table)),
+  "1.0/remove": (_, frame, { id, table }) =>
+    writable(frame).remove(frame.component, text(id), optionalText(table)),
+
+  "1.0/runUdf": async ({ runner }, frame, args) => {
+    const kind = args.udfType === "mutation" ? "mutation" : "query";
+    const { component, path } = addressOf(frame, args);
+    const running = runner.nested(frame, kind, component, path, args.args ?? {});
+    // Others only wait for the end; the error belongs to the caller of this one.
+    const ended = running.then(
+      () => {},
+      () => {},
+    );
+    frame.child = ended;
+    try {
+      return await running;
+    } finally {
+      if (frame.child === ended) frame.child = null;
+    }
+  },
+
+  "1.0/schedule": (deployment, frame, args) => schedule(deployment, writable(frame), frame, args),
+  "1.0/cancel_job": ({ scheduler }, frame, { id }) => {
+    scheduler.cancel(writable(frame), frame.component, text(id));
+    return "null";
+  },
+
+  "1.0/storageGetUrl": ({ files }, frame, { storageId }) =>
+    JSON.stringify(files.url(transactionOf(frame), frame.component, text(storageId))),
+  "1.0/storageGetMetadata": ({ files }, frame, { storageId }) =>
+    JSON.stringify(files.metadata(transactionOf(frame), frame.component, text(storageId))),
+  "1.0/storageDelete": ({ files }, frame, { storageId }) => {
+    files.delete(writable(frame), frame.component, text(storageId));
+    return "null";
+  },
+  "1.0/storageStore": ({ files }, frame, { blob, contentType, sha256 }) => {
+    const bytes = Buffer.from(text(blob), "base64");
+    const type = optionalText(contentType);
+    const file = files.prepare(
+      bytes,
+      type === undefined || type === "" ? null : type,
+      optionalText(sha256) ?? null,
+    );
+    return JSON.stringify(files.add(writable(frame), frame.component, file));
+  },
+  "1.0/storageGet": async ({ files }, frame, { storageId }) => {
+    const blob = files.blob(transactionOf(frame), frame.component, text(storageId));
+    if (blob === null) return "null";
+    const bytes = Buffer.from(await blob.arrayBuffer());
+    return JSON.stringify({
+      blob: bytes.toString("base64"),
+      contentType: blob.type === "" ? null : blob.type,
+    });
+  },
+
+  "1.0/getTransactionMetrics": (_, frame) => {
+    const { used } = transactionOf(frame).usage;
+    const pairs = Object.entries(TRANSACTION_LIMITS).map(([metric, limit]) => {
+      const amount = used[metric as keyof typeof used];
+      return [metric, { used: amount, remaining: limit - amount }];
+    });
+    return JSON.stringify(Object.fromEntries(pairs));
+  },
+};
+
+/** Actions and HTTP actions: every step is a transaction of its own. */
+const inActions: Record<string, Handler> = {
+  "1.0/actions/query": async ({ runner }, frame, args) => unwrap(await runner.query(callOf(frame, args))),
+  "1.0/actions/mutation": async ({ runner }, frame, args) =>
+    unwrap(await runner.mutation(callOf(frame, args))),
+  "1.0/actions/action": async ({ runner }, frame, args) => unwrap(await runner.action(callOf(frame, args))),
+
+  "1.0/actions/schedule": (deployment, frame, args) =>
+    deployment.runner.transact((transaction) => schedule(deployment, transaction, frame, args)),
+  "1.0/actions/cancel_job": ({ runner, scheduler }, frame, { id }) =>
+    runner.transact((transaction) => {
+      scheduler.cancel(transaction, frame.component, text(id));
+      return "null";
+    }),
+
+  "1.0/storageGetUrl": ({ runner, files }, frame, { storageId }) =>
+    runner.transact((transaction) =>
+      JSON.stringify(files.url(transaction, frame.component, text(storageId))),
+    ),
+  "1.0/storageGetMetadata": ({ runner, files }, frame, { storageId }) =>
+    runner.transact((transaction) =>
+      JSON.stringify(files.metadata(transaction, frame.component, text(storageId))),
+    ),
+  "1.0/storageDelete": ({ runner, files }, frame, { storageId }) =>
+    runner.transact((transaction) => {
+      files.delete(transaction, frame.component, text(storageId));
+      return "null";
+    }),
+  "1.0/actions/vectorSearch": () => {
+    throw new UserError("VectorSearchNotSupported", "Vector search is not supported");
+  },
+};
+
+/** Answers that do not depend on the kind of function. */
+const everywhere: Record<string, Handler> = {
+  "1.0/getUserIdentity": (_, frame) => JSON.stringify(frame.identity),
+  "1.0/storageGenerateUploadUrl": ({ files }, frame) =>
+    JSON.stringify(files.uploadUrl(frame.component, frame.nowMs)),
+  "1.0/createFunctionHandle": (deployment, frame, args) => {
+    const { component, path } = addressOf(frame, args);
+    resolveFunction(deployment.components.get(component)?.modules ?? new Map(), path, false);
+    return JSON.stringify(`function://${component}#${canonicalPath(path)}`);
+  },
+  "1.0/getFunctionMetadata": (_, frame) =>
+    JSON.stringify({ name: frame.path, componentPath: frame.component }),
+  "1.0/getDeploymentMetadata": ({ instanceName }) =>
+    JSON.stringify({ name: instanceName, region: null, class: "local" }),
+  "1.0/getRequestMetadata": (_, frame) => JSON.stringify(frame.metadata),
+};
+
+function transactionOf(frame: Frame): Transaction {
+  if (frame.transaction === null) throw new Error("The database can only be used in queries and mutations");
+  return frame.transaction;
+}
+
+function writable(frame: Frame): Transaction {
+  if (frame.kind !== "mutation") throw new UserError("ReadOnly", "A query cannot write");
+  return transactionOf(frame);
+}
+
+/** Reads of a table that does not exist give nothing. */
+function planOf(frame: Frame, args: Args): { query: QueryJson; plan: Plan | undefined } {
+  const query = QueryJson.parse(args.query);
+  const table = transactionOf(frame).table(frame.component, tableNameOf(query));
+  return { query, plan: table === undefined ? undefined : plan(query, table) };
+}
+
+function openStream(frame: Frame, args: Args): number {
+  const id = frame.nextStreamId++;
+  const { plan } = planOf(frame, args);
+  if (plan !== undefined) frame.streams.set(id, new QueryStream(plan, transactionOf(frame)));
+  return id;
+}
+
+function closeStream(frame: Frame, id: number): boolean {
+  const stream = frame.streams.get(id);
+  stream?.close();
+  return frame.streams.delete(id);
+}
+
+const PageArgs = z.object({
+  cursor: z.string().nullable(),
+  endCursor: z.string().nullish(),
+  pageSize: z.number().int().positive("The page size must be positive"),
+  maximumRowsRead: z.number().int().positive().nullish(),
+  maximumBytesRead: z.number().int().positive().nullish(),
+});
+
+function queryPage({ cursors }: Deployment, frame: Frame, args: Args): string {
+  const { journal } = frame;
+  if (frame.component !== "") throw new UserError("InvalidCall", "paginate() is not supported in components");
+  if (journal.hasPaginated) {
+    throw new UserError("InvalidCall", "A query can call .paginate() only once");
+  }
+  journal.hasPaginated = true;
+  const request = PageArgs.parse(args);
+  const { query, plan } = planOf(frame, args);
+  if (plan === undefined) {
+    return JSON.stringify({
+      page: [],
+      isDone: true,
+      continueCursor: "",
+      splitCursor: null,
+      pageStatus: null,
+    });
+  }
+  const fingerprint = fingerprintOf(JSON.stringify(query));
+  const open = (cursor: string | null | undefined) =>
+    cursor === null || cursor === undefined ? null : cursors.open(cursor, fingerprint);
+  const page = readPage(
+    plan,
+    {
+      // The cursor of a table that did not exist yet is empty: start again.
+      start: request.cursor === "" ? null : open(request.cursor),
+      end: open(request.endCursor ?? journal.given),
+      pageRows: request.pageSize,
+      rowsReadMax: request.maximumRowsRead ?? null,
+      bytesReadMax: request.maximumBytesRead ?? null,
+    },
+    transactionOf(frame),
+  );
+  const continueCursor = cursors.seal(page.end, fingerprint);
+  journal.end = continueCursor;
+  const rest = JSON.stringify({
+    isDone: page.isDone,
+    continueCursor,
+    splitCursor: page.split === null ? null : cursors.seal(page.split, fingerprint),
+    pageStatus: page.status,
+  });
+  return `{"page":[${page.documents.join(",")}],${rest.slice(1)}`;
+}
+
+function normalizeId(transaction: Transaction, component: string, args: Args): string | null {
+  const id = text(args.idString);
+  const table = transaction.table(component, text(args.table));
+  return table !== undefined && decodeId(id)?.tableNumber === table.number ? id : null;
+}
+
+/** The function that a call names: by path, by function handle, later by component reference. */
+function addressOf(frame: Frame, args: Args): { component: string; path: string } {
+  if (typeof args.name === "string") return { component: frame.component, path: args.name };
+  if (typeof args.functionHandle === "string") {
+    const handle = /^function:\/\/([^#]*)#(.+)$/.exec(args.functionHandle);
+    if (handle === null)
+      throw new UserError("InvalidFunctionHandle", `Not a function handle: ${args.functionHandle}`);
+    return { component: handle[1] ?? "", path: handle[2] ?? "" };
+  }
+  throw new UserError(
+    "ComponentsNotSupported",
+    `Component reference ${String(args.reference)} cannot be resolved`,
+  );
+}
+
+const callOf = (frame: Frame, args: Args) => ({
+  ...addressedCall(frame, args),
+  args: args.args ?? {},
+  identity: frame.identity,
+  metadata: frame.metadata,
+  access: "any" as const,
+});
+
+function addressedCall(frame: Frame, args: Args) {
+  const { component, path } = addressOf(frame, args);
+  return { component, target: path };
+}
+
+function unwrap(outcome: Awaited<ReturnType<Deployment["runner"]["action"]>>): string {
+  if (!outcome.isSuccess) throw toSyscallError(outcome.failure);
+  return outcome.value;
+}
+
+function schedule(
+  { scheduler, components }: Deployment,
+  transaction: Transaction,
+  frame: Frame,
+  args: Args,
+): string {
+  const { component, path } = addressOf(frame, args);
+  const { kind } = resolveFunction(components.get(component)?.modules ?? new Map(), path, false);
+  if (kind === "query" || kind === "httpAction") {
+    throw new UserError(
+      "InvalidSchedule",
+      `Only mutations and actions can be scheduled, ${path} is a ${kind}`,
+    );
+  }
+  const dueMs = z.number().parse(args.ts) * 1000;
+  const value = isObject(args.args) ? args.args : {};
+  return JSON.stringify(scheduler.schedule(transaction, component, canonicalPath(path), value, dueMs));
+}
+
+const text = (value: unknown): string => z.string().parse(value);
+const optionalText = (value: unknown): string | undefined => z.string().nullish().parse(value) ?? undefined;

@@ -1,0 +1,94 @@
+import type { Deployment } from "../deployment.ts";
+import type { Call, QueryOutcome } from "../functions/runner.ts";
+import type { Write } from "../store/store.ts";
+import { Intervals } from "./intervals.ts";
+
+/** A query that somebody watches. Watchers with the same call share one, so it runs once for all of them. */
+export type LiveQuery = {
+  readonly key: string;
+  readonly call: Call;
+  journal: string | null;
+  /** The newest result; null until it has run. */
+  outcome: QueryOutcome | null;
+  isStale: boolean;
+  readonly watchers: Set<() => void>;
+};
+
+/** Keeps watched queries and says which of them a commit has made stale. */
+export class Live {
+  readonly #deployment: Deployment;
+  readonly #queries = new Map<string, LiveQuery>();
+  readonly #reads = new Map<number, Intervals<LiveQuery>>();
+
+  constructor(deployment: Deployment) {
+    this.#deployment = deployment;
+  }
+
+  /** `onStale` is called after each commit that touched what the query read; it must not throw. */
+  watch(call: Call, journal: string | null, onStale: () => void): LiveQuery {
+    const key = JSON.stringify([call.component, call.target, call.args, call.identity, call.access, journal]);
+    let query = this.#queries.get(key);
+    if (query === undefined) {
+      query = { key, call, journal, outcome: null, isStale: true, watchers: new Set() };
+      this.#queries.set(key, query);
+    }
+    query.watchers.add(onStale);
+    return query;
+  }
+
+  unwatch(query: LiveQuery, onStale: () => void): void {
+    query.watchers.delete(onStale);
+    if (query.watchers.size > 0) return;
+    this.#queries.delete(query.key);
+    this.#forget(query);
+  }
+
+  /** Runs the query if it is stale, inside an executor slot that the caller holds. */
+  async refresh(query: LiveQuery): Promise<QueryOutcome> {
+    if (query.outcome !== null && !query.isStale) return query.outcome;
+    this.#forget(query);
+    query.isStale = false;
+    const outcome = await this.#deployment.runner.queryNow(query.call, query.journal);
+    query.outcome = outcome;
+    if (outcome.journal !== null) query.journal = outcome.journal;
+    if (query.watchers.size > 0)
+      for (const { indexId, ...range } of outcome.reads) this.#intervals(indexId).add(range, query);
+    return outcome;
+  }
+
+  invalidate(writes: readonly Write[]): void {
+    const stale = new Set<LiveQuery>();
+    for (const { indexId, key } of writes) this.#reads.get(indexId)?.collect(key, stale);
+    this.#markStale(stale);
+  }
+
+  /** Everything runs again: after a push, and when environment variables changed. */
+  invalidateAll(): void {
+    this.#markStale(this.#queries.values());
+  }
+
+  #markStale(queries: Iterable<LiveQuery>): void {
+    for (const query of queries) {
+      query.isStale = true;
+      for (const onStale of query.watchers) onStale();
+    }
+  }
+
+  #forget(query: LiveQuery): void {
+    const owners = new Set([query]);
+    for (const indexId of new Set(query.outcome?.reads.map((read) => read.indexId))) {
+      const intervals = this.#reads.get(indexId);
+      intervals?.remove(owners);
+      if (intervals?.size === 0) this.#reads.delete(indexId);
+    }
+  }
+
+  #intervals(indexId: number): Intervals<LiveQuery> {
+    let intervals = this.#reads.get(indexId);
+    if (intervals === undefined) {
+      intervals = new Intervals();
+      this.#reads.set(indexId, intervals);
+    }
+    return intervals;
+  }
+}

@@ -1,0 +1,248 @@
+import { and, asc, eq, lt, lte } from "drizzle-orm";
+import type { Deployment } from "../deployment.ts";
+import { UserError } from "../functions/errors.ts";
+import type { RequestMetadata } from "../functions/frame.ts";
+import { FUNCTION_ARGS_BYTES_MAX, SCHEDULED_ARGS_BYTES_MAX } from "../functions/limits.ts";
+import { pathWithExtension, resolveFunction } from "../functions/module.ts";
+import type { Transaction } from "../functions/transaction.ts";
+import { endedJobs, JobRow, jobs } from "../store/tables.ts";
+import type { JsonObject } from "../values/wire.ts";
+
+export const JOBS_TABLE = "_scheduled_functions";
+
+const JOBS_RUNNING_MAX = 16;
+const JOB_RETENTION_MS = 7 * 24 * 3600_000;
+const DELAY_MS_MAX = 5 * 365 * 24 * 3600_000;
+/** Node timers hold 32 bits; a later job is looked at again after this. */
+const SLEEP_MS_MAX = 24 * 3600_000;
+const EXPIRED_PER_SWEEP_MAX = 1000;
+
+type State = { kind: "pending" | "inProgress" | "success" | "canceled" } | { kind: "failed"; error: string };
+
+/**
+ * Runs functions at their time. Jobs are rows, so they outlive the process. A mutation and the end of its job
+ * are one transaction, so it takes effect exactly once; an action is marked before it starts, so it runs at
+ * most once.
+ */
+export class Scheduler {
+  readonly #deployment: Deployment;
+  readonly #running = new Map<string, Promise<void>>();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #isStarted = false;
+
+  constructor(deployment: Deployment) {
+    this.#deployment = deployment;
+  }
+
+  schedule(
+    transaction: Transaction,
+    component: string,
+    path: string,
+    args: JsonObject,
+    dueMs: number,
+  ): string {
+    const { now, store } = this.#deployment;
+    const bytes = JSON.stringify(args).length;
+    if (bytes > Math.min(SCHEDULED_ARGS_BYTES_MAX, FUNCTION_ARGS_BYTES_MAX)) {
+      throw new UserError(
+        "ArgumentsTooLarge",
+        `Scheduled arguments are larger than ${SCHEDULED_ARGS_BYTES_MAX} bytes`,
+      );
+    }
+    if (!Number.isFinite(dueMs) || Math.abs(dueMs - now()) > DELAY_MS_MAX) {
+      throw new UserError("InvalidSchedule", "A function can be scheduled at most five years from now");
+    }
+    transaction.usage.add("functionsScheduled", 1);
+    transaction.usage.add("scheduledFunctionArgsBytes", bytes);
+    const table = transaction.table(component, JOBS_TABLE) ?? store.createTable(component, JOBS_TABLE);
+    const id = transaction.insertInto(table, component, {
+      name: pathWithExtension(path),
+      args: [args],
+      scheduledTime: dueMs,
+      state: { kind: "pending" },
+    });
+    const row = { id, component, path, args: JSON.stringify(args), dueMs, state: "pending" as const };
+    store.sql.orm.insert(jobs).values(row).run();
+    transaction.afterCommit(() => this.wake());
+    return id;
+  }
+
+  /** Cancels what has not started; a running action goes on, but is noted as canceled. */
+  cancel(transaction: Transaction, component: string, id: string): void {
+    const { orm } = this.#deployment.store.sql;
+    if (transaction.tableOfId(component, id, JOBS_TABLE, "cancel") === undefined) return;
+    transaction.open();
+    const job = orm.select().from(jobs).where(eq(jobs.id, id)).get();
+    if (job !== undefined) this.#end(transaction, JobRow.parse(job), { kind: "canceled" });
+  }
+
+  /** Starts the timer. Actions that a crash interrupted have failed: nobody knows how far they came. */
+  async start(): Promise<void> {
+    await this.#deployment.runner.transact((transaction) => {
+      for (const job of this.#select(eq(jobs.state, "inProgress"), Number.MAX_SAFE_INTEGER)) {
+        this.#end(transaction, job, { kind: "failed", error: "The action was interrupted by a restart" });
+      }
+    });
+    this.#isStarted = true;
+    this.wake();
+  }
+
+  /** Takes no new jobs and waits for the running ones. */
+  async stop(): Promise<void> {
+    this.#isStarted = false;
+    clearTimeout(this.#timer);
+    await Promise.all(this.#running.values());
+  }
+
+  wake(): void {
+    if (!this.#isStarted) return;
+    clearTimeout(this.#timer);
+    this.startDue();
+    const next = this.nextDueMs();
+    if (next === undefined || this.#running.size >= JOBS_RUNNING_MAX) return; // Each end wakes again.
+    const delayMs = Math.min(Math.max(next - this.#deployment.now(), 0), SLEEP_MS_MAX);
+    this.#timer = setTimeout(() => this.wake(), delayMs);
+  }
+
+  /** When the next pending job is due, those already running not counted. */
+  nextDueMs(): number | undefined {
+    return this.#select(eq(jobs.state, "pending"), JOBS_RUNNING_MAX + 1).find(
+      ({ id }) => !this.#running.has(id),
+    )?.dueMs;
+  }
+
+  /** Starts what is due, as far as there are free places. */
+  startDue(): void {
+    const isDue = and(eq(jobs.state, "pending"), lte(jobs.dueMs, this.#deployment.now()));
+    for (const job of this.#select(isDue, 2 * JOBS_RUNNING_MAX)) {
+      if (this.#running.size >= JOBS_RUNNING_MAX) return;
+      if (this.#running.has(job.id)) continue;
+      const run = this.#run(job)
+        .catch((error: unknown) => this.#deployment.log("scheduler.failed", { path: job.path, error }))
+        .finally(() => {
+          this.#running.delete(job.id);
+          this.wake();
+        });
+      this.#running.set(job.id, run);
+    }
+  }
+
+  /** Waits for the jobs that are running now. */
+  async settle(): Promise<void> {
+    await Promise.all(this.#running.values());
+  }
+
+  /** Removes the documents of jobs that ended long ago. */
+  async sweep(): Promise<void> {
+    await this.#deployment.runner.transact((transaction) => {
+      const { orm } = this.#deployment.store.sql;
+      const isExpired = lt(endedJobs.endedMs, this.#deployment.now() - JOB_RETENTION_MS);
+      for (const { id } of orm.select().from(endedJobs).where(isExpired).limit(EXPIRED_PER_SWEEP_MAX).all()) {
+        transaction.open();
+        orm.delete(endedJobs).where(eq(endedJobs.id, id)).run();
+        for (const component of this.#deployment.components.keys()) {
+          const table = this.#deployment.store.table(component, JOBS_TABLE);
+          if (table !== undefined && transaction.get(component, id, undefined, true) !== null) {
+            transaction.remove(component, id);
+          }
+        }
+      }
+    });
+  }
+
+  async #run(job: JobRow): Promise<void> {
+    const { components, runner } = this.#deployment;
+    const kind = this.#kindOf(job, components.get(job.component)?.modules ?? new Map());
+    if (kind === "mutation") return await this.#runMutation(job);
+
+    const isMine = await runner.transact((transaction) => {
+      if (!this.#isPending(job)) return false;
+      transaction.open();
+      this.#deployment.store.sql.orm
+        .update(jobs)
+        .set({ state: "inProgress" })
+        .where(eq(jobs.id, job.id))
+        .run();
+      transaction.patch(job.component, job.id, { state: { kind: "inProgress" } });
+      return true;
+    });
+    if (!isMine) return;
+    const outcome = await runner.action(this.#call(job));
+    await runner.transact((transaction) => {
+      if (!this.#exists(job)) return; // Canceled meanwhile.
+      this.#end(transaction, job, outcome.isSuccess ? { kind: "success" } : failed(outcome.failure));
+    });
+  }
+
+  async #runMutation(job: JobRow): Promise<void> {
+    const { executor, runner } = this.#deployment;
+    await executor.run(async () => {
+      if (!this.#isPending(job)) return;
+      const outcome = await runner.mutationNow(this.#call(job), (transaction) => {
+        this.#end(transaction, job, { kind: "success" });
+      });
+      if (outcome.isSuccess) return;
+      runner.transactNow((transaction) => this.#end(transaction, job, failed(outcome.failure)));
+    });
+  }
+
+  /** An unknown function is run as a mutation, whose failure says that it is not there. */
+  #kindOf(job: JobRow, modules: Parameters<typeof resolveFunction>[0]): "mutation" | "action" {
+    try {
+      return resolveFunction(modules, job.path, false).kind === "action" ? "action" : "mutation";
+    } catch (error) {
+      if (error instanceof UserError) return "mutation";
+      throw error;
+    }
+  }
+
+  #call(job: JobRow) {
+    const metadata: RequestMetadata = {
+      requestId: job.id,
+      ip: null,
+      userAgent: null,
+      scheduledFunctionId: job.id,
+      authToken: null,
+    };
+    return {
+      component: job.component,
+      target: job.path,
+      args: JSON.parse(job.args) as JsonObject,
+      identity: null,
+      metadata,
+      access: "any" as const,
+    };
+  }
+
+  #end(transaction: Transaction, job: JobRow, state: State): void {
+    const { store, now } = this.#deployment;
+    transaction.open();
+    const { orm } = store.sql;
+    orm.delete(jobs).where(eq(jobs.id, job.id)).run();
+    orm.insert(endedJobs).values({ id: job.id, endedMs: now() }).onConflictDoNothing().run();
+    transaction.patch(job.component, job.id, { state, completedTime: now() });
+  }
+
+  #exists(job: JobRow): boolean {
+    return this.#deployment.store.sql.orm.select().from(jobs).where(eq(jobs.id, job.id)).get() !== undefined;
+  }
+
+  #isPending(job: JobRow): boolean {
+    const { orm } = this.#deployment.store.sql;
+    return orm.select().from(jobs).where(eq(jobs.id, job.id)).get()?.state === "pending";
+  }
+
+  #select(where: ReturnType<typeof and>, rowsMax: number): JobRow[] {
+    const { orm } = this.#deployment.store.sql;
+    return orm
+      .select()
+      .from(jobs)
+      .where(where)
+      .orderBy(asc(jobs.dueMs))
+      .limit(rowsMax)
+      .all()
+      .map((row) => JobRow.parse(row));
+  }
+}
+
+const failed = (failure: { message: string }): State => ({ kind: "failed", error: failure.message });
