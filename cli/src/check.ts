@@ -1,0 +1,59 @@
+/** `bun run check`: formatting, lint, types and fast tests side by side; everything that must hold before a commit. */
+import { join } from "node:path";
+import { environment, searchPath } from "./places.ts";
+import { thisMachine } from "./provide/machine.ts";
+import { provideNatsServer } from "./provide/nats-server.ts";
+import { lastLines, run } from "./run.ts";
+import { colours, complain, duration, marks, say } from "./screen.ts";
+import { runBunTest } from "./testing/bun-test.ts";
+import { findTests } from "./testing/files.ts";
+import { formatTally } from "./testing/tally.ts";
+
+type Result = { ok: boolean; note: string; output: string };
+
+const startedMs = performance.now();
+const machine = thisMachine(environment(), (text) => say(colours.dim(text)));
+const { root } = machine.places;
+const nats = await provideNatsServer(machine);
+if (nats.kind === "missing") {
+  complain(`${nats.reason}\n${nats.mend}`);
+  process.exit(1);
+}
+const env = { ...environment(), PATH: searchPath(environment(), machine.cacheDir) };
+
+const program = async (argv: string[], cwd = root): Promise<Result> => {
+  const outcome = await run(argv, { cwd, env });
+  return { ok: outcome.code === 0, note: "", output: lastLines(outcome, 200) };
+};
+
+const show = async (name: string, work: () => Promise<Result>): Promise<boolean> => {
+  const beganMs = performance.now();
+  const { ok, note, output } = await work();
+  const took = colours.dim(duration(performance.now() - beganMs));
+  say(`${ok ? marks.ok : marks.bad} ${name} ${note} ${took}`);
+  if (!ok) say(output);
+  return ok;
+};
+
+/** Two lanes for two processors: the tests in one, the compilers one after the other in the other. */
+const lanes = await Promise.all([
+  (async () => [
+    await show("unit tests", async () => {
+      const { unit } = await findTests(root, [], root);
+      const { output, ...tally } = await runBunTest(root, unit, {
+        env,
+        flags: ["--parallel=2", "--only-failures"],
+        quiet: true,
+      });
+      return { ok: tally.failed === 0 && tally.passed > 0, note: formatTally(tally), output };
+    }),
+  ])(),
+  (async () => [
+    await show("format and lint", () => program([join(root, "node_modules/.bin/biome"), "check", "."])),
+    await show("types", () => program([process.execPath, "--bun", join(root, "node_modules/.bin/tsc"), "--noEmit", "-p", "."])),
+    await show("types of web", () => program([process.execPath, "--bun", "run", "typecheck"], join(root, "web"))),
+  ])(),
+]);
+
+say(`${duration(performance.now() - startedMs)}`);
+process.exitCode = lanes.flat().every(Boolean) ? 0 : 1;

@@ -1,0 +1,20 @@
+import type { Command } from "./arguments.ts";
+
+/** Every command of `tyto`, in the order of the help text. A new one is a file and a line here. */
+export const commands: readonly { name: string; summary: string; load(): Promise<{ command: Command }> }[] = [
+  { name: "up", summary: "run everything on this machine", load: () => import("./commands/up.ts") },
+  { name: "test", summary: "run the tests, with real servers", load: () => import("./commands/test.ts") },
+  {
+    name: "doctor",
+    summary: "say what is missing, and the command that mends it",
+    load: () => import("./commands/doctor.ts"),
+  },
+  { name: "send", summary: "send a mail from the command line", load: () => import("./commands/send.ts") },
+  {
+    name: "trace",
+    summary: "tell the life of one message in order",
+    load: () => import("./commands/trace.ts"),
+  },
+  { name: "dlq", summary: "look at dead letters and retry them", load: () => import("./commands/dlq.ts") },
+  { name: "help", summary: "this text", load: () => import("./commands/help.ts") },
+];

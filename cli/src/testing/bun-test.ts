@@ -1,0 +1,33 @@
+import type { Environment } from "../places.ts";
+import { readTally, type Tally } from "./tally.ts";
+
+/** The end of a run's output is enough for its summary. */
+const keptCharsMax = 65_536;
+
+/** Runs `bun test` on files, shows its output as it comes, and counts. */
+export async function runBunTest(
+  root: string,
+  files: readonly string[],
+  options: { env: Environment; flags: readonly string[]; quiet?: boolean },
+): Promise<Tally & { output: string }> {
+  const child = Bun.spawn(
+    [process.execPath, "test", ...options.flags, ...files.map((file) => `./${file}`)],
+    {
+      cwd: root,
+      env: { ...options.env, ...(process.stdout.isTTY ? { FORCE_COLOR: "1" } : {}) },
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+    },
+  );
+  let kept = "";
+  const relay = async (stream: ReadableStream<Uint8Array>) => {
+    const decoder = new TextDecoder();
+    for await (const bytes of stream) {
+      if (!options.quiet) process.stdout.write(bytes);
+      kept = (kept + decoder.decode(bytes, { stream: true })).slice(-keptCharsMax);
+    }
+  };
+  const [exitCode] = await Promise.all([child.exited, relay(child.stdout), relay(child.stderr)]);
+  return { ...readTally(kept, exitCode), output: kept };
+}
