@@ -1,0 +1,3 @@
+export * from "./classify.ts";
+export * from "./reply.ts";
+export * from "./verp.ts";

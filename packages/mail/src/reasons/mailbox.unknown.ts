@@ -1,0 +1,41 @@
+import type { Rule } from "./rule.ts";
+
+/** Nobody has this address at the receiver. Suppresses, so its words must speak of the recipient, not of the sender. */
+export const mailboxUnknown: Rule = {
+  reason: "mailbox.unknown",
+  // Microsoft says 5.4.1 for addresses that its directory does not know.
+  statuses: ["1.1", "1.3", "5.4.1"],
+  sure: [
+    /\b(unknown|no such|invalid|non-?existent|nonexisting|undefined) (local )?(user|recipient|mailbox|account)\b/i,
+    /\b(user|recipient|mailbox|account|address|addressee)( \S{1,100})? (is )?(unknown|not found|not known|nonexistent|non-existent|invalid)\b/i,
+    /\b(user|recipient|mailbox|account|address|addressee|email account)( \S{1,100})? (that you tried to reach )?(does ?n[o']t|do not|did not|does not appear to) (currently )?exist/i,
+    /\bno (such )?(user|mailbox|recipient|account|person)( \S{1,100})? (here|by that name|with that name|at this address)/i,
+    /\bno mailbox (here )?by that name/i,
+    /\bmailbox( name)? (unavailable or )?not found\b/i,
+    /\bunknown (or illegal alias|address|recipient address|virtual mailbox)\b/i,
+    /\buser unknown\b/i,
+    /\bunrouteable address\b/i,
+    /\bunknown in (virtual|local|relay) (alias|mailbox|recipient) (table|recipient table)/i,
+    /\bRecipientNotFound\b|\bRecipNotFound\b/i,
+    /\bnot (a valid|our) (mailbox|customer|user|recipient)\b/i,
+    /\bdoes(n't| not) have an? [\w.-]{1,60} account\b/i,
+    /\bthis user doesn't have\b/i,
+    /\baddress (does not|doesn't) (match|belong to) (any|a) (known |valid )?(user|recipient|mailbox)/i,
+    /\brecipient address rejected: (access denied|undeliverable address|invalid recipient|user unknown)/i,
+    /\bthe email address you entered couldn't be found\b|\bwasn't found at\b|\bcouldn't be found or is invalid\b/i,
+    /\b(empfänger|empfaenger|postfach|benutzer) .{0,60}(existiert nicht|unbekannt|nicht gefunden)/i,
+    /\b(utilisateur|destinataire|boîte) .{0,40}(inconnue?|n'existe pas)/i,
+    /\b(usuario|destinatario|buzón) .{0,40}(desconocido|no existe)/i,
+    /宛先(アドレス)?が(見つかりません|存在しません)|ユーザー?が(見つかりません|存在しません)/,
+    /\bERR_MAILBOX_NOT_FOUND\b|\bno such address\b/i,
+    /\baddressee unknown\b|\bunknown addressee\b/i,
+  ],
+  likely: [
+    /\brecipient (address )?(rejected|unknown|not accepted)\b/i,
+    /\binvalid (mailbox|address|recipients?)\b/i,
+    /\brecipient (verification|verify) failed\b|\bunverified (address|recipient)\b|\bfailed recipient validation\b/i,
+    /\bmailbox unavailable\b|\bmailbox not available\b/i,
+    /\bnot a known user\b|\bunable to (find|locate) (the )?(recipient|user|mailbox)\b/i,
+    /\bcheck the recipient's? (email )?address\b|\bbad destination mailbox address\b/i,
+  ],
+};

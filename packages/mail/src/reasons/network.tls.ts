@@ -1,0 +1,14 @@
+import type { Rule } from "./rule.ts";
+
+/** One side demands encryption that the other does not offer, or a certificate does not fit. */
+export const networkTls: Rule = {
+  reason: "network.tls",
+  statuses: ["7.10", "4.7.4", "5.7.4", "7.11"],
+  codes: [523, 454],
+  sure: [
+    /\b(must|requires?|required|need|issue) .{0,40}\b(STARTTLS|TLS|encryption|encrypted|secure connection)\b/i,
+    /\b(TLS|STARTTLS|SSL|encryption)( \S{1,60})? (is |was )?(required|needed|not (available|offered|supported)|unavailable|negotiation|handshake|mandatory|failed)\b/i,
+    /\b(TLS|SSL) (handshake|negotiation|error|library problem|connection)\b|\bcertificate\b.{0,60}\b(verif|expired|invalid|mismatch|not trusted|untrusted|self-?signed)/i,
+    /\b(MTA-STS|DANE|TLSA)\b|\bcannot start TLS\b|\bencryption (is )?required\b/i,
+  ],
+};

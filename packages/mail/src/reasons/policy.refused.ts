@@ -1,0 +1,20 @@
+import type { Rule } from "./rule.ts";
+
+/** Some rule of the receiver said no and does not tell which. `5.7.1` means no more than this. */
+export const policyRefused: Rule = {
+  reason: "policy.refused",
+  statuses: ["7.0", "7.1", "7.8", "7.13", "7.14", "7.15", "7.16", "7.17", "7.18", "7.19"],
+  sure: [
+    /\b(policy|polic(y|ies)) (reasons?|violation|restrictions?|rejection|reject|grounds|based)\b|\b(local|site|administrative|security|company|organi[sz]ation|corporate|mail|email|server|recipient's|our) polic(y|ies)\b/i,
+    /\b(rejected|refused|blocked|denied|prohibited|not accepted|disallowed)\b.{0,40}\bpolicy\b/i,
+    /\badministrative(ly)? (prohibit|block|den|reject|refus|lock)/i,
+    /\b(mail flow|transport) rule\b|\bTRANSPORT\.RULES\.RejectMessage\b|\bcustom (mail flow )?rule\b/i,
+    /\bgeo(graphic|-?ip)?.{0,20}(block|restrict)|\bcountry\b.{0,30}\b(blocked|not allowed|rejected)\b/i,
+    /\bprohibited by (the )?(administrator|recipient|organization)\b/i,
+  ],
+  likely: [
+    /\b(access|permission|delivery|message|transaction|mail|service) (denied|refused|rejected|not (allowed|authori[sz]ed|permitted))\b/i,
+    /\bnot (authori[sz]ed|permitted|allowed|accepted)\b|\bprohibited\b|\bpolicy\b/i,
+    /\btransaction failed\b.{0,40}\brejected\b|\bauthentication (is )?required\b/i,
+  ],
+};

@@ -1,0 +1,19 @@
+import type { Rule } from "./rule.ts";
+
+/** The receiver does not take mail from this sender's address, domain or host name, whatever its reputation. */
+export const senderRefused: Rule = {
+  reason: "sender.refused",
+  statuses: ["1.7", "1.8", "7.2", "5.7.27"],
+  sure: [
+    /\b(invalid|unknown|unverified|unresolvable|bad|forged) (envelope )?(sender|return[- ]path|mail from)( address)?\b/i,
+    /\bsender( address| domain| email)?( \S{1,100})? (is )?(rejected|refused|denied|blocked|not (allowed|accepted|verified|found|authori[sz]ed)|invalid|unknown|verify failed|does not exist)\b/i,
+    /\bsender (verification|verify|callout|address verification) (failed|failure)\b|\bcould not (verify|resolve) (the )?sender\b/i,
+    /\b(sender|from) (address |domain )?(must|should) (exist|resolve)\b|\bdomain of sender address\b/i,
+    /\b(your|sender'?s?) (domain|address|email address) (is )?(blocked|blacklisted|not accepted|denied|not allowed)\b/i,
+    /\bblocked sender\b|\bsender.{0,40}(is )?on (the|our|a) (recipient'?s? )?(block|black|deny)(ed)? ?(sender )?list\b/i,
+    /\bhelo( command)?( \S{1,100})? (rejected|refused|invalid)\b|\b(invalid|bad|bogus) (helo|ehlo)\b|\bhelo.{0,20}(does not|doesn't) (resolve|match)\b/i,
+    /\bmail from domain .{0,40}(not|no) .{0,20}(exist|resolve|MX|valid)/i,
+    /\bReturn-Path .{0,40}(invalid|not valid|does not exist)\b|\bbad outbound sender\b/i,
+  ],
+  likely: [/\bsender\b.{0,40}\b(rejected|refused|denied|blocked)\b/i],
+};

@@ -1,0 +1,62 @@
+import type { Reply } from "@tyto/contracts";
+import { type Classification, classify } from "./classify.ts";
+
+const textCharsMax = 2_000;
+const linesMax = 100;
+const replyLine = /^\s*([2-5]\d\d)(?:[ -]|$)\s?(?:([245]\.\d{1,3}\.\d{1,3})(?=[\s:;,)-]|$))?[ \t:;-]*/;
+const enhancedCode = /^[245]\.\d{1,3}\.\d{1,3}$/;
+
+/**
+ * Reads an SMTP reply as a server sent it (RFC 5321 §4.2), one line or several, with or without an enhanced status
+ * code (RFC 2034). The result's text has neither code nor enhanced code in it. `undefined` when no line starts with a
+ * reply code.
+ */
+export function parseReply(raw: string): Reply | undefined {
+  const lines = raw.slice(0, 4 * textCharsMax).split(/\r\n|\r|\n/, linesMax);
+  let code: number | undefined;
+  let enhanced: string | undefined;
+  const text: string[] = [];
+  for (const line of lines) {
+    const [prefix, digits, status] = replyLine.exec(line) ?? [""];
+    // RFC 5321 §4.2.1: every line carries the same code. Other digits are a part of the text.
+    const isReplyLine = digits !== undefined && (code === undefined || Number(digits) === code);
+    if (isReplyLine) code ??= Number(digits);
+    // RFC 3463 §2: the first digits agree, else the status belongs to something else.
+    if (isReplyLine && status?.startsWith(digits.charAt(0))) enhanced ??= status;
+    const rest = printable(isReplyLine ? line.slice(prefix.length) : line);
+    if (rest !== "") text.push(rest);
+  }
+  if (code === undefined) return undefined;
+  return {
+    code,
+    ...(enhanced === undefined ? {} : { enhanced }),
+    text: text.join("\n").slice(0, textCharsMax),
+  };
+}
+
+/** The reply on one line as people quote it: `550 5.1.1 No such user`. */
+export function formatReply(reply: Reply): string {
+  return [reply.code, reply.enhanced, reply.text.replaceAll("\n", " ")]
+    .filter((part) => part !== undefined && part !== "")
+    .join(" ");
+}
+
+/**
+ * Why a server refused, who has to change something, and whether trying again can help. A 4xx is never hard. The
+ * enhanced status code is left out of account when it contradicts the reply's class.
+ */
+export function classifyReply(reply: Reply): Classification {
+  const enhanced =
+    reply.enhanced !== undefined && enhancedCode.test(reply.enhanced) ? reply.enhanced : undefined;
+  return classify({
+    isPermanent: reply.code >= 500,
+    code: reply.code,
+    ...(enhanced === undefined ? {} : { status: enhanced }),
+    text: reply.text,
+  });
+}
+
+/** Control characters (a reply may hold anything) become spaces; bytes that were not UTF-8 arrive as U+FFFD already. */
+function printable(text: string): string {
+  return text.replace(/\p{Cc}+/gu, " ").trim();
+}

@@ -1,0 +1,46 @@
+import { expect, test } from "bun:test";
+import { type DeliveryId, deliveryId, newMessageId } from "@tyto/contracts";
+import { decodeReturnPath, encodeReturnPath, looksLikeReturnPath } from "./verp.ts";
+
+const key = "0123456789abcdef0123456789abcdef";
+const id = deliveryId(newMessageId(1_700_000_000_000), 7);
+const host = "bounces.example.com";
+
+test("a return path names its delivery", () => {
+  expect(decodeReturnPath(encodeReturnPath(id, host, key), key)).toBe(id);
+});
+
+test("a return path survives a server that changes the case of letters", () => {
+  const address = encodeReturnPath(id, host, key);
+  expect(decodeReturnPath(address.toUpperCase(), key)).toBe(id);
+  expect(decodeReturnPath(encodeReturnPath(id, "Bounces.EXAMPLE.com", key), key)).toBe(id);
+});
+
+test("the longest delivery id leaves the local part within 64 characters", () => {
+  const address = encodeReturnPath(deliveryId(newMessageId(), 9_999), host, key);
+  expect(address.indexOf("@")).toBeLessThanOrEqual(64);
+});
+
+test("one changed character anywhere makes it foreign", () => {
+  const address: string = encodeReturnPath(id, host, key);
+  for (let i = 0; i < address.length; i++) {
+    const other = address.charAt(i) === "a" ? "b" : "a";
+    expect(decodeReturnPath(address.slice(0, i) + other + address.slice(i + 1), key)).toBeUndefined();
+  }
+});
+
+test.each(["", "@", "b-", "b-x@bounces.example.com", "ann@bounces.example.com", "b--@x", "a".repeat(300)])(
+  "%p is no return path",
+  (text) => {
+    expect(decodeReturnPath(text, key)).toBeUndefined();
+    expect(looksLikeReturnPath(text)).toBe(false);
+  },
+);
+
+test("another key, another host and another delivery give another address", () => {
+  const address = encodeReturnPath(id, host, key);
+  expect(decodeReturnPath(address, `${key}x`)).toBeUndefined();
+  expect(decodeReturnPath(address.replace("bounces.", "bounce."), key)).toBeUndefined();
+  expect(encodeReturnPath(deliveryId(newMessageId(), 7) as DeliveryId, host, key)).not.toBe(address);
+  expect(looksLikeReturnPath(address)).toBe(true);
+});
