@@ -52,11 +52,16 @@ export type Bus = {
     handlers: Handlers<S>,
     options?: { concurrency?: number },
   ): Promise<Consumption>;
-  /** Hands over up to `batchMax` events in stream order at a time; one verdict for all of them. */
+  /**
+   * Hands over up to `batchMax` events in stream order at a time. The handler returns one verdict for all of them, or
+   * a list with one for each in the same order, so that one bad event can be rejected without the rest.
+   */
   consumeBatches(
     durable: string,
     options: { batchMax: number; waitMs: number },
-    handler: (batch: readonly { event: StoredEvent; arrival: Arrival }[]) => Promise<Verdict>,
+    handler: (
+      batch: readonly { event: StoredEvent; arrival: Arrival }[],
+    ) => Promise<Verdict | readonly Verdict[]>,
   ): Promise<Consumption>;
   bodies: Bodies;
   raw: Bodies;
