@@ -3,7 +3,9 @@ import { type Classification, classify } from "./classify.ts";
 
 const textCharsMax = 2_000;
 const linesMax = 100;
-const replyLine = /^\s*([2-5]\d\d)(?:[ -]|$)\s?(?:([245]\.\d{1,3}\.\d{1,3})(?=[\s:;,)-]|$))?[ \t:;-]*/;
+const replyLine = /^\s*([2-5]\d\d)(?:[ -]|$)\s?(?:#?([245]\.\d{1,3}\.\d{1,3})(?=[\s:;,)-]|$))?[ \t:;-]*/;
+/** qmail and its descendants put it last: `(#5.1.1)`. */
+const trailingStatus = /\(#([245]\.\d{1,3}\.\d{1,3})\)/;
 const enhancedCode = /^[245]\.\d{1,3}\.\d{1,3}$/;
 
 /**
@@ -17,7 +19,8 @@ export function parseReply(raw: string): Reply | undefined {
   let enhanced: string | undefined;
   const text: string[] = [];
   for (const line of lines) {
-    const [prefix, digits, status] = replyLine.exec(line) ?? [""];
+    const [prefix, digits, leading] = replyLine.exec(line) ?? [""];
+    const status = leading ?? trailingStatus.exec(line)?.[1];
     // RFC 5321 §4.2.1: every line carries the same code. Other digits are a part of the text.
     const isReplyLine = digits !== undefined && (code === undefined || Number(digits) === code);
     if (isReplyLine) code ??= Number(digits);

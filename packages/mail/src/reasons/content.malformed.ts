@@ -14,7 +14,7 @@ export const contentMalformed: Rule = {
     /\b(8-?bit|NUL|null|illegal|non-ascii) (characters?|bytes?|data)\b.{0,40}\b(header|body|message|not allowed|not permitted)/i,
     /\bheaders?.{0,30}(8-?bit|illegal character|non-ascii)/i,
     /\bsyntax error\b|\b(bad|invalid) (sequence of )?(command|parameters?)\b|\bconversion required\b/i,
-    /\bline (is )?too long\b|\bmaximum line length\b|\bhas lines too long\b/i,
+    /\bline (is )?too long\b|\bline length\b|\bcorrupt (message|mail)\b|\bmissing .{0,40}\bFrom:? header\b|\bmaximum line length\b|\bhas lines too long\b/i,
     /\btoo many (hops in|headers|MIME parts|nested)/i,
   ],
 };

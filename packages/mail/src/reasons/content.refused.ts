@@ -14,8 +14,8 @@ export const contentRefused: Rule = {
     /\bblocked (attachment|file|content|because its content)|\bbecause its content presents a potential security issue\b/i,
     /\b(spamassassin|rspamd|amavis)\b|\bUBE\b|\bDCC\b.{0,20}\bbulk\b/i,
     /\bphish(ing)?\b|\bspam-?(check|verdict|like)\b|\bmessage refused by .{0,20}filter/i,
-    /\b554 (denied|refused).{0,30}\[CS\]|\bcpr\d{1,3}\.fr.{0,60}spam/i,
-    /\bmessage content\b|\bheaders? (contain|rejected)|\bURLs? (is |are )?(black|block) ?listed/i,
+    /\b554 (denied|refused).{0,30}\[CS\]|\bDT:SPM\b|\bcpr\d{1,3}\.fr.{0,60}spam/i,
+    /\bheaders? (contain|rejected)|\bURLs? (is |are )?(black|block) ?listed/i,
   ],
   likely: [/\bspam\b|\bjunk\b|\bunwanted\b/i, /\bcontent\b/i],
 };

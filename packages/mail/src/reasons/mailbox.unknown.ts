@@ -32,7 +32,7 @@ export const mailboxUnknown: Rule = {
   ],
   likely: [
     /\brecipient (address )?(rejected|unknown|not accepted)\b/i,
-    /\binvalid (mailbox|address|recipients?)\b/i,
+    /\baddress rejected\b|\binvalid (mailbox|address|recipients?)\b/i,
     /\brecipient (verification|verify) failed\b|\bunverified (address|recipient)\b|\bfailed recipient validation\b/i,
     /\bmailbox unavailable\b|\bmailbox not available\b/i,
     /\bnot a known user\b|\bunable to (find|locate) (the )?(recipient|user|mailbox)\b/i,

@@ -13,8 +13,8 @@ export const policyRefused: Rule = {
     /\bprohibited by (the )?(administrator|recipient|organization)\b/i,
   ],
   likely: [
-    /\b(access|permission|delivery|message|transaction|mail|service) (denied|refused|rejected|not (allowed|authori[sz]ed|permitted))\b/i,
-    /\bnot (authori[sz]ed|permitted|allowed|accepted)\b|\bprohibited\b|\bpolicy\b/i,
+    /\baccess\b.{0,60}\brejected\b|\b(access|permission|delivery|message|transaction|mail|service) (denied|refused|rejected|not (allowed|authori[sz]ed|permitted))\b/i,
+    /\bnot (authori[sz]ed|permitted|allowed|accepted|authenticated)\b|\bprohibited\b|\bpolicy\b/i,
     /\btransaction failed\b.{0,40}\brejected\b|\bauthentication (is )?required\b/i,
   ],
 };

@@ -6,11 +6,11 @@ export const rateLimited: Rule = {
   statuses: ["4.7.28", "4.7.650", "4.7.651", "4.7.652", "4.5.3", "4.4.5"],
   sure: [
     /\brate[- ]?limit|\brate(s)? .{0,30}\b(exceed|too (high|fast)|limit)|\bthrottl(ed|ing|e)\b/i,
-    /\btoo many (concurrent |simultaneous |recent |new |active )?(connections?|sessions?|messages?|mails?|e-?mails?|recipients?|requests?|transactions?|commands|emails|deliveries)\b/i,
+    /\btoo many (\w{1,20} ){0,2}(connections?|sessions?|messages?|mails?|e-?mails?|recipients?|requests?|transactions?|commands|emails|deliveries)\b/i,
     /\b(connection|message|recipient|sending|hourly|daily|e-?mail)s? (count |rate |sending )?(limit|quota for sending|frequency)( \S{1,60})? (exceeded|reached|limited)/i,
     /\b(exceed(s|ed)?|reached|over) .{0,40}\b(rate|messages? per|connections? per|sending limit|connection limit|message limit|daily limit|hourly limit|concurrency)\b/i,
     /\b(sending|receiving|delivering|received|sent) (mail |e-?mail |messages? )?(too (fast|quickly|often)|at a rate)\b|\btoo (fast|quickly|frequent)\b/i,
-    /\bunusual (rate|traffic)\b|\bTSS?0[1-3]\b|\bunexpected volume\b|\bvolume of (mail|email|messages|traffic)\b/i,
+    /\bunusual (rate|traffic)\b|\bTSS?0\d\b|\bfrequency limited\b|\bunexpected volume\b|\bvolume of (mail|email|messages|traffic)\b/i,
     /\bslow down\b|\bdeferred .{0,30}\bvolume\b|\bresources temporarily unavailable.{0,40}(rate|limit)|\bconnection (rate|frequency) limited\b/i,
     /\buser .{0,40}(is )?receiving mail (too quickly|at a rate)/i,
   ],

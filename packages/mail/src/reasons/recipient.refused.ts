@@ -10,9 +10,9 @@ export const recipientRefused: Rule = {
     /\bdomain is(n't| not) (in my list of allowed rcpthosts|hosted here|local|handled here)\b/i,
     /\brcpthosts\b|\bnot (an? )?(local|allowed|permitted) (domain|recipient)\b/i,
     /\b(only|not) (accepts?|authori[sz]ed to send|allowed to send) .{0,40}\b(to this (recipient|group|address|list)|internal senders)\b/i,
-    /\bnot authori[sz]ed to send to this (recipient|group|address)\b|\bRESOLVER\.RST\.(NotAuthorized|AuthRequired)\b/i,
+    /\bnot authori[sz]ed to send to this (recipient|group|address)\b|\bRESOLVER\.RST\.(NotAuthorized|AuthRequired|SenderNotAuthenticated)/i,
     /\brecipient (does not|doesn't) (want|accept|wish).{0,30}\b(mail|messages|email)\b/i,
-    /\bdelivery restricted\b|\bmailing list .{0,40}(closed|members only)\b|\bmembers-only (list|group)\b/i,
+    /\bdelivery restrict(ed|ion)\b|\bmailing list .{0,40}(closed|members only)\b|\bmembers-only (list|group)\b/i,
   ],
   likely: [
     /\brecipient .{0,40}(refused|denied|not allowed)\b/i,

@@ -10,7 +10,7 @@ export const senderRefused: Rule = {
     /\bsender (verification|verify|callout|address verification) (failed|failure)\b|\bcould not (verify|resolve) (the )?sender\b/i,
     /\b(sender|from) (address |domain )?(must|should) (exist|resolve)\b|\bdomain of sender address\b/i,
     /\b(your|sender'?s?) (domain|address|email address) (is )?(blocked|blacklisted|not accepted|denied|not allowed)\b/i,
-    /\bblocked sender\b|\bsender.{0,40}(is )?on (the|our|a) (recipient'?s? )?(block|black|deny)(ed)? ?(sender )?list\b/i,
+    /\bblocked senders?\b|\bsender.{0,40}(is )?on (the|our|a) (recipient'?s? )?(block|black|deny)(ed)? ?(sender )?list\b/i,
     /\bhelo( command)?( \S{1,100})? (rejected|refused|invalid)\b|\b(invalid|bad|bogus) (helo|ehlo)\b|\bhelo.{0,20}(does not|doesn't) (resolve|match)\b/i,
     /\bmail from domain .{0,40}(not|no) .{0,20}(exist|resolve|MX|valid)/i,
     /\bReturn-Path .{0,40}(invalid|not valid|does not exist)\b|\bbad outbound sender\b/i,

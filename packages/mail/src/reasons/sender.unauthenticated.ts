@@ -16,6 +16,6 @@ export const senderUnauthenticated: Rule = {
     /\b(reverse (DNS|hostname|lookup|address)|PTR( record)?|rDNS|fcrdns)\b/i,
     /\bopenspf\.(org|net)\b|\bspoof(ed|ing)\b.{0,40}\b(message|mail|sender|domain|detected|rejected)\b/i,
     /\bno valid (SPF|DKIM)\b|\bauthentication (results|checks?).{0,20}(fail|not pass)/i,
-    /\bmail from .{0,80}\bauthentication information\b/i,
+    /\bauthentication (information|checks)\b/i,
   ],
 };

@@ -1,0 +1,105 @@
+import { describe, expect, test } from "bun:test";
+import { readdirSync, readFileSync } from "node:fs";
+import { type Reason, type Reply, reasons } from "@tyto/contracts";
+import { rules } from "./reasons/index.ts";
+import { classifyReply, formatReply, parseReply } from "./reply.ts";
+
+const folder = new URL("../fixtures/replies/", import.meta.url);
+/** `accept` lists readings that are as good as `reason` where the text itself is ambiguous. */
+type Case = { reply: string; reason: Reason; accept?: Reason[] };
+
+function parsed(raw: string): Reply {
+  const reply = parseReply(raw);
+  if (reply === undefined) throw new Error(`no reply in ${raw}`);
+  return reply;
+}
+
+for (const file of readdirSync(folder)) {
+  const cases: Case[] = JSON.parse(readFileSync(new URL(file, folder), "utf8"));
+  describe(file, () => {
+    test.each(cases.map((one) => [one.reply, one] as const))("%s", (raw, { reason, accept }) => {
+      const reply = parsed(raw);
+      const verdict = classifyReply(reply);
+      expect(verdict.reason).toBeOneOf([reason, ...(accept ?? [])]);
+      expect(verdict.fault).toBe(reasons[verdict.reason].fault);
+      expect(verdict.hard).toBe(reply.code >= 500 && reasons[verdict.reason].hard);
+    });
+  });
+}
+
+test("only five reasons are hard and the recipient's fault", () => {
+  const suppressing = Object.entries(reasons).filter(([, row]) => row.fault === "recipient" && row.hard);
+  expect(suppressing.map(([reason]) => reason).toSorted()).toEqual([
+    "domain.takes-no-mail",
+    "domain.unknown",
+    "mailbox.disabled",
+    "mailbox.moved",
+    "mailbox.unknown",
+  ]);
+});
+
+test.each(rules.map((rule) => [rule.reason, rule] as const))("%s in a 4xx is never hard", (_, rule) => {
+  for (const status of rule.statuses) {
+    const enhanced = status.length > 4 ? status.replace(/^5/, "4") : `4.${status}`;
+    expect(classifyReply({ code: 450, enhanced, text: "" }).hard).toBe(false);
+  }
+});
+
+/** What no server says: ours to conclude. */
+const withoutRule: Reason[] = ["unclear", "local.trouble", "sender.unsigned"];
+
+test("every reason that a server can give has one rule", () => {
+  const covered = rules.map((rule) => rule.reason);
+  expect(new Set(covered).size).toBe(covered.length);
+  expect([...covered, ...withoutRule].toSorted()).toEqual(Object.keys(reasons).toSorted());
+});
+
+test("a reply of several lines becomes one text without codes", () => {
+  expect(parsed("550-5.1.1 No such\r\n550-5.1.1  user;\r\n550 5.1.1 bye\r\n")).toEqual({
+    code: 550,
+    enhanced: "5.1.1",
+    text: "No such\nuser;\nbye",
+  });
+});
+
+test("a status of another class than the code is left in nobody's way", () => {
+  expect(parsed("550 4.2.2 odd").enhanced).toBeUndefined();
+});
+
+test("control characters of a server do not pass", () => {
+  expect(parsed("550 5.7.1 a\u0000\u001b[31mb\tc").text).toBe("a [31mb c");
+});
+
+test("text is bounded and a text without a code is no reply", () => {
+  expect(parsed(`550 ${"x".repeat(100_000)}`).text.length).toBe(2_000);
+  expect(parseReply("connection lost")).toBeUndefined();
+  expect(parseReply("")).toBeUndefined();
+  expect(parseReply("999 x")).toBeUndefined();
+});
+
+test("a reply is shown on one line", () => {
+  expect(formatReply(parsed("550-5.1.1 No\r\n550 5.1.1 user"))).toBe("550 5.1.1 No user");
+  expect(formatReply({ code: 421, text: "" })).toBe("421");
+});
+
+test("no pattern is slow on a long hostile text", () => {
+  const words = [
+    "user ",
+    "mailbox ",
+    "not ",
+    "exceeded ",
+    "host ",
+    "blocked ",
+    "SPF ",
+    "due to ",
+    "x",
+    " ",
+    "a.b ",
+  ];
+  for (const word of words) {
+    const text = word.repeat(Math.ceil(2_000 / word.length));
+    const started = performance.now();
+    classifyReply({ code: 550, text });
+    expect(performance.now() - started).toBeLessThan(50);
+  }
+});
