@@ -1,7 +1,8 @@
 import { join } from "node:path";
+import { Tokens } from "./auth/tokens.ts";
 import { blobsInDirectory, blobsInMemory } from "./files/blobs.ts";
 import { FILES_TABLE, Files } from "./files/files.ts";
-import { Environment } from "./functions/environment.ts";
+import { type Changes, Environment } from "./functions/environment.ts";
 import { Executor } from "./functions/executor.ts";
 import { Logs } from "./functions/logs.ts";
 import type { Modules } from "./functions/module.ts";
@@ -10,7 +11,9 @@ import { installSandbox } from "./functions/sandbox.ts";
 import type { SchemaJson } from "./functions/schema.ts";
 import { Syscalls } from "./functions/syscalls.ts";
 import { Live } from "./live/live.ts";
+import { Pushes } from "./push/push.ts";
 import { Cursors } from "./query/cursor.ts";
+import { Crons } from "./schedule/crons.ts";
 import { JOBS_TABLE, Scheduler } from "./schedule/scheduler.ts";
 import { openDatabase, type Synchronous } from "./store/database.ts";
 import { Store } from "./store/store.ts";
@@ -43,6 +46,9 @@ export class Deployment {
   readonly runner: Runner;
   readonly syscalls: Syscalls;
   readonly scheduler: Scheduler;
+  readonly crons: Crons;
+  readonly tokens: Tokens;
+  readonly pushes: Pushes;
   readonly files: Files;
   readonly environment: Environment;
   readonly cursors: Cursors;
@@ -66,6 +72,9 @@ export class Deployment {
     this.runner = new Runner(this);
     this.syscalls = new Syscalls(this);
     this.scheduler = new Scheduler(this);
+    this.crons = new Crons(this);
+    this.tokens = new Tokens(options.now);
+    this.pushes = new Pushes(this, options.dataDir);
     this.cursors = new Cursors(options.instanceSecret);
     this.logs = new Logs(options.now());
     this.environment = new Environment(this.store, () => ({
@@ -88,10 +97,29 @@ export class Deployment {
     return this.#cloudOrigin;
   }
 
+  /** Loads the stored code and begins to run scheduled functions. */
+  async start(): Promise<void> {
+    await this.pushes.restore().catch((error: unknown) => this.log("bundle.failed", { error }));
+    await this.scheduler.start();
+    await this.scheduler.sweep();
+    this.crons.start();
+  }
+
+  /** Changes environment variables, and loads the code again, which may have read them. */
+  async updateEnvironment(changes: Changes): Promise<void> {
+    await this.executor.run(async () => {
+      this.environment.update(changes);
+      await this.pushes.reload();
+    });
+    this.live.invalidateAll();
+  }
+
   /** Waits for what is running, then closes the database. */
   async stop(): Promise<void> {
+    this.crons.stop();
     await this.scheduler.stop();
     await this.executor.idle();
+    this.pushes.stop();
     this.store.close();
   }
 }

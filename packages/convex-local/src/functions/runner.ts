@@ -1,6 +1,7 @@
 import type { Identity } from "../auth/identity.ts";
 import type { Deployment } from "../deployment.ts";
 import type { Read } from "../live/read-set.ts";
+import { isSystemQuery, runSystemQuery } from "../system/queries.ts";
 import { InvalidValue, measure } from "../values/measure.ts";
 import { mismatch } from "../values/validator.ts";
 import { isObject, type Json, kindOf } from "../values/wire.ts";
@@ -13,7 +14,13 @@ import {
   NESTED_CALLS_MAX,
   VALUE_DEPTH_MAX,
 } from "./limits.ts";
-import { describeFunction, type FunctionObject, type Resolved, resolveFunction } from "./module.ts";
+import {
+  canonicalPath,
+  describeFunction,
+  type FunctionObject,
+  type Resolved,
+  resolveFunction,
+} from "./module.ts";
 import { timers } from "./sandbox.ts";
 import { idsOf } from "./schema.ts";
 import { Transaction } from "./transaction.ts";
@@ -214,8 +221,19 @@ export class Runner {
 
   async #outcome(frame: Frame, call: Call, kind: FunctionKind): Promise<Outcome> {
     const startMs = performance.now();
+    const { transaction } = frame;
     let outcome: Outcome;
     try {
+      if (
+        transaction !== null &&
+        typeof call.target === "string" &&
+        isSystemQuery(call.target) &&
+        call.access === "any"
+      ) {
+        const path = canonicalPath(call.target);
+        const value = runSystemQuery(this.#deployment, transaction, path, call.component, call.args);
+        return { isSuccess: true, value, logLines: [] };
+      }
       const resolved =
         typeof call.target === "string"
           ? this.#resolve(call.component, call.target, call.access, kind)
@@ -233,8 +251,8 @@ export class Runner {
 
   #reported(frame: Frame, error: unknown): FunctionFailure {
     const failure = toFailure(error);
-    // Told data is the function's answer; anything else is worth a line in the log.
-    if (failure.data === undefined) {
+    // Data and refusals are answers to the caller; anything else is a bug worth a line in the log.
+    if (failure.data === undefined && !(failure.cause instanceof UserError)) {
       this.#deployment.log("function.failed", { path: frame.path, kind: frame.kind, error: failure.cause });
     }
     return failure;

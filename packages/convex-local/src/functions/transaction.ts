@@ -40,7 +40,7 @@ export class Transaction implements Source {
   readonly #onRollback: (() => void)[] = [];
   #isOpen = false;
   #savepoints = 0;
-  #hasNewTables = false;
+  #hasChangedCatalog = false;
 
   constructor(store: Store, schemaOf: (component: string) => SchemaJson | null, nowMs: number) {
     this.#store = store;
@@ -63,6 +63,12 @@ export class Transaction implements Source {
     this.#isOpen = true;
   }
 
+  /** Opens the transaction for a change of tables or indexes, which a rollback must undo in memory too. */
+  changeCatalog(): void {
+    this.open();
+    this.#hasChangedCatalog = true;
+  }
+
   /** Makes the writes durable; returns the timestamp at which they are visible. */
   commit(nowMs: number): number {
     if (!this.#isOpen) return this.#store.ts;
@@ -78,7 +84,7 @@ export class Transaction implements Source {
     if (this.#isOpen) {
       this.#store.sql.raw.run("ROLLBACK");
       this.#isOpen = false;
-      if (this.#hasNewTables) this.#store.reload();
+      if (this.#hasChangedCatalog) this.#store.reload();
     }
     for (const hook of this.#onRollback) hook();
   }
@@ -110,7 +116,7 @@ export class Transaction implements Source {
     this.writes.length = savepoint.writes;
     this.#onCommit.length = savepoint.commitHooks;
     this.writeCount++;
-    if (this.#hasNewTables) this.#store.reload();
+    if (this.#hasChangedCatalog) this.#store.reload();
   }
 
   /** The table of that name, or undefined; either way the answer is part of what was read. */
@@ -273,8 +279,7 @@ export class Transaction implements Source {
   #tableForWriting(component: string, name: string): Table {
     const table = this.#store.table(component, name);
     if (table !== undefined) return table;
-    this.open();
-    this.#hasNewTables = true;
+    this.changeCatalog();
     this.writes.push({ indexId: CATALOG_INDEX_ID, key: sortKey([component, name]) });
     return this.#store.createTable(component, name);
   }

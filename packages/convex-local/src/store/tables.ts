@@ -104,6 +104,8 @@ export const crons = sqliteTable(
     /** JSON of the pushed spec: function, args, schedule. */
     spec: text().notNull(),
     nextMs: real().notNull(),
+    /** The job of the newest run, to see whether it is still going. */
+    lastJob: text(),
   },
   (table) => [primaryKey({ columns: [table.component, table.name] })],
 );

@@ -1,0 +1,22 @@
+import { z } from "zod";
+
+const CustomJwt = z.object({
+  type: z.literal("customJwt"),
+  issuer: z.string(),
+  jwks: z.string(),
+  algorithm: z.enum(["RS256", "ES256"]),
+  applicationID: z.string().nullish(),
+});
+const OpenId = z.object({ domain: z.string(), applicationID: z.string() });
+
+/** A provider of `auth.config.ts`. */
+export const Provider = z.union([CustomJwt, OpenId]);
+export type Provider = z.infer<typeof Provider>;
+export const AuthConfig = z.object({ providers: z.array(Provider) });
+
+export const isCustomJwt = (provider: Provider): provider is z.infer<typeof CustomJwt> => "type" in provider;
+
+export const issuerOf = (provider: Provider): string => {
+  if (isCustomJwt(provider)) return provider.issuer;
+  return /^https?:\/\//.test(provider.domain) ? provider.domain : `https://${provider.domain}`;
+};

@@ -1,0 +1,134 @@
+import {
+  createLocalJWKSet,
+  createRemoteJWKSet,
+  decodeJwt,
+  type JSONWebKeySet,
+  type JWTPayload,
+  type JWTVerifyGetKey,
+  errors as joseErrors,
+  jwtVerify,
+} from "jose";
+import { z } from "zod";
+import { UserError } from "../functions/errors.ts";
+import type { Json } from "../values/wire.ts";
+import { type Identity, identityFrom } from "./identity.ts";
+import { isCustomJwt, issuerOf, type Provider } from "./providers.ts";
+
+/** Who a token stands for, and until when. */
+export type Verified = { identity: Identity; expiresMs: number };
+
+const VERIFIED_MAX = 1000;
+const OPENID_ALGORITHMS = ["RS256", "EdDSA"];
+const DISCOVERY_MS_MAX = 10_000;
+const TOKEN_CHARS_MAX = 16_384;
+
+const Discovery = z.object({ issuer: z.string(), jwks_uri: z.url() });
+
+/** Checks JSON Web Tokens against the providers of `auth.config.ts` (RFC 7519, OpenID Connect Discovery). */
+export class Tokens {
+  readonly #now: () => number;
+  #providers: readonly Provider[] = [];
+  #keys = new Map<Provider, Promise<JWTVerifyGetKey>>();
+  /** Verifying costs a signature check; the same token comes with every request of a client. */
+  #verified = new Map<string, Verified>();
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  get providers(): readonly Provider[] {
+    return this.#providers;
+  }
+
+  setProviders(providers: readonly Provider[]): void {
+    this.#providers = providers;
+    this.#keys.clear();
+    this.#verified.clear();
+  }
+
+  /** Throws UserError `InvalidToken` when no provider vouches for the token. */
+  async verify(token: string): Promise<Verified> {
+    const known = this.#verified.get(token);
+    if (known !== undefined && known.expiresMs > this.#now()) return known;
+    if (token.length > TOKEN_CHARS_MAX) throw invalid("the token is too long");
+
+    const claims = decode(token);
+    const reasons: string[] = [];
+    for (const provider of this.#providers) {
+      if (withoutSlash(issuerOf(provider)) !== withoutSlash(claims.iss ?? "")) continue;
+      if (!isForAudience(provider, claims.aud)) {
+        reasons.push(`the token is not for ${provider.applicationID}`);
+        continue;
+      }
+      const verified = await this.#verifyWith(provider, token).catch((error: unknown) => {
+        reasons.push(reasonOf(error));
+        return undefined;
+      });
+      if (verified !== undefined) return this.#remember(token, verified);
+    }
+    throw invalid(reasons[0] ?? `no auth provider has the issuer ${JSON.stringify(claims.iss ?? null)}`);
+  }
+
+  async #verifyWith(provider: Provider, token: string): Promise<Verified> {
+    let keys = this.#keys.get(provider);
+    if (keys === undefined) {
+      keys = keysOf(provider);
+      this.#keys.set(provider, keys);
+      // A provider that was unreachable once is asked again.
+      keys.catch(() => this.#keys.delete(provider));
+    }
+    const { payload } = await jwtVerify(token, await keys, {
+      algorithms: isCustomJwt(provider) ? [provider.algorithm] : OPENID_ALGORITHMS,
+      currentDate: new Date(this.#now()),
+      requiredClaims: ["sub", "iat", "exp"],
+    });
+    const issuer = payload.iss ?? "";
+    const identity = identityFrom(issuer, payload.sub ?? "", payload as Record<string, Json | undefined>);
+    return { identity, expiresMs: (payload.exp ?? 0) * 1000 };
+  }
+
+  #remember(token: string, verified: Verified): Verified {
+    if (this.#verified.size >= VERIFIED_MAX) {
+      const [oldest] = this.#verified.keys();
+      if (oldest !== undefined) this.#verified.delete(oldest);
+    }
+    this.#verified.set(token, verified);
+    return verified;
+  }
+}
+
+function decode(token: string): JWTPayload {
+  try {
+    return decodeJwt(token);
+  } catch (error) {
+    throw invalid(reasonOf(error));
+  }
+}
+
+async function keysOf(provider: Provider): Promise<JWTVerifyGetKey> {
+  if (!isCustomJwt(provider)) {
+    const issuer = withoutSlash(issuerOf(provider));
+    const response = await fetch(`${issuer}/.well-known/openid-configuration`, {
+      signal: AbortSignal.timeout(DISCOVERY_MS_MAX),
+    });
+    return createRemoteJWKSet(new URL(Discovery.parse(await response.json()).jwks_uri));
+  }
+  if (!provider.jwks.startsWith("data:")) return createRemoteJWKSet(new URL(provider.jwks));
+  const response = await fetch(provider.jwks);
+  return createLocalJWKSet((await response.json()) as JSONWebKeySet);
+}
+
+/** A customJwt provider without applicationID takes tokens for any audience. */
+function isForAudience(provider: Provider, audience: JWTPayload["aud"]): boolean {
+  if (provider.applicationID === null || provider.applicationID === undefined) return true;
+  return Array.isArray(audience)
+    ? audience.includes(provider.applicationID)
+    : audience === provider.applicationID;
+}
+
+const withoutSlash = (url: string) => url.replace(/\/$/, "");
+
+const reasonOf = (error: unknown) =>
+  error instanceof joseErrors.JOSEError || error instanceof Error ? error.message : String(error);
+
+const invalid = (reason: string) => new UserError("InvalidToken", `Could not verify the token: ${reason}`);

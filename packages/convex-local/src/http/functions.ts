@@ -1,0 +1,149 @@
+import { z } from "zod";
+import type { Caller } from "../auth/caller.ts";
+import { type Deployment, ROOT } from "../deployment.ts";
+import type { FunctionKind, RequestMetadata } from "../functions/frame.ts";
+import { canonicalPath, functionObject, kindOfFunction } from "../functions/module.ts";
+import type { Call, Outcome } from "../functions/runner.ts";
+import { toPlainJson } from "../values/plain.ts";
+import { decodeTs, encodeTs } from "../values/timestamp.ts";
+import { isObject, type Json } from "../values/wire.ts";
+import { HttpProblem } from "./problem.ts";
+
+const Format = z.enum(["json", "convex_encoded_json", "convex_json"]).default("json");
+const Args = z.union([z.json(), z.array(z.json())]).default({});
+
+export const FunctionRequest = z.object({
+  path: z.string(),
+  args: Args,
+  format: Format,
+  componentPath: z.string().nullish(),
+});
+export type FunctionRequest = z.infer<typeof FunctionRequest>;
+export const QueryAtTs = FunctionRequest.extend({ ts: z.string() });
+export const QueryBatch = z.object({ queries: z.array(FunctionRequest).max(1000) });
+export const RunRequest = z.object({ args: Args, format: Format });
+export const TestFunction = z.object({
+  bundle: z.object({ path: z.string(), source: z.string() }),
+  args: Args,
+});
+
+/** The answer of a function over HTTP: status 200 for success and failure alike. */
+export type FunctionAnswer =
+  | { status: "success"; value: Json; logLines: string[] }
+  | { status: "error"; errorMessage: string; errorData?: Json; logLines: string[] };
+
+export type Requester = { caller: Caller; metadata: RequestMetadata };
+
+/** Runs what `/api/query` and its siblings ask for. */
+export class FunctionApi {
+  readonly #deployment: Deployment;
+  readonly #redact: boolean;
+
+  /** With `redact`, callers other than admins learn no error texts and no log lines. */
+  constructor(deployment: Deployment, redact: boolean) {
+    this.#deployment = deployment;
+    this.#redact = redact;
+  }
+
+  async run(kind: "query" | "mutation" | "action", request: FunctionRequest, requester: Requester) {
+    const { runner } = this.#deployment;
+    const call = toCall(request, requester, requester.caller.isAdmin ? "any" : "public");
+    const outcome =
+      kind === "query"
+        ? await runner.query(call)
+        : kind === "mutation"
+          ? await runner.mutation(call)
+          : await runner.action(call);
+    return this.#answer(outcome, request.format, requester);
+  }
+
+  /** Runs a function of any kind, as `convex run` and `/api/run` do. */
+  async runAny(request: FunctionRequest, requester: Requester): Promise<FunctionAnswer> {
+    return await this.run(this.#kindOf(request.path), request, requester);
+  }
+
+  async queryAtTs(request: z.infer<typeof QueryAtTs>, requester: Requester): Promise<FunctionAnswer> {
+    // Older states are not kept: a query can only be asked about the newest one.
+    if (decodeTs(request.ts) !== this.#deployment.store.ts) {
+      throw new HttpProblem(
+        400,
+        "TimestampUnavailable",
+        "The data has changed since this timestamp, ask for a new one",
+      );
+    }
+    return await this.run("query", request, requester);
+  }
+
+  queryTs(): { ts: string } {
+    return { ts: encodeTs(this.#deployment.store.ts) };
+  }
+
+  async queryBatch(
+    { queries }: z.infer<typeof QueryBatch>,
+    requester: Requester,
+  ): Promise<{ results: FunctionAnswer[] }> {
+    return { results: await Promise.all(queries.map((query) => this.run("query", query, requester))) };
+  }
+
+  /** Error text for a caller. */
+  describeFailure(outcome: Outcome & { isSuccess: false }, { caller, metadata }: Requester): string {
+    const head = `[Request ID: ${metadata.requestId}] Server Error`;
+    return this.#redact && !caller.isAdmin ? head : `${head}\n${outcome.failure.message}`;
+  }
+
+  logLines(outcome: Outcome, { caller }: Requester): string[] {
+    return this.#redact && !caller.isAdmin ? [] : outcome.logLines;
+  }
+
+  #answer(outcome: Outcome, format: FunctionRequest["format"], requester: Requester): FunctionAnswer {
+    const logLines = this.logLines(outcome, requester);
+    const present = (value: Json) => (format === "json" ? toPlainJson(value) : value);
+    if (outcome.isSuccess)
+      return { status: "success", value: present(JSON.parse(outcome.value) as Json), logLines };
+    const { data } = outcome.failure;
+    const errorMessage = this.describeFailure(outcome, requester);
+    return {
+      status: "error",
+      errorMessage,
+      ...(data === undefined ? {} : { errorData: present(data) }),
+      logLines,
+    };
+  }
+
+  /** An unknown function is taken for a query, whose failure says that it is not there. */
+  #kindOf(path: string): Exclude<FunctionKind, "httpAction"> {
+    const [file = "", name = ""] = canonicalPath(path).split(":");
+    const object = functionObject(this.#deployment.components.get(ROOT)?.modules.get(file)?.[name]);
+    const kind = object === undefined ? undefined : kindOfFunction(object);
+    return kind === undefined || kind === "httpAction" ? "query" : kind;
+  }
+}
+
+export function toCall(
+  request: FunctionRequest,
+  { caller, metadata }: Requester,
+  access: Call["access"],
+): Call {
+  const component = request.componentPath ?? ROOT;
+  if (component !== ROOT && !caller.isAdmin) {
+    throw new HttpProblem(403, "Forbidden", "Only an admin can call functions of components");
+  }
+  return {
+    component,
+    target: request.path,
+    args: oneObject(request.args as Json),
+    identity: caller.identity,
+    metadata,
+    access,
+  };
+}
+
+/** Arguments come as one object or as an array of one. */
+export function oneObject(args: Json): Json {
+  if (!Array.isArray(args)) return args;
+  if (args.length === 0) return {};
+  if (args.length > 1 || !isObject(args[0])) {
+    throw new HttpProblem(400, "InvalidArguments", "Arguments must be one object, or an array of one object");
+  }
+  return args[0];
+}

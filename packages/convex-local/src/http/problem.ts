@@ -1,0 +1,26 @@
+import { UserError } from "../functions/errors.ts";
+
+/** An answer other than success, in the shape that Convex clients read: `{code, message}`. */
+export class HttpProblem extends Error {
+  readonly status: number;
+  readonly code: string;
+
+  constructor(status: number, code: string, message: string) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+const STATUS_OF: Record<string, number> = {
+  TooManyConcurrentRequests: 503,
+  InvalidUploadToken: 401,
+  InvalidToken: 401,
+};
+
+export function toProblem(error: unknown): HttpProblem | undefined {
+  if (error instanceof HttpProblem) return error;
+  if (error instanceof UserError)
+    return new HttpProblem(STATUS_OF[error.code] ?? 400, error.code, error.message);
+  return undefined;
+}

@@ -1,0 +1,311 @@
+import type { Server } from "bun";
+import { z } from "zod";
+import { ANONYMOUS, type Caller, type Callers } from "../auth/caller.ts";
+import type { Deployment } from "../deployment.ts";
+import { Changes } from "../functions/environment.ts";
+import { FunctionFailure } from "../functions/failure.ts";
+import type { RequestMetadata } from "../functions/frame.ts";
+import { StartPush } from "../push/push.ts";
+import { type Socket, SyncServer } from "../sync/server.ts";
+import { readBody, readJson } from "./body.ts";
+import {
+  FunctionApi,
+  FunctionRequest,
+  QueryAtTs,
+  QueryBatch,
+  type Requester,
+  RunRequest,
+} from "./functions.ts";
+import { HttpProblem, toProblem } from "./problem.ts";
+import { routeHttpAction } from "./router.ts";
+import { download, FILE_BYTES_MAX, upload } from "./storage.ts";
+
+export type ServerOptions = {
+  host: string;
+  /** 0 takes a free port. */
+  port: number;
+  sitePort: number;
+  redact: boolean;
+};
+
+const HTTP_ACTION_BYTES_MAX = 20 * 1024 * 1024;
+const LOG_POLL_MS = 60_000;
+const VERSION = "convex-local";
+
+type Handler = (request: Request, requester: Requester, url: URL) => Promise<Response> | Response;
+
+/** The two ports of a deployment: the API with its WebSocket, and HTTP actions. */
+export class HttpServer {
+  readonly #deployment: Deployment;
+  readonly #callers: Callers;
+  readonly #functions: FunctionApi;
+  readonly #sync: SyncServer;
+  readonly #api: Server<Socket>;
+  readonly #site: Server<undefined>;
+  readonly #routes: Record<string, Handler>;
+
+  constructor(deployment: Deployment, callers: Callers, { host, port, sitePort, redact }: ServerOptions) {
+    this.#deployment = deployment;
+    this.#callers = callers;
+    this.#functions = new FunctionApi(deployment, redact);
+    this.#sync = new SyncServer(deployment, callers, this.#functions);
+    this.#routes = this.#apiRoutes();
+    this.#api = Bun.serve<Socket>({
+      hostname: host,
+      port,
+      maxRequestBodySize: FILE_BYTES_MAX,
+      idleTimeout: 120,
+      fetch: (request, server) => this.#answerApi(request, server),
+      websocket: this.#sync.handler,
+    });
+    this.#site = Bun.serve({
+      hostname: host,
+      port: sitePort,
+      maxRequestBodySize: HTTP_ACTION_BYTES_MAX,
+      idleTimeout: 120,
+      fetch: (request, server) =>
+        this.#guard(request, () => this.#httpAction(request, server, new URL(request.url))),
+    });
+  }
+
+  get port(): number {
+    return this.#api.port ?? 0;
+  }
+
+  get sitePort(): number {
+    return this.#site.port ?? 0;
+  }
+
+  /** Takes no new requests, closes sockets and waits for requests that are running. */
+  async stop(): Promise<void> {
+    await this.#sync.stop();
+    await Promise.all([this.#api.stop(), this.#site.stop()]);
+  }
+
+  async #answerApi(request: Request, server: Server<Socket>): Promise<Response | undefined> {
+    const url = new URL(request.url);
+    if (request.method === "OPTIONS" && !url.pathname.startsWith("/http/")) {
+      return withCors(request, new Response(null, { status: 204 }));
+    }
+    if (/^\/api(?:\/[\w.-]+)?\/sync$/.test(url.pathname)) {
+      const data = this.#sync.accept(metadataOf(request, server));
+      if (server.upgrade(request, { data })) return undefined;
+      return withCors(
+        request,
+        problemResponse(new HttpProblem(400, "WebSocketExpected", "Connect with a WebSocket")),
+      );
+    }
+    if (url.pathname.startsWith("/http/")) {
+      url.pathname = url.pathname.slice("/http".length);
+      return await this.#guard(request, () => this.#httpAction(request, server, url));
+    }
+    return withCors(request, await this.#guard(request, () => this.#route(request, server, url)));
+  }
+
+  async #route(request: Request, server: Server<Socket>, url: URL): Promise<Response> {
+    const uuid = /^\/api\/storage\/([\w-]+)$/.exec(url.pathname)?.[1];
+    if (uuid !== undefined && uuid !== "upload" && ["GET", "HEAD"].includes(request.method)) {
+      return download(this.#deployment, request, uuid);
+    }
+    const run = /^\/api\/run\/(.+)$/.exec(url.pathname)?.[1];
+    const key = run === undefined ? `${request.method} ${url.pathname}` : `${request.method} /api/run`;
+    const handler = Object.hasOwn(this.#routes, key) ? this.#routes[key] : undefined;
+    if (handler === undefined)
+      throw new HttpProblem(404, "NotFound", `There is no ${request.method} ${url.pathname}`);
+    const caller = await this.#callers.of(request.headers.get("authorization"));
+    return await handler(request, { caller, metadata: metadataOf(request, server) }, url);
+  }
+
+  #apiRoutes(): Record<string, Handler> {
+    const deployment = this.#deployment;
+    const { pushes, environment, logs, instanceName } = deployment;
+    const functions = this.#functions;
+    const text =
+      (body: string): Handler =>
+      () =>
+        new Response(body);
+    const run =
+      (kind: "query" | "mutation" | "action"): Handler =>
+      async (request, requester) =>
+        Response.json(await functions.run(kind, await readJson(request, FunctionRequest), requester));
+
+    return {
+      "GET /": text("This Convex deployment is running."),
+      "GET /version": text(VERSION),
+      "GET /instance_name": text(instanceName),
+      "GET /instance_version": text(VERSION),
+
+      "POST /api/query": run("query"),
+      "GET /api/query": async (_request, requester, { searchParams }) =>
+        Response.json(await functions.run("query", fromSearch(searchParams), requester)),
+      "POST /api/mutation": run("mutation"),
+      "POST /api/action": run("action"),
+      "POST /api/query_ts": () => Response.json(functions.queryTs()),
+      "POST /api/query_at_ts": async (request, requester) =>
+        Response.json(await functions.queryAtTs(await readJson(request, QueryAtTs), requester)),
+      "POST /api/query_batch": async (request, requester) =>
+        Response.json(await functions.queryBatch(await readJson(request, QueryBatch), requester)),
+      "POST /api/run": async (request, requester, { pathname }) => {
+        const path = decodeURIComponent(pathname.slice("/api/run/".length)).replace(/\/([^/:]+)$/, ":$1");
+        const { args, format } = await readJson(request, RunRequest);
+        return Response.json(await functions.runAny({ path, args, format }, requester));
+      },
+      "POST /api/function": admin(async (request, requester) =>
+        Response.json(await functions.runAny(await readJson(request, FunctionRequest), requester)),
+      ),
+
+      "POST /api/storage/upload": (request, _requester, { searchParams }) =>
+        upload(deployment, request, searchParams.get("token")),
+
+      "POST /api/get_config_hashes": admin(() =>
+        Response.json({
+          config: { functions: "convex/" },
+          moduleHashes: pushes.hashes(),
+          nodeDependencies: [],
+          udfServerVersion: pushes.serverVersion(),
+        }),
+      ),
+      "POST /api/deploy2/start_push": admin(async (request) =>
+        Response.json(await pushes.start(await readJson(request, StartPush))),
+      ),
+      "POST /api/deploy2/evaluate_push": admin(async (request) =>
+        Response.json(await pushes.evaluate(await readJson(request, StartPush))),
+      ),
+      "POST /api/deploy2/evaluate_schema": admin(async (request) =>
+        Response.json(await pushes.evaluate(await readJson(request, StartPush))),
+      ),
+      "POST /api/deploy2/wait_for_schema": admin(async (request) => {
+        const { schemaChange } = await readJson(request, WaitForSchema);
+        const failure = pushes.check(schemaChange.schemaIds[""]);
+        return Response.json(
+          failure === null ? { type: "complete" } : { type: "failed", componentPath: "", ...failure },
+        );
+      }),
+      "POST /api/deploy2/finish_push": admin(async (request) => {
+        const { startPush, dryRun } = await readJson(request, FinishPush);
+        return Response.json(await pushes.finish(startPush.schemaChange.schemaIds[""], dryRun));
+      }),
+      "POST /api/deploy2/report_push_completed": admin(() => Response.json(null)),
+      "GET /api/v1/get_canonical_urls": admin(() => {
+        const { CONVEX_CLOUD_URL: convexCloudUrl, CONVEX_SITE_URL: convexSiteUrl } = environment.visible("");
+        return Response.json({ convexCloudUrl, convexSiteUrl });
+      }),
+
+      "POST /api/update_environment_variables": admin(async (request) => {
+        const { changes } = await readJson(request, z.object({ changes: Changes }));
+        await deployment.updateEnvironment(changes);
+        return Response.json(null);
+      }),
+      "GET /api/stream_function_logs": admin(async (_request, _requester, { searchParams }) =>
+        Response.json(await logs.after(Number(searchParams.get("cursor") ?? 0), LOG_POLL_MS)),
+      ),
+    };
+  }
+
+  async #httpAction(request: Request, server: Server<unknown>, url: URL): Promise<Response> {
+    const body = request.body === null ? null : await readBody(request, HTTP_ACTION_BYTES_MAX);
+    const { method, headers } = request;
+    const inner = new Request(
+      url,
+      method === "GET" || method === "HEAD" ? { method, headers } : { method, headers, body },
+    );
+    const { identity } = await this.#siteCaller(request);
+    return await routeHttpAction(this.#deployment, inner, {
+      identity,
+      metadata: metadataOf(request, server),
+    });
+  }
+
+  /** HTTP actions may use Authorization for themselves: what is no token of ours is ignored. */
+  async #siteCaller(request: Request): Promise<Caller> {
+    const authorization = request.headers.get("authorization");
+    if (authorization === null || !authorization.startsWith("Bearer ")) return ANONYMOUS;
+    try {
+      return await this.#callers.of(authorization);
+    } catch (error) {
+      if (toProblem(error) !== undefined) return ANONYMOUS;
+      throw error;
+    }
+  }
+
+  async #guard(request: Request, work: () => Promise<Response>): Promise<Response> {
+    try {
+      return await work();
+    } catch (error) {
+      const problem = toProblem(error);
+      if (problem !== undefined) return problemResponse(problem);
+      // A failed HTTP action is in the log already.
+      if (!(error instanceof FunctionFailure)) {
+        this.#deployment.log("http.failed", {
+          method: request.method,
+          path: new URL(request.url).pathname,
+          error,
+        });
+      }
+      return problemResponse(
+        new HttpProblem(500, "InternalServerError", "Your request couldn't be completed. Try again later."),
+      );
+    }
+  }
+}
+
+const PushId = z.object({ schemaIds: z.object({ "": z.string() }) });
+const WaitForSchema = z.object({ schemaChange: PushId });
+const FinishPush = z.object({
+  startPush: z.object({ schemaChange: PushId }),
+  dryRun: z.boolean().default(false),
+});
+
+/** Lets nobody but admins through. */
+const admin =
+  (handler: Handler): Handler =>
+  (request, requester, url) => {
+    if (!requester.caller.isAdmin) throw new HttpProblem(401, "Unauthorized", "This needs the admin key");
+    return handler(request, requester, url);
+  };
+
+function fromSearch(search: URLSearchParams): FunctionRequest {
+  try {
+    const args: unknown = JSON.parse(search.get("args") ?? "{}");
+    return FunctionRequest.parse({
+      path: search.get("path"),
+      args,
+      format: search.get("format") ?? undefined,
+    });
+  } catch (error) {
+    throw new HttpProblem(
+      400,
+      "InvalidQuery",
+      `path and args (JSON) are expected: ${(error as Error).message}`,
+    );
+  }
+}
+
+const metadataOf = (request: Request, server: Server<unknown>): RequestMetadata => ({
+  requestId: crypto.randomUUID().replaceAll("-", "").slice(0, 16),
+  ip: server.requestIP(request)?.address ?? null,
+  userAgent: request.headers.get("user-agent"),
+  scheduledFunctionId: null,
+  authToken: null,
+});
+
+const problemResponse = ({ status, code, message }: HttpProblem) =>
+  Response.json({ code, message }, { status });
+
+/** Browsers of any origin may call the API; tokens, not cookies, say who they are. */
+function withCors(request: Request, response: Response): Response {
+  const origin = request.headers.get("origin");
+  if (origin === null) return response;
+  response.headers.set("access-control-allow-origin", origin);
+  response.headers.set("access-control-allow-credentials", "true");
+  response.headers.set("vary", "origin");
+  if (request.method === "OPTIONS") {
+    response.headers.set("access-control-allow-methods", "GET,POST,PUT,PATCH,DELETE,HEAD,OPTIONS");
+    response.headers.set(
+      "access-control-allow-headers",
+      request.headers.get("access-control-request-headers") ?? "authorization,content-type,convex-client",
+    );
+    response.headers.set("access-control-max-age", "86400");
+  }
+  return response;
+}

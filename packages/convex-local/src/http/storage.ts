@@ -1,0 +1,66 @@
+import type { Deployment } from "../deployment.ts";
+import { readBody } from "./body.ts";
+import { HttpProblem } from "./problem.ts";
+
+export const FILE_BYTES_MAX = 1024 * 1024 * 1024;
+
+/** POST /api/storage/upload: stores the body for a function's upload URL; `Digest: sha-256=…` is checked (RFC 3230). */
+export async function upload(
+  deployment: Deployment,
+  request: Request,
+  token: string | null,
+): Promise<Response> {
+  if (token === null) throw new HttpProblem(401, "InvalidUploadToken", "The upload URL lacks its token");
+  const { files, runner } = deployment;
+  const component = files.checkUploadToken(token);
+  const digest = /^sha-256=(.+)$/i.exec(request.headers.get("digest") ?? "")?.[1] ?? null;
+  const bytes = await readBody(request, FILE_BYTES_MAX);
+  const file = files.prepare(bytes, request.headers.get("content-type"), digest);
+  const storageId = await runner.transact((transaction) => files.add(transaction, component, file));
+  return Response.json({ storageId });
+}
+
+/** GET /api/storage/<uuid>: the bytes, or a range of them (RFC 9110 §14). */
+export function download(deployment: Deployment, request: Request, uuid: string): Response {
+  const found = deployment.files.byUuid(uuid);
+  if (found === null) throw new HttpProblem(404, "FileNotFound", "There is no such file");
+  const { file, blob } = found;
+  const headers = new Headers({
+    "accept-ranges": "bytes",
+    "cache-control": "private, max-age=2592000",
+    "content-type": file.contentType ?? "application/octet-stream",
+    digest: `sha-256=${Buffer.from(file.sha256, "hex").toString("base64")}`,
+    // A stored page must not run as one of ours.
+    "content-security-policy": "default-src 'none'; sandbox",
+    "x-content-type-options": "nosniff",
+  });
+  const range = parseRange(request.headers.get("range"), file.bytes);
+  if (range === "unsatisfiable") {
+    headers.set("content-range", `bytes */${file.bytes}`);
+    return new Response(null, { status: 416, headers });
+  }
+  const { start, end } = range ?? { start: 0, end: file.bytes };
+  headers.set("content-length", String(end - start));
+  if (range !== null) headers.set("content-range", `bytes ${start}-${end - 1}/${file.bytes}`);
+  const body = request.method === "HEAD" ? null : blob.slice(start, end, headers.get("content-type") ?? "");
+  return new Response(body, { status: range === null ? 200 : 206, headers });
+}
+
+/** One byte range, `end` not included; null when the header is absent, malformed or asks for several. */
+export function parseRange(
+  header: string | null,
+  bytes: number,
+): { start: number; end: number } | "unsatisfiable" | null {
+  const match = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header?.trim() ?? "");
+  if (match === null) return null;
+  const [, from = "", to = ""] = match;
+  if (from === "" && to === "") return null;
+  if (from === "") {
+    const start = Math.max(bytes - Number(to), 0);
+    return Number(to) === 0 || bytes === 0 ? "unsatisfiable" : { start, end: bytes };
+  }
+  const start = Number(from);
+  const end = to === "" ? bytes : Math.min(Number(to) + 1, bytes);
+  if (start >= bytes) return "unsatisfiable";
+  return end <= start ? null : { start, end };
+}

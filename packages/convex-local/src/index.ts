@@ -1,0 +1,73 @@
+import { randomBytes } from "node:crypto";
+import { Callers } from "./auth/caller.ts";
+import { Deployment } from "./deployment.ts";
+import { HttpServer } from "./http/server.ts";
+import type { Synchronous } from "./store/database.ts";
+
+export type ConvexLocalOptions = {
+  /** Where everything is kept; without it, memory. */
+  dataDir?: string | undefined;
+  host?: string | undefined;
+  /** 0, the default, takes a free port. */
+  port?: number | undefined;
+  sitePort?: number | undefined;
+  cloudOrigin?: string | undefined;
+  siteOrigin?: string | undefined;
+  instanceName?: string | undefined;
+  /** Hex. Made up when absent, so cursors and upload URLs do not outlive the process. */
+  instanceSecret?: string | undefined;
+  /** "name|hex"; made up when absent. */
+  adminKey?: string | undefined;
+  /** Environment variables of the deployment, set before it starts. */
+  env?: Record<string, string> | undefined;
+  synchronous?: Synchronous | undefined;
+  /** Hide error texts and log lines from callers that are not admins. */
+  redact?: boolean | undefined;
+  now?: (() => number) | undefined;
+  log?: ((event: string, fields: Record<string, unknown>) => void) | undefined;
+};
+
+export type ConvexLocal = {
+  /** Address of the API and the WebSocket. */
+  url: string;
+  /** Address of HTTP actions. */
+  siteUrl: string;
+  adminKey: string;
+  stop(): Promise<void>;
+};
+
+/** Starts a Convex deployment in this process. */
+export async function startConvexLocal(options: ConvexLocalOptions = {}): Promise<ConvexLocal> {
+  const instanceName = options.instanceName ?? "tyto";
+  const adminKey = options.adminKey ?? `${instanceName}|${randomBytes(32).toString("hex")}`;
+  const host = options.host ?? "127.0.0.1";
+  const deployment = new Deployment({
+    dataDir: options.dataDir ?? null,
+    synchronous: options.synchronous ?? "FULL",
+    instanceName,
+    instanceSecret: options.instanceSecret ?? randomBytes(32).toString("hex"),
+    now: options.now ?? (() => Date.now()),
+    log: options.log ?? (() => {}),
+  });
+  deployment.environment.update(Object.entries(options.env ?? {}).map(([name, value]) => ({ name, value })));
+  const server = new HttpServer(deployment, new Callers(adminKey, deployment.tokens), {
+    host,
+    port: options.port ?? 0,
+    sitePort: options.sitePort ?? 0,
+    redact: options.redact ?? false,
+  });
+  const reachable = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
+  const url = `http://${reachable}:${server.port}`;
+  const siteUrl = `http://${reachable}:${server.sitePort}`;
+  deployment.setOrigins(options.cloudOrigin ?? url, options.siteOrigin ?? siteUrl);
+  await deployment.start();
+  return {
+    url,
+    siteUrl,
+    adminKey,
+    stop: async () => {
+      await server.stop();
+      await deployment.stop();
+    },
+  };
+}
