@@ -50,8 +50,12 @@ const lanes = await Promise.all([
   ])(),
   (async () => [
     await show("format and lint", () => program([join(root, "node_modules/.bin/biome"), "check", "."])),
-    await show("types", () => program([process.execPath, "--bun", join(root, "node_modules/.bin/tsc"), "--noEmit", "-p", "."])),
-    await show("types of web", () => program([process.execPath, "--bun", "run", "typecheck"], join(root, "web"))),
+    await show("types", () =>
+      program([process.execPath, "--bun", join(root, "node_modules/.bin/tsc"), "--noEmit", "-p", "."]),
+    ),
+    await show("types of web", () =>
+      program([process.execPath, "--bun", "run", "typecheck"], join(root, "web")),
+    ),
   ])(),
 ]);
 

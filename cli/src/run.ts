@@ -2,7 +2,13 @@ import type { Environment } from "./places.ts";
 
 export type Outcome = { code: number; stdout: string; stderr: string };
 
-export type RunOptions = { cwd?: string; env?: Environment; input?: string; timeoutMs?: number };
+export type RunOptions = {
+  cwd?: string;
+  env?: Environment;
+  input?: string;
+  timeoutMs?: number;
+  signal?: AbortSignal;
+};
 
 const runMsMax = 600_000;
 
@@ -14,6 +20,7 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
     stderr: "pipe",
     timeout: options.timeoutMs ?? runMsMax,
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
     ...(options.env === undefined ? {} : { env: options.env }),
   });
   const [stdout, stderr, code] = await Promise.all([

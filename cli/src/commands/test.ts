@@ -92,8 +92,10 @@ async function findDocker(machine: Machine): Promise<Provided> {
 }
 
 function report(name: string, provided: Provided): void {
-  if (provided.kind === "there") say(`${marks.ok} ${name} ${colours.dim(`${provided.version} ${provided.path}`)}`);
-  else say(`${marks.partly} ${name}: ${provided.reason}; its tests are skipped. ${colours.dim(provided.mend)}`);
+  if (provided.kind === "there")
+    say(`${marks.ok} ${name} ${colours.dim(`${provided.version} ${provided.path}`)}`);
+  else
+    say(`${marks.partly} ${name}: ${provided.reason}; its tests are skipped. ${colours.dim(provided.mend)}`);
 }
 
 async function checkWeb(root: string, env: Environment): Promise<Tally> {

@@ -1,12 +1,13 @@
 /** Virus signatures for clamd: a folder that it loads, and how much it knows. */
 import { existsSync } from "node:fs";
-import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { lastLines } from "../run.ts";
 import type { Machine } from "./machine.ts";
 
 export type Signatures =
-  | { kind: "full"; directory: string; from: string }
+  /** `refresh` is a command that runs on and keeps them fresh; absent when somebody else does. */
+  | { kind: "full"; directory: string; from: string; refresh?: readonly string[] }
   /** Only the EICAR test file is recognised. `reason` says why there are no real signatures. */
   | { kind: "test-only"; directory: string; reason: string };
 
@@ -26,14 +27,26 @@ export async function testSignatures(machine: Machine): Promise<string> {
   return directory;
 }
 
-/** Real signatures of the system, else freshly downloaded ones, else the test signature. */
+/** Real signatures of the system, else our own from ClamAV's mirror, else the test signature. */
 export async function provideSignatures(machine: Machine): Promise<Signatures> {
   if (await hasDatabase(systemDirectory))
     return { kind: "full", directory: systemDirectory, from: "the system's freshclam" };
-  const own = join(machine.cacheDir, "signatures/clamav");
-  const problem = await download(machine, own);
-  if (await hasDatabase(own)) return { kind: "full", directory: own, from: "ClamAV's mirror" };
-  return { kind: "test-only", directory: await testSignatures(machine), reason: problem };
+  const directory = join(machine.cacheDir, "signatures/clamav");
+  const testOnly = async (reason: string): Promise<Signatures> => ({
+    kind: "test-only",
+    directory: await testSignatures(machine),
+    reason,
+  });
+  const freshclam = machine.which("freshclam");
+  if (!freshclam) return testOnly("freshclam is not installed");
+  const config = `--config-file=${await writeFreshclamConfig(machine, directory)}`;
+  if (!(await hasDatabase(directory))) {
+    machine.say("fetching virus signatures from ClamAV's mirror (once; some 300 MB)");
+    const outcome = await machine.run([freshclam, "--stdout", config], { timeoutMs: downloadMsMax });
+    if (!(await hasDatabase(directory))) return testOnly(firstProblem(lastLines(outcome)));
+  }
+  const refresh = [freshclam, "--daemon", "--foreground", "--stdout", config];
+  return { kind: "full", directory, from: "ClamAV's mirror", refresh };
 }
 
 /** A main or daily database, as a whole (.cvd) or with updates merged (.cld). */
@@ -44,28 +57,22 @@ export async function hasDatabase(directory: string): Promise<boolean> {
   return ["main", "daily"].every((name) => files.some((file) => new RegExp(`^${name}\\.c[vl]d$`).test(file)));
 }
 
-async function download(machine: Machine, directory: string): Promise<string> {
-  const freshclam = machine.which("freshclam");
-  if (!freshclam) return "freshclam is not installed";
+/** The configuration lies beside the database folder, in which freshclam keeps only its own files. */
+async function writeFreshclamConfig(machine: Machine, directory: string): Promise<string> {
   await mkdir(directory, { recursive: true });
-  const config = join(directory, "freshclam.conf");
+  const user = await machine.run(["id", "-un"]);
   const lines = [
     "DatabaseMirror database.clamav.net",
     `DatabaseDirectory ${directory}`,
+    `DatabaseOwner ${user.stdout.trim()}`,
     `ConnectTimeout ${connectS}`,
     "MaxAttempts 1",
+    "Checks 6",
     "Foreground yes",
-    "CompressLocalDatabase no",
   ];
-  const user = await machine.run(["id", "-un"]);
-  if (user.stdout.trim() !== "") lines.push(`DatabaseOwner ${user.stdout.trim()}`);
+  const config = join(directory, "../freshclam.conf");
   await writeFile(config, `${lines.join("\n")}\n`);
-  machine.say("asking ClamAV's mirror for virus signatures");
-  const outcome = await machine.run([freshclam, "--stdout", `--config-file=${config}`], {
-    timeoutMs: downloadMsMax,
-  });
-  await rm(config, { force: true });
-  return outcome.code === 0 ? "freshclam brought no database" : firstProblem(lastLines(outcome));
+  return config;
 }
 
 function firstProblem(text: string): string {

@@ -101,7 +101,13 @@ export function keep(part: Part, ports: Ports): Keeper {
         return;
       }
       failures = decision.failures;
-      ports.report({ kind: "ended", part: part.name, code, signal: signal === null ? null : String(signal), restartAfterMs: decision.afterMs });
+      ports.report({
+        kind: "ended",
+        part: part.name,
+        code,
+        signal: signal === null ? null : String(signal),
+        restartAfterMs: decision.afterMs,
+      });
       await ports.wait(decision.afterMs, stopping.signal);
     }
   })();

@@ -10,16 +10,13 @@ export async function runBunTest(
   files: readonly string[],
   options: { env: Environment; flags: readonly string[]; quiet?: boolean },
 ): Promise<Tally & { output: string }> {
-  const child = Bun.spawn(
-    [process.execPath, "test", ...options.flags, ...files.map((file) => `./${file}`)],
-    {
-      cwd: root,
-      env: { ...options.env, ...(process.stdout.isTTY ? { FORCE_COLOR: "1" } : {}) },
-      stdin: "ignore",
-      stdout: "pipe",
-      stderr: "pipe",
-    },
-  );
+  const child = Bun.spawn([process.execPath, "test", ...options.flags, ...files.map((file) => `./${file}`)], {
+    cwd: root,
+    env: { ...options.env, ...(process.stdout.isTTY ? { FORCE_COLOR: "1" } : {}) },
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
   let kept = "";
   const relay = async (stream: ReadableStream<Uint8Array>) => {
     const decoder = new TextDecoder();

@@ -1,0 +1,139 @@
+import { existsSync } from "node:fs";
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { type Command, parseArguments } from "../arguments.ts";
+import { holderOf, isFree } from "../installation/busy-ports.ts";
+import { findRunning } from "../installation/running.ts";
+import { loadSettings, type PortName } from "../installation/settings.ts";
+import { type Environment, environment, type Places } from "../places.ts";
+import { isDebian } from "../provide/debian.ts";
+import { type Machine, thisMachine } from "../provide/machine.ts";
+import { hasDatabase } from "../provide/signatures.ts";
+import { testPrograms } from "../provide/test-programs.ts";
+import { isAtLeast, parseVersion } from "../provide/version.ts";
+import { colours, marks, say } from "../screen.ts";
+
+type Finding = {
+  state: "ok" | "partly" | "bad";
+  text: string;
+  /** The command that mends it. */
+  mend?: string;
+};
+type Check = (machine: Machine & { places: Places }, env: Environment) => Promise<Finding | Finding[]>;
+
+export const command: Command = {
+  usage:
+    "tyto doctor [--data DIR]\n\nLooks and changes nothing. The exit code is 1 when something needed is missing.",
+  async run(argv) {
+    const { values } = parseArguments(argv, { data: { type: "string" } }, this.usage);
+    const env = { ...environment(), ...(values.data === undefined ? {} : { TYTO_DATA: values.data }) };
+    const machine = thisMachine(env, say);
+    let worst = 0;
+    for (const check of checks)
+      for (const { state, text, mend } of [await check(machine, env)].flat()) {
+        const mark = { ok: marks.ok, partly: marks.partly, bad: marks.bad }[state];
+        say(`${mark} ${text}${mend === undefined ? "" : `\n    ${colours.cyan(mend)}`}`);
+        if (state === "bad") worst = 1;
+      }
+    return worst;
+  },
+};
+
+const ok = (text: string): Finding => ({ state: "ok", text });
+
+/** A program on PATH or in the cache, with the version that it prints. */
+async function version(machine: Machine, path: string | undefined): Promise<string | undefined> {
+  if (!path) return undefined;
+  const outcome = await machine.run([path, "--version"]);
+  const parsed = parseVersion(outcome.stdout + outcome.stderr);
+  return parsed?.join(".");
+}
+
+const checks: readonly Check[] = [
+  async () => ok(`Bun ${Bun.version}`),
+  async ({ places }) => {
+    const same =
+      (await Bun.file(join(places.root, "bun.lock")).text()) ===
+      (await Bun.file(join(places.root, "node_modules/.tyto-bun.lock"))
+        .text()
+        .catch(() => ""));
+    return same
+      ? ok("packages are those of bun.lock")
+      : { state: "partly", text: "packages are not those of bun.lock", mend: "./tyto help" };
+  },
+  async (machine) => {
+    const found = await version(machine, machine.which("nats-server"));
+    if (found && isAtLeast(parseVersion(found) ?? [0, 0, 0], [2, 14, 0])) return ok(`nats-server ${found}`);
+    const what = found ? `nats-server ${found} is older than 2.14` : "nats-server is not here yet";
+    return isDebian(machine)
+      ? { state: "partly", text: `${what}; it is fetched from Debian at the first start`, mend: "./tyto up" }
+      : { state: "bad", text: what, mend: "put nats-server 2.14 or newer on PATH (https://docs.nats.io)" };
+  },
+  async (machine) => {
+    const found = await version(machine, machine.which("clamd"));
+    if (found) return ok(`clamd ${found}`);
+    return isDebian(machine)
+      ? {
+          state: "partly",
+          text: "clamd is not here yet; it is fetched from Debian at the first start",
+          mend: "./tyto up",
+        }
+      : {
+          state: "partly",
+          text: "clamd is missing: mail with attachments would wait",
+          mend: "install clamav-daemon",
+        };
+  },
+  async ({ cacheDir }) => {
+    for (const directory of ["/var/lib/clamav", join(cacheDir, "signatures/clamav")])
+      if (await hasDatabase(directory)) return ok(`virus signatures in ${directory}`);
+    return {
+      state: "partly",
+      text: "no virus signatures: only the EICAR test file would be found",
+      mend: "freshclam   (needs a way to ClamAV's mirror; ./tyto up tries it by itself)",
+    };
+  },
+  async ({ places }) => {
+    const path = join(places.dataDir, "secrets.env");
+    if (!existsSync(path)) return ok("secrets are made at the first start");
+    const mode = (await stat(path)).mode & 0o777;
+    return mode === 0o600
+      ? ok(`secrets in ${path}`)
+      : { state: "bad", text: `${path} can be read by others`, mend: `chmod 600 ${path}` };
+  },
+  async ({ places }) => {
+    const running = await findRunning(places.dataDir);
+    if (!running) return ok("Tyto is not running on this data folder");
+    const answer = await fetch(`${running.gatewayUrl}/readyz`).catch(() => undefined);
+    return answer?.ok
+      ? ok(`Tyto is running (pid ${running.pid}): ${running.siteUrl}`)
+      : {
+          state: "bad",
+          text: `Tyto is running (pid ${running.pid}), and its gateway is not ready`,
+          mend: `curl ${running.gatewayUrl}/readyz`,
+        };
+  },
+  async ({ places }, env) => {
+    if (await findRunning(places.dataDir)) return [];
+    const { ports } = loadSettings(env);
+    const taken: Finding[] = [];
+    for (const [name, port] of Object.entries(ports) as [PortName, number][])
+      if (!isFree(port))
+        taken.push({
+          state: "bad",
+          text: `port ${port} is taken by ${(await holderOf(port)) ?? "another program"}`,
+          mend: `${name}=${port + 1000} ./tyto up`,
+        });
+    return taken.length > 0 ? taken : ok("all ports are free");
+  },
+  async (machine) =>
+    testPrograms.map(({ name, programs, packages, for: purpose }) =>
+      machine.which(...programs)
+        ? ok(`${name} (for tests)`)
+        : {
+            state: "partly",
+            text: `${name} is missing: tests of ${purpose} are skipped`,
+            mend: `apt-get install ${packages.join(" ")}`,
+          },
+    ),
+];

@@ -1,0 +1,72 @@
+import { EmailDetail } from "@tyto/contracts";
+import { apiOptions, apiUsage, callApi, findApi } from "../api/client.ts";
+import { type Command, parseArguments } from "../arguments.ts";
+import { environment } from "../places.ts";
+import { colours, duration, marks, say, table } from "../screen.ts";
+
+export const command: Command = {
+  usage: ["tyto trace MESSAGE_ID", "", apiUsage].join("\n"),
+  async run(argv) {
+    const { values, positionals } = parseArguments(argv, apiOptions, this.usage, { least: 1, most: 1 });
+    const api = await findApi(values, environment());
+    const id = positionals[0] ?? "";
+    const message = EmailDetail.parse(await callApi(api, "GET", `/v1/emails/${encodeURIComponent(id)}`));
+    for (const line of formatTrace(message)) say(line);
+    return 0;
+  },
+};
+
+/** The message, its steps in order with the time since the step before, and where each recipient stands. */
+export function formatTrace(message: EmailDetail): string[] {
+  const steps = [...message.timeline].sort((one, other) => Date.parse(one.at) - Date.parse(other.at));
+  const rows = steps.map((step, index) => {
+    const atMs = Date.parse(step.at);
+    const before = steps[index - 1];
+    const since = before ? `+${duration(atMs - Date.parse(before.at))}` : "";
+    const facts = [step.recipient, step.reply && colours.cyan(step.reply), formatDetail(step.detail)];
+    return [
+      colours.dim(step.at.slice(11, 23)),
+      colours.dim(since),
+      tint(step.event),
+      facts.filter((fact) => fact).join("  "),
+    ];
+  });
+  return [
+    `${colours.bold(message.subject)}  ${message.status}`,
+    colours.dim(`from ${message.from}, ${message.created_at}, ${message.id}`),
+    "",
+    ...(rows.length > 0 ? table(rows) : [colours.dim("no step is recorded yet")]),
+    "",
+    ...table(
+      message.recipients.map(({ address, status, attempts, reason }) => [
+        `${mark(status)} ${address}`,
+        status,
+        attempts === 1 ? "1 attempt" : `${attempts} attempts`,
+        reason ?? "",
+      ]),
+    ),
+  ];
+}
+
+const bad = new Set(["bounced", "refused", "suppressed"]);
+const mark = (status: string) =>
+  status === "delivered" ? marks.ok : bad.has(status) ? marks.bad : marks.partly;
+
+const tint = (event: string) => {
+  const verb = event.split(".")[1] ?? "";
+  if (verb === "delivered") return colours.green(event);
+  return bad.has(verb)
+    ? colours.red(event)
+    : verb === "deferred" || verb === "held"
+      ? colours.yellow(event)
+      : event;
+};
+
+function formatDetail(detail: Record<string, unknown> | undefined): string {
+  const entries = Object.entries(detail ?? {}).filter(([, value]) => value !== null && value !== undefined);
+  return colours.dim(
+    entries
+      .map(([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`)
+      .join(" "),
+  );
+}
