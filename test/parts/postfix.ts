@@ -31,7 +31,7 @@ export type PostfixOptions = {
 
 /** Why Postfix cannot run here, or undefined when it can. */
 export function postfixMissing(): string | undefined {
-  if (Bun.which("postfix", { PATH: `${process.env["PATH"]}:/usr/sbin:/sbin` }) === null)
+  if (Bun.which("postfix", { PATH: `${process.env.PATH}:/usr/sbin:/sbin` }) === null)
     return "postfix is not installed (apt-get install postfix)";
   if (process.getuid?.() !== 0) return "postfix needs root";
   return undefined;
@@ -73,6 +73,29 @@ function startGreylisting(domains: readonly string[]) {
     },
   });
 }
+
+/** The services of master.cf that any Postfix needs, with its SMTP port on loopback. */
+export const postfixServices = (port: number) => `127.0.0.1:${port} inet n - n - - smtpd
+pickup    unix n - n 60 1 pickup
+cleanup   unix n - n - 0 cleanup
+qmgr      unix n - n 300 1 qmgr
+rewrite   unix - - n - - trivial-rewrite
+bounce    unix - - n - 0 bounce
+defer     unix - - n - 0 bounce
+trace     unix - - n - 0 bounce
+verify    unix - - n - 1 verify
+proxymap  unix - - n - - proxymap
+proxywrite unix - - n - 1 proxymap
+smtp      unix - - n - - smtp
+relay     unix - - n - - smtp
+error     unix - - n - - error
+retry     unix - - n - - error
+anvil     unix - - n - 1 anvil
+scache    unix - - n - 1 scache
+tlsmgr    unix - - n 1000? 1 tlsmgr
+showq     unix n - n - - showq
+postlog   unix-dgram n - n - 1 postlogd
+`;
 
 export async function startPostfix(options: PostfixOptions): Promise<Postfix> {
   const dir = await mkdtemp(join(tmpdir(), "tyto-postfix-"));
@@ -163,36 +186,16 @@ in_flow_delay = 0
   );
   await writeFile(
     join(etc, "master.cf"),
-    `127.0.0.1:${port} inet n - n - - smtpd
-pickup    unix n - n 60 1 pickup
-cleanup   unix n - n - 0 cleanup
-qmgr      unix n - n 300 1 qmgr
-rewrite   unix - - n - - trivial-rewrite
-bounce    unix - - n - 0 bounce
-defer     unix - - n - 0 bounce
-trace     unix - - n - 0 bounce
-verify    unix - - n - 1 verify
-proxymap  unix - - n - - proxymap
-proxywrite unix - - n - 1 proxymap
-smtp      unix - - n - - smtp
-relay     unix - - n - - smtp
-error     unix - - n - - error
-retry     unix - - n - - error
-virtual   unix - n n - - virtual
-late      unix - n n - - pipe user=nobody argv=/bin/false-user
-anvil     unix - - n - 1 anvil
-scache    unix - - n - 1 scache
-tlsmgr    unix - - n 1000? 1 tlsmgr
-showq     unix n - n - - showq
-postlog   unix-dgram n - n - 1 postlogd
-`.replace("/bin/false-user", join(dir, "no-such-user")),
+    `${postfixServices(port)}virtual   unix - n n - - virtual
+late      unix - n n - - pipe user=nobody argv=${join(dir, "no-such-user")}
+`,
   );
   // EX_NOUSER (67) makes pipe(8) report 5.1.1, as a delivery agent does for a mailbox that vanished.
   await writeFile(join(dir, "no-such-user"), "#!/bin/sh\nexit 67\n", { mode: 0o755 });
 
   const postfix = (command: string) =>
     Bun.spawnSync(["postfix", "-c", etc, command], {
-      env: { ...process.env, PATH: `${process.env["PATH"]}:/usr/sbin:/sbin` },
+      env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` },
     });
   const started = postfix("start");
   const log = () => readFile(join(dir, "log"), "utf8").catch(() => "");

@@ -1,0 +1,147 @@
+/**
+ * The whole path: HTTP accept → NATS → scanner when needed → mta → SMTP → smtp-sink, with every event in Convex at the
+ * end; and the same number of messages of the same size through a Postfix relay to the same sink, in the same run.
+ */
+import { type Installation, startInstallation } from "@tyto/test/parts/installation.ts";
+import { until } from "@tyto/test/parts/until.ts";
+import type { Benchmark } from "./main.ts";
+import { startPostfixRelay } from "./postfix-relay.ts";
+import { cpuSeconds, watchMemory } from "./processes.ts";
+import { startSink } from "./sink.ts";
+
+type Job = { messages: number; bytes: number; sessions: number };
+
+const percentile = (sorted: readonly number[], share: number) =>
+  sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
+const round = (value: number, digits = 2) => Number(value.toFixed(digits));
+
+async function throughTyto(job: Job) {
+  const sink = await startSink();
+  const tyto: Installation = await startInstallation({
+    routes: { "*": sink.address },
+    env: { RATE_LIMIT_PER_S: "1000000" },
+  });
+  await tyto.addDomain("bench.test");
+  const roots = tyto.processes().map((process) => process.pid);
+  const memory = watchMemory(roots);
+  const text = "x"
+    .repeat(72)
+    .concat("\r\n")
+    .repeat(Math.ceil(job.bytes / 74))
+    .slice(0, job.bytes);
+
+  const cpuBefore = await cpuSeconds(roots);
+  const startedAt = performance.now();
+  const acceptMs: number[] = [];
+  let next = 0;
+  const session = async () => {
+    for (let index = next++; index < job.messages; index = next++) {
+      const sentAt = performance.now();
+      const answer = await fetch(`${tyto.apiUrl}/v1/emails`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${tyto.apiKey}`, "content-type": "application/json" },
+        body: JSON.stringify({
+          from: "a@bench.test",
+          to: `u${index}@dst.test`,
+          subject: `Bench ${index}`,
+          text,
+        }),
+      });
+      if (answer.status !== 202) throw new Error(`accept answered ${answer.status}: ${await answer.text()}`);
+      await answer.arrayBuffer();
+      acceptMs.push(performance.now() - sentAt);
+    }
+  };
+  await Promise.all(Array.from({ length: job.sessions }, session));
+  const acceptedS = (performance.now() - startedAt) / 1_000;
+  console.error(`tyto: ${job.messages} accepted in ${acceptedS.toFixed(1)} s`);
+  await until("all messages arrive", () => sink.received() >= job.messages, {
+    withinMs: 600_000,
+    everyMs: 20,
+  });
+  const deliveredS = (performance.now() - startedAt) / 1_000;
+  console.error(`tyto: delivered after ${deliveredS.toFixed(1)} s`);
+  await until(
+    "Convex knows every delivery",
+    async () => (await tyto.countMessages("delivered")) >= job.messages,
+    {
+      withinMs: 600_000,
+      everyMs: 250,
+    },
+  );
+  const recordedS = (performance.now() - startedAt) / 1_000;
+  const cpuS = (await cpuSeconds(roots)) - cpuBefore;
+  const peakMb = memory.peakMb();
+  memory.stop();
+  const received = sink.received();
+  await tyto.stop();
+  await sink.stop();
+  acceptMs.sort((a, b) => a - b);
+  return {
+    perS: round(job.messages / deliveredS, 0),
+    acceptPerS: round(job.messages / acceptedS, 0),
+    recordedPerS: round(job.messages / recordedS, 0),
+    cpuSPer1000: round((cpuS / job.messages) * 1_000),
+    peakMb,
+    acceptP50Ms: round(percentile(acceptMs, 0.5), 1),
+    acceptP99Ms: round(percentile(acceptMs, 0.99), 1),
+    duplicates: received - job.messages,
+  };
+}
+
+async function throughPostfix(job: Job) {
+  const sink = await startSink();
+  const relay = await startPostfixRelay(sink.address);
+  const memory = watchMemory([relay.pid]);
+  const cpuBefore = await cpuSeconds([relay.pid]);
+  const startedAt = performance.now();
+  const source = Bun.spawn(
+    [
+      Bun.which("smtp-source", { PATH: `${process.env.PATH}:/usr/sbin` }) ?? "smtp-source",
+      ...["-s", String(job.sessions), "-m", String(job.messages), "-l", String(job.bytes), "-d", "-N"],
+      ...["-f", "a@bench.test", "-t", "u@dst.test", relay.address],
+    ],
+    { stdout: "ignore", stderr: "inherit" },
+  );
+  await source.exited;
+  await until("all messages arrive", () => sink.received() >= job.messages, {
+    withinMs: 600_000,
+    everyMs: 20,
+  });
+  const deliveredS = (performance.now() - startedAt) / 1_000;
+  console.error(`postfix: ${job.messages} delivered after ${deliveredS.toFixed(1)} s`);
+  const cpuS = (await cpuSeconds([relay.pid])) - cpuBefore;
+  const peakMb = memory.peakMb();
+  memory.stop();
+  await relay.stop();
+  await sink.stop();
+  return {
+    version: relay.version,
+    perS: round(job.messages / deliveredS, 0),
+    cpuSPer1000: round((cpuS / job.messages) * 1_000),
+    peakMb,
+  };
+}
+
+export const path: Benchmark = {
+  name: "path",
+  about:
+    "messages per second through the whole path to smtp-sink, beside Postfix [--messages 5000 --bytes 2048 --sessions 50]",
+  async run(options) {
+    const job: Job = {
+      messages: Number(options.messages ?? 5_000),
+      bytes: Number(options.bytes ?? 2_048),
+      sessions: Number(options.sessions ?? 50),
+    };
+    const postfix = await throughPostfix(job);
+    const tyto = await throughTyto(job);
+    return {
+      ...job,
+      note: "Tyto signs each message with RSA-2048 and Ed25519 and fsyncs; the Postfix relay does not sign",
+      tyto,
+      postfix,
+      ratio: round(tyto.perS / postfix.perS),
+      cpuRatio: round(tyto.cpuSPer1000 / postfix.cpuSPer1000),
+    };
+  },
+};

@@ -1,0 +1,62 @@
+/** What a tree of processes costs, read from /proc (Linux). */
+import { readdir, readFile } from "node:fs/promises";
+
+const ticksPerS = 100;
+
+type Row = { pid: number; parent: number; cpuS: number; startedAt: number };
+
+async function table(): Promise<Map<number, Row>> {
+  const rows = new Map<number, Row>();
+  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
+  for (const pid of pids) {
+    // A process may end between the listing and the reading; then it costs nothing any more.
+    const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => undefined);
+    if (stat === undefined) continue;
+    const fields = stat
+      .slice(stat.lastIndexOf(")") + 2)
+      .split(" ")
+      .map(Number);
+    // proc(5): 4 ppid; 14–17 utime, stime, cutime, cstime (children that were waited for); 22 starttime.
+    const ticks = [11, 12, 13, 14].reduce((sum, index) => sum + (fields[index] ?? 0), 0);
+    rows.set(Number(pid), {
+      pid: Number(pid),
+      parent: fields[1] ?? 0,
+      cpuS: ticks / ticksPerS,
+      startedAt: fields[19] ?? 0,
+    });
+  }
+  return rows;
+}
+
+/** The roots and all that descends from them. */
+async function treesOf(roots: readonly number[]): Promise<Row[]> {
+  const rows = await table();
+  const within = new Set(roots);
+  // Parents have smaller start times than their children, so one pass in that order finds every descendant.
+  for (const row of [...rows.values()].toSorted((a, b) => a.startedAt - b.startedAt || a.pid - b.pid))
+    if (within.has(row.parent)) within.add(row.pid);
+  return [...rows.values()].filter((row) => within.has(row.pid));
+}
+
+export async function cpuSeconds(roots: readonly number[]): Promise<number> {
+  return (await treesOf(roots)).reduce((sum, row) => sum + row.cpuS, 0);
+}
+
+/** Proportional set size of the trees in MB: shared pages are counted once. */
+export async function memoryMb(roots: readonly number[]): Promise<number> {
+  let kb = 0;
+  for (const { pid } of await treesOf(roots)) {
+    const rollup = await readFile(`/proc/${pid}/smaps_rollup`, "utf8").catch(() => "");
+    kb += Number(/^Pss:\s+(\d+)/m.exec(rollup)?.[1] ?? 0);
+  }
+  return Math.round(kb / 1024);
+}
+
+/** Samples the memory of the trees until stopped; gives the peak. */
+export function watchMemory(roots: readonly number[], everyMs = 1_000): { peakMb(): number; stop(): void } {
+  let peak = 0;
+  const timer = setInterval(async () => {
+    peak = Math.max(peak, await memoryMb(roots));
+  }, everyMs);
+  return { peakMb: () => peak, stop: () => clearInterval(timer) };
+}
