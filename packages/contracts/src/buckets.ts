@@ -3,6 +3,7 @@
  * above each.
  */
 import { z } from "zod";
+import { type ErrorCode, errors } from "./errors.ts";
 import { events, isSubject } from "./events.ts";
 import { Address, Domain, MessageId, OrganizationId, TimeMs } from "./values.ts";
 
@@ -50,6 +51,13 @@ export const SendDecision = z.object({
 });
 export type SendDecision = z.infer<typeof SendDecision>;
 
+/** An item of a batch that was not accepted, and why. Which fields are wrong is read from the item again. */
+export const SendRefusal = z.object({
+  failed: z.enum(Object.keys(errors) as [ErrorCode, ...ErrorCode[]]),
+  hint: z.string().optional(),
+});
+export type SendRefusal = z.infer<typeof SendRefusal>;
+
 /**
  * A request with an Idempotency-Key. `bodySha256` tells the same request from another one; the answer is a function of
  * the request and `decisions`, so it is not stored.
@@ -59,8 +67,8 @@ export const IdempotencyRecord = z.object({
   /** The process that runs the request. Another one may take it over `leaseMs` after `at`. */
   owner: z.string(),
   at: TimeMs,
-  /** One per message; `null` for an item of a batch that is not valid. */
-  decisions: z.array(SendDecision.nullable()),
+  /** One per message of the request, in its order. */
+  decisions: z.array(z.union([SendDecision, SendRefusal])),
   /** True once everything that was decided is stored in JetStream. */
   done: z.boolean(),
 });

@@ -1,0 +1,69 @@
+import { Domain } from "@tyto/contracts";
+import { parseServers, type Server, systemServers } from "@tyto/dns";
+import { busSettings, count, flag, loadConfig, port, processSettings, secret } from "@tyto/service";
+import { z } from "zod";
+
+const settings = {
+  ...busSettings,
+  ...processSettings(3101),
+  GATEWAY_HOST: z.string().default("127.0.0.1"),
+  GATEWAY_PORT: port(3100),
+  /** Folder of the built dashboard; without it only the API is served. */
+  WEB_ROOT: z.string().min(1).optional(),
+  WEB_PORT: port(3000),
+  SITE_URL: z.url().default("http://localhost:3000"),
+  CONVEX_URL: z.url().default("http://127.0.0.1:3210"),
+  GATEWAY_JWT_KEY: z
+    .string()
+    .transform((text, context) => {
+      try {
+        return JSON.parse(Buffer.from(text, "base64url").toString()) as unknown;
+      } catch (error) {
+        context.addIssue({ code: "custom", message: `is not base64url of a JWK (${String(error)})` });
+        return z.NEVER;
+      }
+    })
+    .pipe(
+      z.object(
+        { kty: z.literal("EC"), crv: z.literal("P-256"), x: z.string(), y: z.string(), d: z.string() },
+        "is not base64url of a private ES256 JWK",
+      ),
+    ),
+  BETTER_AUTH_SECRET: secret(),
+  MTA_API_KEY: secret(),
+  MAIL_HOSTNAME: Domain,
+  TYTO_DNS_SERVERS: z
+    .string()
+    .transform((text, context): Server[] => {
+      try {
+        return parseServers(text);
+      } catch (error) {
+        context.addIssue({ code: "custom", message: error instanceof Error ? error.message : String(error) });
+        return z.NEVER;
+      }
+    })
+    .optional(),
+  RATE_LIMIT_PER_S: count(200, 1_000_000),
+  TRUST_PROXY: flag(false),
+};
+
+/** What the gateway needs to start. Throws ConfigError naming every wrong variable. */
+export function gatewayConfig(env: Record<string, string | undefined> = process.env) {
+  const read = loadConfig("gateway", settings, env);
+  return {
+    nats: { url: read.NATS_URL, user: read.NATS_USER, password: read.NATS_PASSWORD },
+    health: { host: read.HEALTH_HOST, port: read.HEALTH_PORT },
+    listen: { host: read.GATEWAY_HOST, port: read.GATEWAY_PORT },
+    web: read.WEB_ROOT === undefined ? undefined : { root: read.WEB_ROOT, port: read.WEB_PORT },
+    siteUrl: read.SITE_URL.replace(/\/$/, ""),
+    convexUrl: read.CONVEX_URL.replace(/\/$/, ""),
+    jwtKey: read.GATEWAY_JWT_KEY,
+    authSecret: read.BETTER_AUTH_SECRET,
+    rootApiKey: read.MTA_API_KEY,
+    mailHostname: read.MAIL_HOSTNAME,
+    dnsServers: read.TYTO_DNS_SERVERS ?? systemServers(),
+    rateLimitPerS: read.RATE_LIMIT_PER_S,
+    trustProxy: read.TRUST_PROXY,
+  };
+}
+export type GatewayConfig = ReturnType<typeof gatewayConfig>;

@@ -1,0 +1,150 @@
+/** The DNS records that a sending domain needs, and whether the world sees them. */
+import type { DnsRecordView, DomainRecord, DomainView } from "@tyto/contracts";
+import { DnsError, type Resolver } from "@tyto/dns";
+
+type PublicKey = Pick<DomainRecord["keys"][number], "selector" | "algorithm" | "publicKey">;
+
+/** Names of mail servers and the return path that the records point at. */
+export type MailHosts = { returnPathHost: string; mailHostname: string };
+
+/** Bounces to `x@<domain>` would meet the domain's own mail server, so the return path has a name of its own. */
+export const returnPathHostOf = (domain: string) => `bounces.${domain}`;
+
+/** What to publish: DKIM once the keys exist, then SPF and MX of the return path, then DMARC. All unchecked. */
+export function recordsOf(domain: string, keys: readonly PublicKey[], hosts: MailHosts): DnsRecordView[] {
+  const unchecked = { state: "unchecked", found: [] } as const;
+  return [
+    ...keys.map(
+      ({ selector, algorithm, publicKey }) =>
+        ({
+          purpose: "dkim",
+          type: "TXT",
+          name: `${selector}._domainkey.${domain}`,
+          // RFC 6376 §3.6.1, RFC 8463 §4.
+          value: `v=DKIM1; k=${algorithm === "ed25519-sha256" ? "ed25519" : "rsa"}; p=${publicKey}`,
+          required: true,
+          ...unchecked,
+          found: [],
+        }) as const,
+    ),
+    {
+      purpose: "spf",
+      type: "TXT",
+      name: hosts.returnPathHost,
+      // SPF is asked for the domain of the return path (RFC 7208 §2.4); our mail leaves from the mail host's addresses.
+      value: `v=spf1 a:${hosts.mailHostname} -all`,
+      required: true,
+      ...unchecked,
+      found: [],
+    },
+    {
+      purpose: "return-path",
+      type: "MX",
+      name: hosts.returnPathHost,
+      value: `10 ${hosts.mailHostname}`,
+      required: true,
+      ...unchecked,
+      found: [],
+    },
+    {
+      purpose: "dmarc",
+      type: "TXT",
+      name: `_dmarc.${domain}`,
+      // A policy of the owner's choice counts as found; this one only asks for nothing (RFC 7489 §6.3).
+      value: "v=DMARC1; p=none",
+      required: false,
+      ...unchecked,
+      found: [],
+    },
+  ];
+}
+
+/** Looks every record up, past the cache; a name server that does not answer leaves a record `unreachable`. */
+export const checkRecords = (
+  resolver: Pick<Resolver, "txt" | "mx">,
+  records: readonly DnsRecordView[],
+): Promise<DnsRecordView[]> => Promise.all(records.map((record) => checkRecord(resolver, record)));
+
+/** Strings of a TXT answer that are kept for display. */
+const foundMax = 10;
+const foundCharsMax = 1_000;
+
+async function checkRecord(
+  resolver: Pick<Resolver, "txt" | "mx">,
+  record: DnsRecordView,
+): Promise<DnsRecordView> {
+  try {
+    const found =
+      record.type === "TXT"
+        ? (await resolver.txt(record.name, { fresh: true })).records
+        : (await resolver.mx(record.name, { fresh: true })).records.map(
+            ({ preference, exchange }) => `${preference} ${exchange.toLowerCase()}`,
+          );
+    const relevant = found.filter((text) => isAbout[record.purpose](text));
+    return {
+      ...record,
+      state: stateOfRecord(record, relevant),
+      found: relevant.slice(0, foundMax).map((text) => text.slice(0, foundCharsMax)),
+    };
+  } catch (error) {
+    if (!(error instanceof DnsError)) throw error;
+    return { ...record, state: "unreachable", found: [] };
+  }
+}
+
+const isAbout: Record<DnsRecordView["purpose"], (text: string) => boolean> = {
+  // The version tag of a key record is optional (RFC 6376 §3.6.1).
+  dkim: (text) => /(^|;)\s*[vp]\s*=/i.test(text),
+  spf: (text) => /^v=spf1( |$)/i.test(text),
+  "return-path": () => true,
+  dmarc: (text) => /^v=DMARC1\s*(;|$)/.test(text),
+};
+
+function stateOfRecord(record: DnsRecordView, found: readonly string[]): DnsRecordView["state"] {
+  const [first, second] = found;
+  if (first === undefined) return "missing";
+  // More than one key, SPF or DMARC record is an error for receivers (RFC 6376 §3.6.2.2, RFC 7208 §4.5, RFC 7489 §6.6.3).
+  if (record.type === "TXT" && second !== undefined) return "different";
+  return found.some((text) => isAsWanted[record.purpose](text, record.value)) ? "found" : "different";
+}
+
+const isAsWanted: Record<DnsRecordView["purpose"], (found: string, wanted: string) => boolean> = {
+  dkim: (found, wanted) => {
+    const [have, want] = [tags(found), tags(wanted)];
+    return have.get("p") === want.get("p") && (have.get("k") ?? "rsa") === want.get("k");
+  },
+  spf: (found, wanted) => {
+    const mechanism = (text: string) =>
+      text
+        .toLowerCase()
+        .split(/\s+/)
+        .map((term) => term.replace(/^\+/, ""));
+    const ours = mechanism(wanted)[1] ?? "";
+    return mechanism(found).includes(ours);
+  },
+  "return-path": (found, wanted) => found.split(" ")[1] === wanted.split(" ")[1],
+  dmarc: (found) => /^(none|quarantine|reject)$/i.test(tags(found).get("p") ?? ""),
+};
+
+/** Tag=value list (RFC 6376 §3.2); white space has no meaning in the values compared here. */
+const tags = (text: string) =>
+  new Map(
+    text.split(";").flatMap((part) => {
+      const at = part.indexOf("=");
+      return at < 0 ? [] : [[part.slice(0, at).trim().toLowerCase(), part.slice(at + 1).replace(/\s+/g, "")]];
+    }),
+  );
+
+/** Where a domain stands. A look-up that found nobody to ask changes nothing. */
+export function stateOfDomain(
+  records: readonly DnsRecordView[],
+  before: DomainView["state"],
+): DomainView["state"] {
+  if (!records.some(({ purpose }) => purpose === "dkim")) return "preparing";
+  const required = records.filter((record) => record.required);
+  if (required.every(({ state }) => state === "found")) return "verified";
+  const isOpen = required.some(({ state }) => state === "unreachable" || state === "unchecked");
+  const isWrong = required.some(({ state }) => state === "missing" || state === "different");
+  if (isOpen && !isWrong) return before === "preparing" ? "pending" : before;
+  return before === "verified" || before === "failing" ? "failing" : "pending";
+}
