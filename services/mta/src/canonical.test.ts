@@ -1,0 +1,46 @@
+import { expect, test } from "bun:test";
+import { bodyStart, headerFields, relaxedBody, relaxedField, withCrlf } from "./canonical.ts";
+
+test.each([
+  ["a\r\nb\r\n", "a\r\nb\r\n"],
+  ["a\nb\n", "a\r\nb\r\n"],
+  ["a\rb\r", "a\r\nb\r\n"],
+  ["\n\r\r\n\n", "\r\n\r\n\r\n\r\n"],
+  ["", ""],
+])("%j becomes %j on the wire", (text, expected) => {
+  expect(withCrlf(Buffer.from(text)).toString()).toBe(expected);
+});
+
+test("a message that is right already is not copied", () => {
+  const bytes = Buffer.from("a\r\n\r\nb");
+  expect(withCrlf(bytes)).toBe(bytes);
+});
+
+test.each([
+  ["", ""],
+  ["\r\n\r\n", ""],
+  [" \t \r\n", ""],
+  ["a", "a\r\n"],
+  [" a \t b  \r\n\tc\r\n \r\n\r\n", " a b\r\n c\r\n"],
+  ["a\r\n\r\n\r\nb\r\n", "a\r\n\r\n\r\nb\r\n"],
+  ["a \rb", "a \rb\r\n"],
+])("the relaxed form of body %j is %j", (body, expected) => {
+  expect(relaxedBody(Buffer.from(body)).toString()).toBe(expected);
+});
+
+test("a body of nothing but line ends takes no longer than any other", () => {
+  const body = Buffer.from(`${"\r\n".repeat(1_000_000)}x`);
+  expect(relaxedBody(body)).toHaveLength(2_000_003);
+});
+
+test("fields keep their folding, and lose it in the relaxed form", () => {
+  const text = "SubJect:  a\r\n\t b \r\nno colon here\r\nX :  \tc\r\n\r\n: empty name\r\n";
+  const fields = headerFields(Buffer.from(text));
+  expect(fields.map(relaxedField)).toEqual(["subject:a b", "x:c"]);
+});
+
+test("the body starts behind the empty line", () => {
+  expect(bodyStart(Buffer.from("A: b\r\n\r\nbody"))).toBe(8);
+  expect(bodyStart(Buffer.from("\r\nbody"))).toBe(2);
+  expect(bodyStart(Buffer.from("A: b\r\n"))).toBe(6);
+});

@@ -1,0 +1,150 @@
+import type { Conversation, Reply } from "@tyto/contracts";
+import type { Resolver } from "@tyto/dns";
+import { findAddresses, type Host } from "./mx.ts";
+import type { Failed } from "./outcome.ts";
+import type { Lease, Pool } from "./pool.ts";
+import { type Mail, openSession, type Sent, type Session, type Timeouts, type TlsLevel } from "./smtp.ts";
+
+/** What came of taking one message to the mail servers of its recipient. */
+export type Carried =
+  | { kind: "accepted"; reply: Reply; conversation: Conversation }
+  | { kind: "refused"; reply: Reply; conversation: Conversation }
+  | Failed
+  /** Nothing was tried: the site's connections are all in use, or the service stops. */
+  | { kind: "busy" }
+  | { kind: "interrupted" };
+
+/** MX hosts tried in one attempt. */
+const hostsTriedMax = 5;
+
+/**
+ * Tries the hosts in their order (RFC 5321 §5.1) until one of them answers the message. A host that cannot be reached,
+ * or that does not begin or go on with a session, leaves the turn to the next; a refusal of the message does not, and
+ * neither does a session that broke when the message may have arrived.
+ */
+export async function carry(
+  mail: Mail,
+  hosts: readonly Host[],
+  pool: Pool<Failed>,
+  signal: AbortSignal,
+): Promise<Carried> {
+  let failed: Failed | undefined;
+  for (const host of hosts.slice(0, hostsTriedMax)) {
+    const result = await tryHost(mail, host, pool, signal);
+    if (result.kind !== "failed" || result.isInDoubt) return result;
+    // One host that may answer later outweighs any number that never will.
+    if (failed === undefined || (failed.isPermanent && !result.isPermanent)) failed = result;
+  }
+  return failed ?? failure("network.dns", "there is no mail server to try");
+}
+
+async function tryHost(mail: Mail, host: Host, pool: Pool<Failed>, signal: AbortSignal): Promise<Carried> {
+  const startedMs = performance.now();
+  const lease = await pool.acquire(host, { signal });
+  if (lease.kind !== "lease") return lease;
+  const sent = await use(lease, mail, signal);
+  if (!isStale(lease, sent)) return carried(sent, lease, startedMs);
+
+  // The server closed the waiting connection before it heard of this message: that says nothing about the message.
+  const again = await pool.acquire(host, { fresh: true, signal });
+  if (again.kind !== "lease") return again;
+  return carried(await use(again, mail, signal), again, startedMs);
+}
+
+async function use(lease: Lease, mail: Mail, signal: AbortSignal): Promise<Sent> {
+  let sent: Sent | undefined;
+  try {
+    sent = await lease.session.send(mail, signal);
+    return sent;
+  } finally {
+    lease.release(releaseState(sent));
+  }
+}
+
+function releaseState(sent: Sent | undefined): "ready" | "dirty" | "broken" {
+  if (sent?.kind === "accepted" || sent?.kind === "unfit") return "ready";
+  return sent?.kind === "refused" ? "dirty" : "broken";
+}
+
+const isStale = (lease: Lease, sent: Sent) => lease.isReused && sent.kind === "trouble" && sent.isHungUp;
+
+function carried(sent: Sent, { session, isReused }: Lease, startedMs: number): Carried {
+  const conversation: Conversation = {
+    mx: session.endpoint.name,
+    ip: session.endpoint.ip,
+    ...(session.localIp === undefined ? {} : { localIp: session.localIp }),
+    tls: session.tls,
+    reused: isReused,
+    durationMs: Math.round(performance.now() - startedMs),
+  };
+  switch (sent.kind) {
+    case "accepted":
+    case "refused":
+      return { kind: sent.kind, reply: sent.reply, conversation };
+    case "interrupted":
+      return sent;
+    case "unfit":
+      return { ...failure(sent.reason, sent.explanation), isPermanent: true, conversation };
+    case "trouble":
+      return {
+        ...failure(sent.reason, sent.explanation),
+        isInDoubt: sent.isInDoubt,
+        conversation,
+        ...(sent.reply === undefined ? {} : { reply: sent.reply }),
+      };
+  }
+}
+
+const failure = (reason: Failed["reason"], explanation: string): Failed => ({
+  kind: "failed",
+  isPermanent: false,
+  reason,
+  explanation,
+  isInDoubt: false,
+});
+
+export type HostOptions = {
+  resolver: Resolver;
+  ehloName: string;
+  timeouts: Timeouts;
+  allowPrivate: boolean;
+};
+
+/**
+ * Opens a session to one of a host's addresses. Encryption is tried in falling order, each level on a new connection:
+ * after a failed handshake a server that never offered TLS would have been served in the clear too (RFC 7435 §3).
+ */
+export async function openHost(
+  host: Host,
+  { resolver, ehloName, timeouts, allowPrivate }: HostOptions,
+  signal: AbortSignal | undefined,
+): Promise<Session | { failure: Failed; isRestful: boolean }> {
+  const found = await findAddresses(host, resolver, allowPrivate);
+  if (found.kind === "none")
+    return { failure: { ...found, kind: "failed", isInDoubt: false }, isRestful: false };
+
+  let last = failure("network.unreachable", `${host.name} has no address`);
+  let isRestful = false;
+  for (const ip of found.addresses) {
+    const endpoint = { name: host.name, ip, port: host.port };
+    let tls: TlsLevel | undefined = "modern";
+    while (tls !== undefined) {
+      const opened = await openSession(endpoint, { ehloName, timeouts, tls, signal });
+      if (!("kind" in opened)) return opened;
+      last = {
+        ...failure(opened.reason, opened.explanation),
+        // A refused greeting is about the host at this moment, even when it says 5xx; 521 alone is for good (RFC 7504 §3).
+        isPermanent: opened.reply?.code === 521,
+        ...(opened.reply === undefined ? {} : { reply: opened.reply }),
+      };
+      isRestful = opened.step === "connect";
+      tls = opened.step === "tls" ? lower(tls, opened.isTlsTooOld) : undefined;
+    }
+  }
+  return { failure: last, isRestful };
+}
+
+function lower(level: TlsLevel, isTlsTooOld: boolean): TlsLevel | undefined {
+  if (level === "none") return undefined;
+  return level === "modern" && isTlsTooOld ? "legacy" : "none";
+}

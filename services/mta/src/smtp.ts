@@ -1,0 +1,453 @@
+import { connect as connectTcp, isIP, type Socket } from "node:net";
+import { Readable } from "node:stream";
+import { checkServerIdentity, TLSSocket } from "node:tls";
+import type { Address, Conversation, Reason, Reply } from "@tyto/contracts";
+import { wireName } from "@tyto/dns";
+import { classifyReply, parseReply } from "@tyto/mail";
+import SMTPConnection from "nodemailer/lib/smtp-connection";
+
+/** Where to connect. `name` is checked against the certificate and may be an IP address. */
+export type Endpoint = { name: string; ip: string; port: number };
+
+/** How long each step may take, in ms; the values of RFC 5321 §4.5.3.2 where it has one. */
+export type Timeouts = {
+  connectMs: number;
+  greetingMs: number;
+  commandMs: number;
+  /** Without a byte taken by the server while the message is sent. */
+  blockMs: number;
+  /** For the reply to the final dot. */
+  finalMs: number;
+  /** For a whole message, however busy the server keeps the connection. */
+  transactionMs: number;
+};
+
+export const rfcTimeouts: Timeouts = {
+  connectMs: 30_000,
+  greetingMs: 300_000,
+  commandMs: 300_000,
+  blockMs: 180_000,
+  finalMs: 600_000,
+  transactionMs: 1_800_000,
+};
+
+/** What to send. `parts` are bytes with CRLF line ends, sent one behind the other. */
+export type Mail = {
+  envelopeId: string;
+  from: Address;
+  to: Address;
+  parts: readonly Buffer[];
+  has8Bit: boolean;
+};
+
+/** The connection or the session failed; nobody answered the message. */
+export type Trouble = {
+  kind: "trouble";
+  step: "connect" | "greeting" | "tls" | "session";
+  reason: Reason;
+  explanation: string;
+  reply?: Reply;
+  /** The final dot was on its way: the server may have taken the message. */
+  isInDoubt: boolean;
+  /** The other side ended the connection before it heard anything of this message's body. */
+  isHungUp: boolean;
+  /** The handshake failed because the server knows only versions of TLS before 1.2. */
+  isTlsTooOld: boolean;
+};
+
+/** What came of one message on one session. */
+export type Sent =
+  | { kind: "accepted"; reply: Reply }
+  | { kind: "refused"; reply: Reply }
+  /** The server does not offer what this message needs; nothing was sent. */
+  | { kind: "unfit"; reason: Reason; explanation: string }
+  /** Stopped by the caller before the body began. */
+  | { kind: "interrupted" }
+  | Trouble;
+
+/** An open SMTP session that takes one message at a time. */
+export type Session = {
+  readonly endpoint: Endpoint;
+  readonly localIp: string | undefined;
+  readonly tls: Conversation["tls"];
+  readonly isOpen: boolean;
+  send(mail: Mail, signal?: AbortSignal): Promise<Sent>;
+  /** RSET after a refusal; false when the session cannot be used again. */
+  reset(): Promise<boolean>;
+  /** Says QUIT and closes, at the latest after `quitMsMax`. */
+  quit(): void;
+  /** Called once when the session ends, whoever ends it. */
+  onEnd(listener: () => void): void;
+};
+
+/** `modern` wants TLS 1.2 or newer, `legacy` takes older versions as better than none, `none` does not ask for TLS. */
+export type TlsLevel = "modern" | "legacy" | "none";
+
+export type OpenOptions = {
+  ehloName: string;
+  timeouts: Timeouts;
+  tls: TlsLevel;
+  signal?: AbortSignal | undefined;
+};
+
+const replyBytesMax = 65_536;
+const quitMsMax = 5_000;
+const pieceBytes = 65_536;
+
+/**
+ * Connects, waits for the greeting, says EHLO, and encrypts when the server offers it. Opportunistic: a certificate is
+ * looked at and told, not demanded (RFC 7435).
+ */
+export async function openSession(endpoint: Endpoint, options: OpenOptions): Promise<Session | Trouble> {
+  const socket = await connectSocket(endpoint, options.timeouts.connectMs, options.signal);
+  if ("kind" in socket) return socket;
+  const localIp = socket.localAddress;
+  const { timeouts } = options;
+  const connection = new SMTPConnection({
+    host: endpoint.ip,
+    port: endpoint.port,
+    connection: socket,
+    secure: false,
+    name: options.ehloName,
+    ...(isIP(endpoint.name) === 0 ? { servername: endpoint.name } : {}),
+    opportunisticTLS: true,
+    ignoreTLS: options.tls === "none",
+    tls: { rejectUnauthorized: false, minVersion: options.tls === "legacy" ? "TLSv1" : "TLSv1.2" },
+    // Covers the greeting and the TLS handshake; the TCP connection stands already.
+    connectionTimeout: 2 * timeouts.greetingMs,
+    greetingTimeout: timeouts.greetingMs,
+    socketTimeout: timeouts.commandMs,
+    socketCloseTimeout: quitMsMax,
+    maxResponseSize: replyBytesMax,
+  });
+
+  let isOpen = true;
+  const endListeners: (() => void)[] = [];
+  /** Takes the failure of whatever is under way; an error while nothing is under way only ends the session. */
+  let fail: (error: SmtpError) => void = () => {};
+  const end = () => {
+    if (!isOpen) return;
+    isOpen = false;
+    for (const listener of endListeners) listener();
+    // nodemailer closes before it tells why; this stands in only for those ends that it tells nobody about.
+    const waiting = fail;
+    setImmediate(() => waiting(new Error("the connection was closed")));
+  };
+  connection.on("error", (error: SmtpError) => fail(error));
+  connection.on("end", end);
+
+  const failure = await new Promise<SmtpError | undefined>((resolve) => {
+    fail = resolve;
+    options.signal?.addEventListener("abort", () => connection.close(), { once: true });
+    connection.connect(resolve);
+  });
+  fail = () => {};
+  if (failure !== undefined) {
+    connection.close();
+    return openingTrouble(failure, endpoint, connection.upgrading === true);
+  }
+
+  const tls = describeTls(connection._socket, endpoint.name);
+  const offers = offersOf(connection);
+  const setTimeoutMs = (ms: number) => {
+    if (connection._socket) connection._socket.setTimeout(ms);
+  };
+
+  async function send(mail: Mail, signal?: AbortSignal): Promise<Sent> {
+    if (signal?.aborted) return { kind: "interrupted" };
+    if (!isOpen) return hungUp(endpoint);
+    const bodyBytes = mail.parts.reduce((sum, part) => sum + part.length, 0);
+    const unfit = fitness(mail, bodyBytes, offers);
+    if (unfit !== undefined) return unfit;
+
+    let isBodyStarted = false;
+    const body = bodyOf(mail.parts, () => {
+      isBodyStarted = true;
+      setTimeoutMs(timeouts.blockMs);
+    });
+    body.once("end", () => setTimeoutMs(timeouts.finalMs));
+    const progress = () => ({ isBodyStarted, isBodyEnded: body.readableEnded });
+
+    const { promise, resolve } = Promise.withResolvers<Sent>();
+    const deadline = setTimeout(() => {
+      resolve(sendingTrouble(new Error("it took too long"), endpoint, progress()));
+      connection.close();
+    }, timeouts.transactionMs);
+    const interrupt = () => {
+      // Once the body is under way it is finished: cutting it would waste what the server has taken so far.
+      if (isBodyStarted) return;
+      resolve({ kind: "interrupted" });
+      connection.close();
+    };
+    signal?.addEventListener("abort", interrupt, { once: true });
+    fail = (error) => resolve(sendingTrouble(error, endpoint, progress()));
+    connection.send(envelopeOf(mail, bodyBytes), body, (error, info) =>
+      resolve(
+        error
+          ? sendingTrouble(error, endpoint, progress())
+          : acceptance(info?.response ?? "", endpoint, body.readableEnded),
+      ),
+    );
+    const sent = await promise;
+    clearTimeout(deadline);
+    signal?.removeEventListener("abort", interrupt);
+    fail = () => {};
+    body.destroy();
+    if (sent.kind === "trouble") connection.close();
+    else setTimeoutMs(timeouts.commandMs);
+    return sent;
+  }
+
+  return {
+    endpoint,
+    localIp,
+    tls,
+    get isOpen() {
+      return isOpen;
+    },
+    send,
+    reset: () =>
+      new Promise<boolean>((resolve) => {
+        if (!isOpen) return resolve(false);
+        fail = () => resolve(false);
+        connection.reset((error) => {
+          fail = () => {};
+          if (error) connection.close();
+          resolve(!error);
+        });
+      }),
+    quit() {
+      if (!isOpen) return;
+      setTimeoutMs(quitMsMax);
+      connection.quit();
+    },
+    onEnd(listener) {
+      if (isOpen) endListeners.push(listener);
+      else listener();
+    },
+  };
+}
+
+/** Errors of nodemailer carry the code of the failure, the reply that caused it and the command it answered. */
+type SmtpError = Error & {
+  code?: string | undefined;
+  originalCode?: string | undefined;
+  response?: string | undefined;
+  command?: string | undefined;
+  timeoutType?: string | undefined;
+};
+
+function connectSocket(
+  { name, ip, port }: Endpoint,
+  timeoutMs: number,
+  signal: AbortSignal | undefined,
+): Promise<Socket | Trouble> {
+  return new Promise((resolve) => {
+    const socket = connectTcp({ host: ip, port });
+    const give = (why: string) => {
+      socket.destroy();
+      resolve({
+        kind: "trouble",
+        step: "connect",
+        reason: "network.unreachable",
+        explanation: `no connection to ${name} [${ip}]:${port}: ${why}`,
+        isInDoubt: false,
+        isHungUp: false,
+        isTlsTooOld: false,
+      });
+    };
+    const timer = setTimeout(() => give(`no answer within ${timeoutMs / 1_000} s`), timeoutMs);
+    const abort = () => give("stopped");
+    signal?.addEventListener("abort", abort, { once: true });
+    const onError = (error: Error & { code?: string }) => give(error.code ?? error.message);
+    socket.once("error", onError);
+    socket.once("connect", () => {
+      socket.removeListener("error", onError);
+      resolve(socket);
+    });
+    socket.once("close", () => give("closed"));
+    void Promise.resolve().then(() => signal?.aborted && abort());
+    const settled = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", abort);
+    };
+    socket.once("connect", settled);
+    socket.once("close", settled);
+  });
+}
+
+/** Why a session did not come about. A 4xx or 5xx greeting is about the host, not about the message. */
+function openingTrouble(error: SmtpError, { name, ip }: Endpoint, isUpgrading: boolean): Trouble {
+  const reply = replyOf(error);
+  const where = `${name} [${ip}]`;
+  const common = { kind: "trouble", isInDoubt: false, isHungUp: false, isTlsTooOld: false } as const;
+  if (isUpgrading || error.code === "ETLS")
+    return {
+      ...common,
+      step: "tls",
+      reason: "network.tls",
+      explanation: `no TLS with ${where}: ${wordsOf(error)}`,
+      isTlsTooOld: /PROTOCOL|VERSION/.test(error.originalCode ?? ""),
+    };
+  if (reply !== undefined && reply.code >= 400)
+    return {
+      ...common,
+      step: "greeting",
+      reason: classifyReply(reply).reason,
+      explanation: `${where} takes no mail at the moment`,
+      reply,
+    };
+  return {
+    ...common,
+    step: "greeting",
+    reason: "receiver.busy",
+    explanation: `${where} did not begin a session: ${wordsOf(error)}`,
+  };
+}
+
+type Progress = { isBodyStarted: boolean; isBodyEnded: boolean };
+
+/**
+ * What a failed message means. Replies to MAIL, RCPT, DATA and the message are refusals; 421 and lost connections are
+ * about the session. Whatever is no reply at all decides nothing.
+ */
+function sendingTrouble(error: SmtpError, { name, ip }: Endpoint, progress: Progress): Sent {
+  const reply = replyOf(error);
+  const isAnswer = error.code === "EENVELOPE" || error.code === "EMESSAGE";
+  if (isAnswer && reply !== undefined && reply.code >= 400 && (reply.code !== 421 || progress.isBodyEnded))
+    return { kind: "refused", reply };
+
+  const isFinalAnswer = error.code === "EMESSAGE" && error.response !== undefined;
+  const isInDoubt = progress.isBodyEnded;
+  const doubt = isInDoubt ? " after the whole message was sent; it may have arrived" : "";
+  const what = isFinalAnswer
+    ? `answered the message with something that is no reply: ${JSON.stringify(error.response?.slice(0, 100))}`
+    : wordsOf(error);
+  return {
+    kind: "trouble",
+    step: "session",
+    reason: reply === undefined ? "receiver.busy" : classifyReply(reply).reason,
+    explanation: `the session with ${name} [${ip}] failed${doubt}: ${what}`,
+    ...(reply === undefined ? {} : { reply }),
+    isInDoubt,
+    isHungUp:
+      !progress.isBodyStarted && error.code !== "ETIMEDOUT" && (reply === undefined || reply.code === 421),
+    isTlsTooOld: false,
+  };
+}
+
+/** A 2xx counts only when the whole message had gone out before it. */
+function acceptance(response: string, endpoint: Endpoint, isBodyEnded: boolean): Sent {
+  const reply = parseReply(response);
+  if (isBodyEnded && reply !== undefined && reply.code < 300) return { kind: "accepted", reply };
+  const why = isBodyEnded
+    ? `the answer to the message is no reply: ${JSON.stringify(response.slice(0, 100))}`
+    : "the server answered before the message was sent";
+  return {
+    kind: "trouble",
+    step: "session",
+    reason: "receiver.busy",
+    explanation: `the session with ${endpoint.name} [${endpoint.ip}] failed: ${why}`,
+    isInDoubt: isBodyEnded,
+    isHungUp: false,
+    isTlsTooOld: false,
+  };
+}
+
+const hungUp = ({ name, ip }: Endpoint): Trouble => ({
+  kind: "trouble",
+  step: "session",
+  reason: "receiver.busy",
+  explanation: `${name} [${ip}] had closed the session`,
+  isInDoubt: false,
+  isHungUp: true,
+  isTlsTooOld: false,
+});
+
+const replyOf = (error: SmtpError): Reply | undefined =>
+  error.response === undefined ? undefined : parseReply(error.response);
+
+function wordsOf(error: SmtpError): string {
+  const code = error.originalCode ?? error.timeoutType ?? error.code;
+  return code === undefined ? error.message : `${error.message} (${code})`;
+}
+
+type Offers = { has(keyword: string): boolean; sizeMax: number };
+
+/** What EHLO offered. nodemailer keeps it in fields that its types do not show. */
+function offersOf(connection: SMTPConnection): Offers {
+  const { _supportedExtensions = [], _maxAllowedSize = 0 } = connection as unknown as {
+    _supportedExtensions?: string[];
+    _maxAllowedSize?: number;
+  };
+  return { has: (keyword) => _supportedExtensions.includes(keyword), sizeMax: _maxAllowedSize };
+}
+
+function fitness(mail: Mail, bodyBytes: number, offers: Offers): Sent | undefined {
+  // RFC 6531 §3.2: nodemailer would send the raw address to a server that cannot handle it.
+  if (!isAscii(wireAddress(mail.to)) && !offers.has("SMTPUTF8"))
+    return {
+      kind: "unfit",
+      reason: "address.needs-smtputf8",
+      explanation: "the server does not offer SMTPUTF8 (RFC 6531)",
+    };
+  // RFC 1870 §6: an announced limit makes the message not worth sending.
+  if (offers.sizeMax > 0 && bodyBytes > offers.sizeMax)
+    return {
+      kind: "unfit",
+      reason: "content.too-large",
+      explanation: `the message has ${bodyBytes} bytes, the server takes ${offers.sizeMax}`,
+    };
+  return undefined;
+}
+
+const isAscii = (text: string) => /^[\0-\x7f]*$/.test(text);
+
+/** The address with its domain in A-labels (RFC 5890), which every server understands. */
+function wireAddress(address: string): string {
+  const at = address.lastIndexOf("@");
+  return `${address.slice(0, at)}@${wireName(address.slice(at + 1))}`;
+}
+
+const envelopeOf = (mail: Mail, bodyBytes: number) => ({
+  from: mail.from,
+  to: [wireAddress(mail.to)],
+  size: bodyBytes,
+  use8BitMime: mail.has8Bit,
+  dsn: { ret: "HDRS", envid: mail.envelopeId },
+});
+
+/** The message as a stream, in pieces: its end tells that the final dot goes out, its start that the server asked for it. */
+function bodyOf(parts: readonly Buffer[], onStart: () => void): Readable {
+  const bytes = parts.filter((part) => part.length > 0);
+  let part = 0;
+  let offset = 0;
+  return new Readable({
+    read() {
+      if (part === 0 && offset === 0) onStart();
+      const current = bytes[part];
+      if (current === undefined) {
+        this.push(null);
+        return;
+      }
+      const piece = current.subarray(offset, offset + pieceBytes);
+      offset += piece.length;
+      if (offset >= current.length) {
+        part++;
+        offset = 0;
+      }
+      this.push(piece);
+    },
+  });
+}
+
+function describeTls(socket: Socket | false | null, name: string): Conversation["tls"] {
+  if (!(socket instanceof TLSSocket)) return null;
+  // Bun checks the name only when it is told to reject; here it is told to go on and say so.
+  const isNamed = checkServerIdentity(name, socket.getPeerCertificate()) === undefined;
+  return {
+    version: socket.getProtocol() ?? "unknown",
+    cipher: socket.getCipher()?.name ?? "unknown",
+    authorized: socket.authorized && isNamed,
+  };
+}
