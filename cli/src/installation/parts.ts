@@ -62,6 +62,14 @@ const services: Record<ServiceName, { health: PortName; settings: string[]; secr
   },
 };
 
+export const serviceNames = Object.keys(services) as ServiceName[];
+
+/** A service's own secrets, its NATS password as the NATS_PASSWORD that it reads. */
+export const serviceSecrets = (name: ServiceName, secrets: Secrets): Record<string, string> => ({
+  ...Object.fromEntries(services[name].secrets.map((secret) => [secret, secrets[secret]])),
+  ...(name === "llm" ? {} : { NATS_PASSWORD: secrets[natsPassword[name]] }),
+});
+
 export const urls = ({ settings: { ports } }: Pick<Installation, "settings">) => ({
   gateway: `http://127.0.0.1:${ports.GATEWAY_PORT}`,
   convex: `http://127.0.0.1:${ports.CONVEX_PORT}`,
@@ -71,7 +79,7 @@ export const urls = ({ settings: { ports } }: Pick<Installation, "settings">) =>
 
 export function servicePart(installation: Installation, name: ServiceName): Part {
   const { settings, secrets, env, places } = installation;
-  const { health, settings: given, secrets: own } = services[name];
+  const { health, settings: given } = services[name];
   const { convex, convexSite, nats } = urls(installation);
   const { ports } = settings;
   const wired: Record<ServiceName, Environment> = {
@@ -93,8 +101,7 @@ export function servicePart(installation: Installation, name: ServiceName): Part
     recorder: { CONVEX_URL: convex, CONVEX_SITE_URL: convexSite },
     llm: { LLM_PORT: String(ports.LLM_PORT) },
   };
-  const bus: Environment =
-    name === "llm" ? {} : { NATS_URL: nats, NATS_USER: name, NATS_PASSWORD: secrets[natsPassword[name]] };
+  const bus: Environment = name === "llm" ? {} : { NATS_URL: nats, NATS_USER: name };
   return {
     name,
     argv: [process.execPath, "--no-env-file", join(places.root, `services/${name}/src/main.ts`)],
@@ -105,7 +112,7 @@ export function servicePart(installation: Installation, name: ServiceName): Part
       ...bus,
       ...wired[name],
       HEALTH_PORT: String(ports[health]),
-      ...pick(secrets, own),
+      ...serviceSecrets(name, secrets),
     },
     problem: isServiceReady(ports[health]),
     readyMsMax: 60_000,
