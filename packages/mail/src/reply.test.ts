@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
-import { type Reason, type Reply, reasons } from "@tyto/contracts";
+import { Reason, type Reply, reasons } from "@tyto/contracts";
 import { rules } from "./reasons/index.ts";
 import { classifyReply, formatReply, parseReply } from "./reply.ts";
 
@@ -51,7 +51,7 @@ const withoutRule: Reason[] = ["unclear", "local.trouble", "sender.unsigned"];
 test("every reason that a server can give has one rule", () => {
   const covered = rules.map((rule) => rule.reason);
   expect(new Set(covered).size).toBe(covered.length);
-  expect([...covered, ...withoutRule].toSorted()).toEqual(Object.keys(reasons).toSorted());
+  expect([...covered, ...withoutRule].toSorted()).toEqual(Reason.options.toSorted());
 });
 
 test("a reply of several lines becomes one text without codes", () => {

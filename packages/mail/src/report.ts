@@ -1,0 +1,160 @@
+import { Address, type Reply } from "@tyto/contracts";
+import { type Classification, classify, type Refusal } from "./classify.ts";
+import { type Message, readMessage } from "./message.ts";
+import { parseReply } from "./reply.ts";
+import { formats } from "./reports/index.ts";
+
+/** What a delivery report says (RFC 3464, or a format of older software). Whose mail it is about, only the return path can say. */
+export type Report = { reportingMta?: string; recipients: readonly RecipientReport[] };
+
+export type RecipientReport = {
+  /** The address as we sent to it where the report tells (`Original-Recipient`), else where it ended up. A claim. */
+  address?: Address;
+  action: Action;
+  /** The enhanced status code. */
+  status?: string;
+  /** What the remote server said, where SMTP was spoken. */
+  reply?: Reply;
+  /** What the report says about it, in one line, for people. */
+  diagnostic?: string;
+  remoteMta?: string;
+  /** For `failed` and `delayed`. */
+  classification?: Classification;
+};
+
+export const actions = ["failed", "delayed", "delivered", "relayed", "expanded"] as const;
+export type Action = (typeof actions)[number];
+
+/** One recipient's fields as a format found them; all of them foreign text. */
+export type RecipientFields = {
+  originalRecipient?: string;
+  finalRecipient?: string;
+  action?: string;
+  status?: string;
+  /** Lines are kept: a reply of several lines repeats its code on each. */
+  diagnostic?: string;
+  /** Words of the report for people, looked at only when nothing else tells. */
+  remark?: string;
+  remoteMta?: string;
+};
+
+const recipientsMax = 100;
+const charsMax = { diagnostic: 1_000, remoteMta: 253 };
+
+/** Reads a report from a whole message; `undefined` when it is none, or one that says nothing about any recipient. */
+export async function parseReport(bytes: Uint8Array): Promise<Report | undefined> {
+  const message = await readMessage(bytes);
+  return message === undefined ? undefined : readReport(message);
+}
+
+/** The same from a message that was read already. */
+export function readReport(message: Message): Report | undefined {
+  for (const format of formats) {
+    const found = format(message);
+    if (found === undefined) continue;
+    const recipients = found.recipients
+      .slice(0, recipientsMax)
+      .map(readRecipient)
+      .filter((recipient) => recipient !== undefined);
+    if (recipients.length === 0) continue;
+    const reportingMta = hostName(found.reportingMta);
+    return { ...(reportingMta === undefined ? {} : { reportingMta }), recipients };
+  }
+  return undefined;
+}
+
+function readRecipient(fields: RecipientFields): RecipientReport | undefined {
+  const status = /[245]\.\d{1,3}\.\d{1,3}/.exec(fields.status ?? "")?.[0];
+  const action = readAction(fields.action, status);
+  if (action === undefined) return undefined;
+  const { protocol, text } = splitDiagnostic(fields.diagnostic ?? "");
+  const reply = protocol === "smtp" || protocol === undefined ? parseReply(text) : undefined;
+  const address = readAddress(fields.originalRecipient) ?? readAddress(fields.finalRecipient);
+  const remoteMta = hostName(fields.remoteMta);
+  const diagnostic = text.replace(/\s+/g, " ").trim().slice(0, charsMax.diagnostic);
+  const isRefusal = action === "failed" || action === "delayed";
+  return {
+    ...(address === undefined ? {} : { address }),
+    action,
+    ...(status === undefined ? {} : { status }),
+    ...(reply === undefined ? {} : { reply }),
+    ...(diagnostic === "" ? {} : { diagnostic }),
+    ...(remoteMta === undefined ? {} : { remoteMta }),
+    ...(isRefusal ? { classification: judge(action, status, reply, text, fields.remark ?? "") } : {}),
+  };
+}
+
+/**
+ * The remote's own reply outweighs the report's status, which many servers fill with `5.0.0`. `failed` with a 4.x.x
+ * means that a server on the way gave up on a temporary problem: over, but not hard.
+ */
+function judge(
+  action: Action,
+  status: string | undefined,
+  reply: Reply | undefined,
+  diagnostic: string,
+  remark: string,
+): Classification {
+  const specific = [reply?.enhanced, status].find((one) => one !== undefined && !one.endsWith(".0.0"));
+  const isPermanent =
+    action === "failed" && (reply ? reply.code >= 500 : status ? status.startsWith("5") : true);
+  const refusal: Refusal = {
+    isPermanent,
+    ...(reply === undefined ? {} : { code: reply.code }),
+    ...(specific === undefined ? {} : { status: specific }),
+    text: reply?.text ?? diagnostic,
+  };
+  const verdict = classify(refusal);
+  if (verdict.confidence >= 0.5) return verdict;
+  const byRemark = classify({ ...refusal, text: `${refusal.text} ${remark}` });
+  if (byRemark.confidence >= 0.5) return { ...byRemark, confidence: 0.5 };
+  // Nothing says what kept it: only that somebody's time ran out.
+  if (action === "failed" && !isPermanent)
+    return { reason: "expired", fault: "network", hard: false, confidence: verdict.confidence };
+  return verdict;
+}
+
+/** RFC 3464 §2.3.3, and what software writes instead. */
+function readAction(text: string | undefined, status: string | undefined): Action | undefined {
+  const word = /[a-z]+/.exec((text ?? "").toLowerCase())?.[0] ?? "";
+  const known = actions.find((action) => action === word);
+  if (known) return known;
+  if (word.startsWith("fail") || word === "error" || word === "undeliverable") return "failed";
+  if (word.startsWith("delay") || word === "deferred") return "delayed";
+  if (word.startsWith("deliver") || word === "success") return "delivered";
+  if (status?.startsWith("5")) return "failed";
+  if (status?.startsWith("4")) return "delayed";
+  return status === undefined ? undefined : "delivered";
+}
+
+/** `smtp; 550 5.1.1 …` is a protocol and its words (RFC 3464 §2.3.6). Gateways that join a reply's lines leave its codes inside. */
+function splitDiagnostic(raw: string): { protocol: string | undefined; text: string } {
+  const typed = /^\s*([A-Za-z][\w-]{0,30})\s*;\s*/.exec(raw);
+  const text = raw.slice(typed?.[0].length ?? 0);
+  const [, code, enhanced] = /^\s*([245]\d\d)-([245]\.\d{1,3}\.\d{1,3})\b/.exec(text) ?? [];
+  if (code === undefined || enhanced === undefined) return { protocol: typed?.[1]?.toLowerCase(), text };
+  const again = new RegExp(`\\s+(?=${code}[- ]${enhanced.replaceAll(".", "\\.")}\\s)`, "g");
+  return { protocol: typed?.[1]?.toLowerCase(), text: text.replace(/\s+/g, " ").replace(again, "\n") };
+}
+
+/** `rfc822; <ann@example.com>` (RFC 3464 §2.1.2) or `utf-8; …` with `\x{FC}` (RFC 6533 §3). */
+function readAddress(field: string | undefined): Address | undefined {
+  if (field === undefined) return undefined;
+  const bare = field
+    .slice(0, 1_000)
+    .replace(/^\s*[\w-]{1,20}\s*;/, "")
+    .replace(/\\x\{([0-9A-Fa-f]{1,6})\}/g, (whole, digits: string) => {
+      const point = Number.parseInt(digits, 16);
+      return point <= 0x10ffff ? String.fromCodePoint(point) : whole;
+    })
+    .replace(/^[^<]*<([^<>]*)>.*$/s, "$1");
+  return Address.safeParse(bare.trim()).data;
+}
+
+/** `dns; mx.example.com. (192.0.2.1, …)` as `mx.example.com`. */
+function hostName(field: string | undefined): string | undefined {
+  const name = /^\s*(?:[\w-]{1,20}\s*;)?\s*([^\s;()]+)/
+    .exec(field?.slice(0, 1_000) ?? "")?.[1]
+    ?.replace(/\.$/, "");
+  return name && /^[\p{L}\p{N}._:[\]-]+$/u.test(name) ? name.slice(0, charsMax.remoteMta) : undefined;
+}
