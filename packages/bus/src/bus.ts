@@ -95,9 +95,12 @@ export type Queue = {
   later(entry: QueueEntry, atMs: number): Promise<void>;
   /** Removes what waits for a delivery's time, if anything. */
   cancelLater(id: DeliveryId): Promise<void>;
-  /** One consumer per shard; `handler` calls for different deliveries run side by side up to `concurrency` over all shards. */
+  /**
+   * One consumer per shard; `handler` calls for different deliveries run side by side up to `concurrency` over all
+   * shards, and up to `perShard` (default: half of it) in one, so that a slow site leaves room for the rest.
+   */
   consume(
-    options: { concurrency: number },
+    options: { concurrency: number; perShard?: number },
     handler: (entry: QueueEntry, arrival: Arrival) => Promise<Verdict>,
   ): Promise<Consumption>;
   /** Entries ready to be sent and entries that wait for their time. */

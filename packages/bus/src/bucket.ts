@@ -1,0 +1,82 @@
+/** Key-value buckets as plain streams: put, create and delete are publishes, get is a direct get. */
+import type { BucketName, BucketValue } from "@tyto/contracts";
+import { Failure } from "@tyto/contracts";
+import { nuid } from "nats";
+import type { Bucket } from "./bus.ts";
+import { readValue, writeValue } from "./contract.ts";
+import type { Direct, Found } from "./direct.ts";
+import type { Link } from "./link.ts";
+import type { BusLog } from "./log.ts";
+import { wrongLastSequence } from "./queue.ts";
+import { StreamError } from "./requests.ts";
+import type { Message, Store } from "./store.ts";
+import { watchBucket } from "./watch.ts";
+
+export const bucketStream = (bucket: BucketName) => `KV_${bucket}`;
+export const bucketPrefix = (bucket: BucketName) => `$KV.${bucket}.`;
+
+/** A key that was deleted keeps a last message that says so. */
+export const isDeleted = ({ headers }: Found) =>
+  headers.has("KV-Operation") || headers.has("Nats-Marker-Reason");
+
+/** Another writer came between `create`'s look and its put this often: give up. */
+const createTriesMax = 8;
+
+export function createBucket<B extends BucketName>(
+  parts: { link: Link; store: Store; direct: Direct; log: BusLog },
+  name: B,
+): Bucket<B> {
+  const { store, direct } = parts;
+  const stream = bucketStream(name);
+  const message = (key: string, data: Uint8Array, headers: Record<string, string>): Message => ({
+    subject: bucketPrefix(name) + checkedKey(key),
+    data,
+    headers: { "Nats-Msg-Id": nuid.next(), ...headers },
+  });
+  const find = (key: string) => direct.last(stream, bucketPrefix(name) + checkedKey(key));
+
+  return {
+    async get(key) {
+      const found = await find(key);
+      if (found === undefined || isDeleted(found)) return undefined;
+      const value = readValue(name, found.data);
+      if (!value.ok) throw new Failure("internal", `${name} ${key} breaks its contract: ${value.problem}`);
+      return value.value;
+    },
+    put: (key, value) => store.together(stream, [message(key, writeValue(name, value), {})]),
+    delete: (key) => store.together(stream, [message(key, new Uint8Array(), { "KV-Operation": "DEL" })]),
+    async create(key, value) {
+      const data = writeValue(name, value);
+      const id = nuid.next();
+      let lastSequence = 0;
+      for (let attempt = 0; attempt < createTriesMax; attempt++) {
+        const expected = {
+          "Nats-Msg-Id": id,
+          "Nats-Expected-Last-Subject-Sequence": String(lastSequence),
+        };
+        try {
+          await store.one(message(key, data, expected));
+          return true;
+        } catch (error) {
+          if (!(error instanceof StreamError) || error.errorCode !== wrongLastSequence) throw error;
+        }
+        const found = await find(key);
+        // The answer to our own put was lost: what is there is ours.
+        if (found?.headers.get("Nats-Msg-Id") === id) return true;
+        if (found !== undefined && !isDeleted(found)) return false;
+        lastSequence = found?.sequence ?? 0;
+      }
+      throw new Failure("upstream.down", `${name} ${key} changes all the time`);
+    },
+    watch: (onChange) => watchBucket(parts, name, onChange),
+  };
+}
+
+/** Keys may hold dots (a domain), and no empty part, wildcard or space. */
+function checkedKey(key: string): string {
+  if (!/^[^\s.*>\p{Cc}]+(\.[^\s.*>\p{Cc}]+)*$/u.test(key))
+    throw new Failure("internal", `${JSON.stringify(key)} is not a key`);
+  return key;
+}
+
+export type OnChange<B extends BucketName> = (key: string, value: BucketValue<B> | undefined) => void;

@@ -1,0 +1,128 @@
+/** From a login to a Bus. */
+import { type BucketName, Failure } from "@tyto/contracts";
+import type { Registry } from "prom-client";
+import { createBodies } from "./bodies.ts";
+import { createBucket } from "./bucket.ts";
+import type { Bus, Consumption } from "./bus.ts";
+import { consume, type Parts } from "./consume.ts";
+import { consumeBatches } from "./consume-batches.ts";
+import { writeEvent } from "./contract.ts";
+import { count } from "./counter.ts";
+import { createDirect } from "./direct.ts";
+import { type Login, openLink } from "./link.ts";
+import type { BusLog } from "./log.ts";
+import { createMetrics } from "./metrics.ts";
+import { createQueue } from "./queue.ts";
+import { createRequests, type Requests } from "./requests.ts";
+import { createStore } from "./store.ts";
+
+export type BusOptions = Login & {
+  /** The service; shown in the server's list of connections. */
+  name: string;
+  log: BusLog;
+  registry?: Registry | undefined;
+  /** How long a publish or another request is tried before Failure `upstream.down`. */
+  publishMs?: number;
+  /** How long `drain` waits for handlers in hand; less than the 20 s that a service may take to stop. */
+  drainMs?: number;
+  now?: () => number;
+};
+
+const publishMsDefault = 10_000;
+const drainMsDefault = 15_000;
+
+/** 2.14: older servers store schedules, acknowledge them and never fire them. */
+const apiLevelMin = 4;
+
+/**
+ * Connects with the service's own user. Throws Failure `upstream.down` when there is no server, when it refuses the
+ * login, or when it is too old.
+ */
+export async function connectBus(options: BusOptions): Promise<Bus> {
+  const { log, registry, publishMs = publishMsDefault, drainMs = drainMsDefault, now = Date.now } = options;
+  const link = await openLink(options, log);
+  const requests = createRequests(link);
+  try {
+    await checkServer(requests, link.nats.info?.version ?? "unknown", publishMs);
+  } catch (error) {
+    requests.stop();
+    await link.nats.drain();
+    throw error;
+  }
+  const store = createStore(link, requests, publishMs);
+  const direct = createDirect(requests, publishMs);
+  const metrics = createMetrics(registry, link.isConnected);
+  const parts = { link, store, direct, requests, log, metrics } satisfies Parts & Record<string, unknown>;
+  const consumptions = new Set<Consumption>();
+  const keep = (consumption: Consumption): Consumption => {
+    consumptions.add(consumption);
+    return {
+      async stop() {
+        await consumption.stop();
+        consumptions.delete(consumption);
+      },
+    };
+  };
+  const queue = createQueue(parts, publishMs);
+  let draining: Promise<void> | undefined;
+
+  const drain = async () => {
+    const giveUpAtMs = Date.now() + drainMs;
+    const inTime = (promise: Promise<unknown>) => within(giveUpAtMs - Date.now(), promise);
+    const stopped = Promise.all([...consumptions].map((consumption) => consumption.stop()));
+    if (!(await inTime(stopped))) log.warn("bus.drain-took-too-long", { drainMs });
+    await inTime(requests.whenIdle());
+    requests.stop();
+    // Not close(), which drops what is still to be sent; it is for a server that is not there to take anything.
+    if (!(link.isConnected() && (await inTime(link.nats.drain())))) await link.nats.close();
+  };
+
+  return {
+    async publish(subject, payload) {
+      const startedAtMs = performance.now();
+      const headers = { "Nats-Msg-Id": payload.id };
+      await store.together("EVENTS", [{ subject, data: writeEvent(subject, payload), headers }]);
+      metrics.published(subject, performance.now() - startedAtMs);
+    },
+    consume: async (durable, handlers, how) => keep(consume(parts, durable, handlers, how)),
+    consumeBatches: async (durable, how, handler) => keep(consumeBatches(parts, durable, how, handler)),
+    bodies: createBodies(parts, "BODY", "body", publishMs),
+    raw: createBodies(parts, "RAW", "raw", publishMs),
+    queue: { ...queue, consume: async (how, handler) => keep(await queue.consume(how, handler)) },
+    bucket: <B extends BucketName>(name: B) => createBucket(parts, name),
+    count: (key, windowMs, add = 1) => count(store, now(), key, windowMs, add),
+    isConnected: link.isConnected,
+    drain() {
+      draining ??= drain();
+      return draining;
+    },
+  };
+}
+
+/** True if it came in time. */
+async function within(ms: number, promise: Promise<unknown>): Promise<boolean> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(resolve, ms, false);
+  });
+  const result = await Promise.race([promise.then(() => true), late]);
+  clearTimeout(timer);
+  return result;
+}
+
+/** Throws Failure `upstream.down` unless JetStream is on and new enough. */
+export async function checkServer(requests: Requests, version: string, waitMs: number): Promise<void> {
+  const info = await requests
+    .askJson<{ api?: { level?: number } }>({ subject: "$JS.API.INFO", giveUpAtMs: Date.now() + waitMs })
+    .catch((error: unknown) => {
+      throw new Failure("upstream.down", `JetStream of nats-server ${version} does not answer; is it on?`, {
+        cause: error,
+      });
+    });
+  const level = info.api?.level ?? 0;
+  if (level < apiLevelMin)
+    throw new Failure(
+      "upstream.down",
+      `nats-server ${version} has JetStream API level ${level}; Tyto needs nats-server 2.14 or newer (level ${apiLevelMin}), because older ones never fire schedules`,
+    );
+}

@@ -1,0 +1,186 @@
+/** Handlers at work: each message of a durable goes to one, and its verdict decides what becomes of the message. */
+import { consumers, errors, Failure, type Subject, subjects } from "@tyto/contracts";
+import { bury } from "./burial.ts";
+import { type Arrival, type Consumption, type Handlers, reject, retry, type Verdict } from "./bus.ts";
+import { readEvent } from "./contract.ts";
+import { createHand, type Hand } from "./hand.ts";
+import type { Link } from "./link.ts";
+import type { BusLog } from "./log.ts";
+import type { Metrics } from "./metrics.ts";
+import { type Delivery, openReader, type Reader } from "./reader.ts";
+import { createSlots } from "./slots.ts";
+import type { Store } from "./store.ts";
+
+export type Parts = { link: Link; store: Store; log: BusLog; metrics: Metrics };
+
+/** A handler that throws this often for one message gives it up to DEAD: with the waits between, after about 12 min. */
+const throwsMax = 16;
+const throwWaitMsMax = 60_000;
+/** Waits while something else is down (an error whose row says retry) are short: the message is innocent. */
+const downWaitMsMax = 15_000;
+const firstWaitMs = 500;
+/** Messages whose handler threw, remembered by this process. */
+const thrownMax = 10_000;
+
+export const waitMs = (times: number, msMax: number) =>
+  Math.min(msMax, firstWaitMs * 2 ** Math.min(times - 1, 20));
+
+/** Something else is at fault, for a while: the message is not to be given up for it. */
+export const isDown = (error: unknown) =>
+  error instanceof Failure && error.code !== "internal" && errors[error.code].retry;
+
+/** The work on one message, whatever it holds: run, judge, settle. It never throws. */
+export type Work = (delivery: Delivery, hand: Hand, handle: () => Promise<Verdict>) => Promise<void>;
+
+export function createWork({ store, log, metrics }: Parts): Work {
+  const thrown = new Map<string, number>();
+
+  const judge = (delivery: Delivery, error: unknown): Verdict => {
+    const { durable, sequence, times } = delivery;
+    const problem = error instanceof Error ? error.message : String(error);
+    if (isDown(error)) {
+      log.warn("bus.handler-waits", { durable, sequence, times, problem });
+      return retry(waitMs(times, downWaitMsMax), problem);
+    }
+    const key = `${durable}.${sequence}`;
+    const throws = (thrown.get(key) ?? 0) + 1;
+    log.error("bus.handler-threw", { durable, sequence, times, throws, error });
+    thrown.delete(key);
+    if (throws >= throwsMax) return reject(`the handler threw ${throws} times: ${problem}`);
+    thrown.set(key, throws);
+    const oldest = thrown.keys().next();
+    if (thrown.size > thrownMax && !oldest.done) thrown.delete(oldest.value);
+    return retry(waitMs(throws, throwWaitMsMax), problem);
+  };
+
+  return async (delivery, hand, handle) => {
+    const startedAtMs = Date.now();
+    let verdict: Verdict;
+    let kind: Verdict["kind"] | "threw";
+    try {
+      verdict = await handle();
+      kind = verdict.kind;
+    } catch (error) {
+      verdict = judge(delivery, error);
+      kind = "threw";
+    }
+    if (verdict.kind === "reject") verdict = await toDead(delivery, verdict.reason);
+    hand.settle(delivery, verdict);
+    metrics.verdict(delivery.durable, kind, Date.now() - startedAtMs);
+  };
+
+  async function toDead(delivery: Delivery, reason: string): Promise<Verdict> {
+    const { durable, subject, sequence, times } = delivery;
+    try {
+      await bury(store, delivery, reason);
+      metrics.dead(durable);
+      log.error("bus.dead-letter", { durable, subject, sequence, reason });
+      return reject(reason);
+    } catch (error) {
+      log.error("bus.burial-failed", { durable, subject, sequence, reason, error });
+      return retry(waitMs(times, downWaitMsMax), "the dead letter could not be stored");
+    }
+  }
+}
+
+export const toArrival = ({ times, sequence, storedAtMs }: Delivery): Arrival => ({
+  times,
+  sequence,
+  storedAtMs,
+});
+
+export function specOf(durable: string) {
+  const spec = consumers[durable];
+  if (spec === undefined) throw new Failure("internal", `no contract declares the durable ${durable}`);
+  return spec;
+}
+
+const concurrencyDefault = 16;
+
+export function consume<S extends Subject>(
+  parts: Parts,
+  durable: string,
+  handlers: Handlers<S>,
+  { concurrency = concurrencyDefault }: { concurrency?: number } = {},
+): Consumption {
+  const { stream, filter, ackPendingMax } = specOf(durable);
+  const isConsumed = (subject: string) =>
+    filter.some((wanted) =>
+      wanted.endsWith(">") ? subject.startsWith(wanted.slice(0, -1)) : subject === wanted,
+    );
+  const unhandled = subjects.filter((subject) => isConsumed(subject) && !Object.hasOwn(handlers, subject));
+  if (unhandled.length > 0)
+    throw new Failure("internal", `durable ${durable} has no handler for ${unhandled.join(", ")}`);
+
+  const handle = async (delivery: Delivery): Promise<Verdict> => {
+    const event = readEvent(delivery.subject, delivery.data);
+    if (!event.ok) return reject(`breaks its contract: ${event.problem}`);
+    const { subject, payload } = event.value;
+    if (!Object.hasOwn(handlers, subject)) return reject(`${durable} has no handler for ${subject}`);
+    // The key was just found among the handlers, and the payload was parsed by this very subject's schema.
+    const handler = handlers[subject as S] as (payload: unknown, arrival: Arrival) => Promise<Verdict>;
+    return handler(payload, toArrival(delivery));
+  };
+  return consumeLanes(parts, [{ stream, durable }], {
+    concurrency,
+    perLane: concurrency,
+    // One message waits for each that is handled, so that no handler waits for the network.
+    heldMax: Math.min(ackPendingMax, concurrency * 2),
+    handle,
+  });
+}
+
+/** Several durables that share one bound: each is a lane, and a lane cannot take all places. */
+export function consumeLanes(
+  parts: Parts,
+  durables: readonly { stream: string; durable: string }[],
+  options: {
+    concurrency: number;
+    perLane: number;
+    heldMax: number;
+    /** Messages with the same key never run side by side. */
+    keyOf?: (delivery: Delivery) => string;
+    handle: (delivery: Delivery) => Promise<Verdict>;
+  },
+): Consumption {
+  const { link, log, metrics } = parts;
+  const { concurrency, perLane, heldMax, keyOf, handle } = options;
+  const work = createWork(parts);
+  const slots = createSlots(concurrency, perLane, durables.length);
+  const lanes: { reader: Reader; hand: Hand; unbegun: Map<number, Delivery> }[] = [];
+
+  durables.forEach(({ stream, durable }, index) => {
+    const hand = createHand(link, specOf(durable).ackWaitMs);
+    const unbegun = new Map<number, Delivery>();
+    const onDelivery = (delivery: Delivery) => {
+      metrics.consumed(durable, delivery.times > 1);
+      if (!hand.take(delivery)) return;
+      unbegun.set(delivery.sequence, delivery);
+      slots.push(index, {
+        ...(keyOf && { key: keyOf(delivery) }),
+        async run() {
+          unbegun.delete(delivery.sequence);
+          await work(delivery, hand, () => handle(delivery));
+          reader.refill();
+        },
+      });
+    };
+    const reader = openReader(link, { stream, durable }, log, () => heldMax - hand.size(), onDelivery);
+    lanes.push({ reader, hand, unbegun });
+  });
+
+  let stopping: Promise<void> | undefined;
+  const stop = async () => {
+    await Promise.all(lanes.map(({ reader }) => reader.stop()));
+    slots.clear();
+    for (const { hand, unbegun } of lanes) for (const delivery of unbegun.values()) hand.giveBack(delivery);
+    await slots.whenIdle();
+    for (const { hand } of lanes) hand.stop();
+  };
+  return {
+    stop: () => {
+      stopping ??= stop();
+      return stopping;
+    },
+  };
+}

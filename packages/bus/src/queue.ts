@@ -1,0 +1,144 @@
+/** The send queue: entries ready to be sent, and those that wait for their time as schedules of the server. */
+import {
+  consumers,
+  Failure,
+  laterSubject,
+  type QueueEntry,
+  sendSubject,
+  shardConsumer,
+  shardCount,
+} from "@tyto/contracts";
+import { nuid } from "nats";
+import { type Queue, reject } from "./bus.ts";
+import { consumeLanes, type Parts, specOf, toArrival } from "./consume.ts";
+import { readEntry, writeEntry } from "./contract.ts";
+import type { Direct } from "./direct.ts";
+import type { Headers } from "./link.ts";
+import { sweepOrphans } from "./orphans.ts";
+import { encode, type Requests, StreamError } from "./requests.ts";
+import { atomicMessagesMax, type Message } from "./store.ts";
+
+const stream = "QUEUE";
+/** JetStream's "wrong last sequence": something is at this subject already. */
+export const wrongLastSequence = 10_071;
+
+/** Held per shard beyond what runs: enough to start the next at once, few enough to leave work to other processes. */
+const heldPerShardMax = 32;
+
+export function createQueue(parts: Parts & { direct: Direct; requests: Requests }, requestMs: number): Queue {
+  const { store, requests, link, log } = parts;
+  const giveUpAtMs = () => Date.now() + requestMs;
+
+  /** Atomic with all others; if one is there already, or was there a moment ago, each by itself. */
+  const addAll = async (messages: readonly Message[]): Promise<void> => {
+    try {
+      await store.together(stream, messages);
+    } catch (error) {
+      if (!(error instanceof StreamError)) throw error;
+      await Promise.all(messages.map(addOne));
+    }
+  };
+  const addOne = async (message: Message): Promise<void> => {
+    try {
+      await store.one(message);
+    } catch (error) {
+      const isThere = error instanceof StreamError && error.errorCode === wrongLastSequence;
+      if (!isThere) throw error;
+    }
+  };
+
+  return {
+    async add(entries, notBeforeMs) {
+      const messages = entries.map((entry): Message => {
+        const headers: Headers = {
+          "Nats-Msg-Id": `${entry.deliveryId}.${entry.attempt}`,
+          "Nats-Expected-Last-Subject-Sequence": "0",
+        };
+        return notBeforeMs === undefined
+          ? { subject: sendSubject(entry), data: writeEntry(entry), headers }
+          : {
+              subject: laterSubject(entry.deliveryId),
+              data: writeEntry(entry),
+              headers: { ...headers, ...schedule(entry, notBeforeMs) },
+            };
+      });
+      if (messages.length > atomicMessagesMax)
+        throw new Failure("internal", `at most ${atomicMessagesMax} entries can be added at once`);
+      if (messages.length > 0) await addAll(messages);
+    },
+
+    async later(entry, atMs) {
+      // An id of its own: should the answer be lost and the time come, the repetition must not schedule it again.
+      const headers = { "Nats-Msg-Id": nuid.next(), ...schedule(entry, atMs) };
+      await store.together(stream, [
+        { subject: laterSubject(entry.deliveryId), data: writeEntry(entry), headers },
+      ]);
+    },
+
+    async cancelLater(id) {
+      await requests.askJson({
+        subject: `$JS.API.STREAM.PURGE.${stream}`,
+        data: encode({ filter: laterSubject(id) }),
+        giveUpAtMs: giveUpAtMs(),
+      });
+    },
+
+    async consume({ concurrency, perShard = Math.ceil(concurrency / 2) }, handler) {
+      const durables = Array.from({ length: shardCount }, (_, shard) => shardConsumer(shard));
+      const sweep = () =>
+        sweepOrphans(parts, stream, durables, requestMs).catch((error: unknown) =>
+          log.error("bus.sweep-failed", { error }),
+        );
+      await sweep();
+      const forget = link.onReconnect(() => void sweep());
+      const lanes = durables.map((durable) => ({ stream, durable }));
+      const ackPendingMax = Math.min(...durables.map((durable) => specOf(durable).ackPendingMax));
+      const consumption = consumeLanes(parts, lanes, {
+        concurrency,
+        perLane: perShard,
+        heldMax: Math.min(ackPendingMax, perShard + heldPerShardMax),
+        keyOf: ({ subject }) => subject,
+        async handle(delivery) {
+          const entry = readEntry(delivery.data);
+          if (!entry.ok) return reject(`breaks its contract: ${entry.problem}`);
+          return handler(entry.value, toArrival(delivery));
+        },
+      });
+      return {
+        async stop() {
+          forget();
+          await consumption.stop();
+        },
+      };
+    },
+
+    async depth() {
+      const infos = await Promise.all([
+        requests.askJson<StreamInfo>({ subject: `$JS.API.STREAM.INFO.${stream}`, giveUpAtMs: giveUpAtMs() }),
+        ...Object.keys(consumers)
+          .filter((durable) => specOf(durable).stream === stream)
+          .map((durable) =>
+            requests.askJson<ConsumerInfo>({
+              subject: `$JS.API.CONSUMER.INFO.${stream}.${durable}`,
+              giveUpAtMs: giveUpAtMs(),
+            }),
+          ),
+      ] as const);
+      const [info, ...shards] = infos;
+      const ready = shards.reduce(
+        (sum, { num_pending, num_ack_pending }) => sum + num_pending + num_ack_pending,
+        0,
+      );
+      return { ready, later: Math.max(0, info.state.messages - ready) };
+    },
+  };
+}
+
+type StreamInfo = { state: { messages: number } };
+type ConsumerInfo = { num_pending: number; num_ack_pending: number };
+
+/** RFC 3339 in the form that the server takes; milliseconds count. */
+const schedule = (entry: QueueEntry, atMs: number): Headers => ({
+  "Nats-Schedule": `@at ${new Date(atMs).toISOString()}`,
+  "Nats-Schedule-Target": sendSubject(entry),
+});

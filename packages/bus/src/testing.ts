@@ -1,0 +1,121 @@
+/** A private nats-server for tests: free port, throwaway store, real everything. */
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type UserName, users } from "@tyto/contracts";
+import type { Bus } from "./bus.ts";
+import { type BusOptions, connectBus } from "./connect.ts";
+import type { Login } from "./link.ts";
+import type { BusLog } from "./log.ts";
+import { provision } from "./provision.ts";
+
+export const silentLog: BusLog = { info() {}, warn() {}, error() {} };
+
+export type TestNats = {
+  url: string;
+  /** The login of a user; without `users` everybody may do everything. */
+  login(user: UserName | "admin" | "subscriber"): Login;
+  /** A Bus as this user, drained by `stop` at the latest. */
+  connect(user: UserName, options?: Partial<BusOptions>): Promise<Bus>;
+  /** SIGKILL; the store stays. */
+  kill(): Promise<void>;
+  /** SIGTERM; the store stays. */
+  halt(): Promise<void>;
+  /** Starts it again, with its store and at the same port. */
+  restart(): Promise<void>;
+  stop(): Promise<void>;
+};
+
+export type TestNatsOptions = {
+  /** With ops/nats.conf: a user per service, each with its own rights only. */
+  users?: boolean;
+  /** Without the streams, buckets and durables. */
+  bare?: boolean;
+  /** As in production, an fsync for each write; the default leaves that to the system, which is faster. */
+  syncAlways?: boolean;
+};
+
+const startMsMax = 10_000;
+const natsConf = join(import.meta.dir, "../../../ops/nats.conf");
+
+/** Starts the `nats-server` of PATH; throws with what to do when there is none. */
+export async function startNats(options: TestNatsOptions = {}): Promise<TestNats> {
+  const program = Bun.which("nats-server");
+  if (program === null)
+    throw new Error(
+      "nats-server is not on PATH: run the tests with `./tyto test`, or install nats-server 2.14 or newer",
+    );
+  const folder = await mkdtemp(join(tmpdir(), "tyto-nats-"));
+  const passwords = Object.fromEntries(
+    [...Object.keys(users), "admin", "subscriber"].map((user) => [
+      user,
+      `t${crypto.randomUUID().replaceAll("-", "")}`,
+    ]),
+  );
+  const env = Object.fromEntries(
+    Object.entries(passwords).map(([user, password]) => [`NATS_${user.toUpperCase()}_PASSWORD`, password]),
+  );
+  const sync = options.syncAlways ? "sync_interval: always" : "";
+  await writeFile(join(folder, "nats.conf"), `max_payload: 1048576\njetstream { ${sync} }\n`);
+  let port = -1;
+  let server: Bun.Subprocess;
+
+  const start = async () => {
+    server = Bun.spawn(
+      [
+        program,
+        ...["-c", options.users ? natsConf : join(folder, "nats.conf")],
+        ...["-a", "127.0.0.1", "-p", String(port), "--ports_file_dir", folder],
+        ...["-sd", join(folder, "js"), "-l", join(folder, "log")],
+      ],
+      { env: { ...env, TMPDIR: tmpdir() }, stdin: "ignore", stdout: "ignore", stderr: "ignore" },
+    );
+    const portsFile = join(folder, `nats-server_${server.pid}.ports`);
+    for (const giveUpAtMs = Date.now() + startMsMax; ; ) {
+      const text = await readFile(portsFile, "utf8").catch(() => "");
+      if (text.endsWith("}")) {
+        const ports = JSON.parse(text) as { nats: [string] };
+        port = Number(new URL(ports.nats[0]).port);
+        return;
+      }
+      if (server.exitCode !== null || Date.now() > giveUpAtMs) {
+        const log = await readFile(join(folder, "log"), "utf8").catch(() => "(no log)");
+        throw new Error(`nats-server did not start:\n${log.slice(-2_000)}`);
+      }
+      await Bun.sleep(2);
+    }
+  };
+  const end = async (signal: "SIGKILL" | "SIGTERM") => {
+    server.kill(signal);
+    await server.exited;
+  };
+
+  await start();
+  const url = `nats://127.0.0.1:${port}`;
+  const buses = new Set<Bus>();
+  const login: TestNats["login"] = (user) =>
+    options.users ? { url, user, password: passwords[user] } : { url };
+  try {
+    if (!options.bare) await provision(login("admin"), silentLog);
+  } catch (error) {
+    await end("SIGKILL");
+    throw error;
+  }
+  return {
+    url,
+    login,
+    async connect(user, more = {}) {
+      const bus = await connectBus({ ...login(user), name: user, log: silentLog, ...more });
+      buses.add(bus);
+      return bus;
+    },
+    kill: () => end("SIGKILL"),
+    halt: () => end("SIGTERM"),
+    restart: start,
+    async stop() {
+      await Promise.all([...buses].map((bus) => bus.drain()));
+      await end("SIGKILL");
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
