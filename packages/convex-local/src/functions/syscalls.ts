@@ -30,7 +30,7 @@ export class Syscalls implements Host {
       case "1.0/queryStream":
         return { queryId: openStream(frame, args) };
       case "1.0/queryCleanup":
-        return closeStream(frame, z.number().parse(args.queryId));
+        return closeStream(frame, number(args.queryId));
       case "1.0/db/normalizeId":
         return { id: normalizeId(transactionOf(frame), frame.component, args) };
       case "1.0/getSnapshotTs":
@@ -89,7 +89,7 @@ const inTransactions: Record<string, Handler> = {
     transactionOf(frame).get(frame.component, text(id), optionalText(table), isSystem === true) ?? "null",
 
   "1.0/queryStreamNext": (_, frame, { queryId }) => {
-    const stream = frame.streams.get(z.number().parse(queryId));
+    const stream = frame.streams.get(number(queryId));
     const row = stream?.next();
     return row === undefined ? '{"value":null,"done":true}' : `{"value":${row.json},"done":false}`;
   },
@@ -355,10 +355,21 @@ function schedule(
       `Only mutations and actions can be scheduled, ${path} is a ${kind}`,
     );
   }
-  const dueMs = z.number().parse(args.ts) * 1000;
+  const dueMs = number(args.ts) * 1000;
   const value = isObject(args.args) ? args.args : {};
   return JSON.stringify(scheduler.schedule(transaction, component, canonicalPath(path), value, dueMs));
 }
 
-const text = (value: unknown): string => z.string().parse(value);
-const optionalText = (value: unknown): string | undefined => z.string().nullish().parse(value) ?? undefined;
+/** Plain checks: these run for every read and write. */
+function text(value: unknown): string {
+  if (typeof value === "string") return value;
+  throw new UserError("InvalidArgument", `A string is expected, not ${Bun.inspect(value)}`);
+}
+
+const optionalText = (value: unknown): string | undefined =>
+  value === undefined || value === null ? undefined : text(value);
+
+function number(value: unknown): number {
+  if (typeof value === "number") return value;
+  throw new UserError("InvalidArgument", `A number is expected, not ${Bun.inspect(value)}`);
+}

@@ -59,7 +59,7 @@ export class Transaction implements Source {
   /** Opens the SQL transaction; every write calls this first. */
   open(): void {
     if (this.#isOpen) return;
-    this.#store.sql.raw.run("BEGIN IMMEDIATE");
+    this.#store.begin();
     this.#isOpen = true;
   }
 
@@ -73,7 +73,7 @@ export class Transaction implements Source {
   commit(nowMs: number): number {
     if (!this.#isOpen) return this.#store.ts;
     const ts = this.#store.writeNextTs(nowMs);
-    this.#store.sql.raw.run("COMMIT");
+    this.#store.commit();
     this.#isOpen = false;
     this.#store.confirmTs(ts);
     for (const hook of this.#onCommit) hook();
@@ -82,7 +82,7 @@ export class Transaction implements Source {
 
   rollback(): void {
     if (this.#isOpen) {
-      this.#store.sql.raw.run("ROLLBACK");
+      this.#store.rollback();
       this.#isOpen = false;
       if (this.#hasChangedCatalog) this.#store.reload();
     }

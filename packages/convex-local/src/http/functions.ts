@@ -6,11 +6,11 @@ import { canonicalPath, functionObject, kindOfFunction } from "../functions/modu
 import type { Call, Outcome } from "../functions/runner.ts";
 import { toPlainJson } from "../values/plain.ts";
 import { decodeTs, encodeTs } from "../values/timestamp.ts";
-import { isObject, type Json } from "../values/wire.ts";
+import { AnyJson, isObject, type Json } from "../values/wire.ts";
 import { HttpProblem } from "./problem.ts";
 
 const Format = z.enum(["json", "convex_encoded_json", "convex_json"]).default("json");
-const Args = z.union([z.json(), z.array(z.json())]).default({});
+const Args = AnyJson.default({});
 
 export const FunctionRequest = z.object({
   path: z.string(),
@@ -131,7 +131,7 @@ export function toCall(
   return {
     component,
     target: request.path,
-    args: oneObject(request.args as Json),
+    args: oneObject(request.args),
     identity: caller.identity,
     metadata,
     access,

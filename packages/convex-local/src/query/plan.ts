@@ -2,7 +2,7 @@ import { z } from "zod";
 import { UserError } from "../functions/errors.ts";
 import type { Index, Order, Range, Table } from "../store/store.ts";
 import { keyAfterPrefix, sortKey } from "../values/sort-key.ts";
-import { type Json, kindOf } from "../values/wire.ts";
+import { AnyJson, type Json, kindOf } from "../values/wire.ts";
 import { compile, type Expression } from "./filter.ts";
 
 const OPERATORS_MAX = 256;
@@ -10,12 +10,12 @@ const OPERATORS_MAX = 256;
 const Bound = z.object({
   type: z.enum(["Eq", "Gt", "Gte", "Lt", "Lte"]),
   fieldPath: z.string(),
-  value: z.json(),
+  value: AnyJson,
 });
 type Bound = z.infer<typeof Bound>;
 const OrderName = z.enum(["asc", "desc"]).nullish();
 const Operator = z.union([
-  z.object({ filter: z.json() }),
+  z.object({ filter: AnyJson }),
   z.object({ limit: z.number().int().nonnegative("limit must be a non-negative integer") }),
 ]);
 
@@ -29,7 +29,7 @@ export const QueryJson = z.object({
       range: z.array(Bound),
       order: OrderName,
     }),
-    z.object({ type: z.literal("Search"), indexName: z.string(), filters: z.array(z.json()) }),
+    z.object({ type: z.literal("Search"), indexName: z.string(), filters: z.array(AnyJson) }),
   ]),
   operators: z.array(Operator).max(OPERATORS_MAX),
 });
@@ -56,7 +56,7 @@ export function plan(query: QueryJson, table: Table): Plan {
     (operator): Step =>
       "limit" in operator
         ? { kind: "limit", rowsMax: operator.limit }
-        : { kind: "filter", passes: compile(operator.filter as Json) },
+        : { kind: "filter", passes: compile(operator.filter) },
   );
   const { source } = query;
   switch (source.type) {
@@ -138,6 +138,6 @@ export function rangeOf(fields: readonly string[], bounds: readonly Bound[]): Ra
 }
 
 const boundValue = (bound: Bound): Json | undefined =>
-  kindOf(bound.value as Json) === "undefined" ? undefined : (bound.value as Json);
+  kindOf(bound.value) === "undefined" ? undefined : bound.value;
 
 const invalid = (reason: string) => new UserError("InvalidIndexRange", `Invalid index range: ${reason}`);

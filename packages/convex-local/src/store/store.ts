@@ -72,6 +72,18 @@ export class Store {
     return this.#lastCreationMs;
   }
 
+  begin(): void {
+    this.#hot.begin.run();
+  }
+
+  commit(): void {
+    this.#hot.commit.run();
+  }
+
+  rollback(): void {
+    this.#hot.rollback.run();
+  }
+
   meta(key: string): string | undefined {
     return this.sql.orm.select().from(meta).where(eq(meta.key, key)).get()?.value;
   }
@@ -236,6 +248,9 @@ function prepareHot({ raw }: Sql) {
   const viaIndex = "SELECT i.key AS key, d.json AS json FROM index_rows i JOIN docs d ON d.doc = i.doc";
   const viaId = "SELECT key, json FROM docs";
   return {
+    begin: raw.prepare<never, []>("BEGIN IMMEDIATE"),
+    commit: raw.prepare<never, []>("COMMIT"),
+    rollback: raw.prepare<never, []>("ROLLBACK"),
     setTs: raw.prepare<never, [string]>(
       "INSERT INTO meta (key, value) VALUES ('ts', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
     ),

@@ -1,12 +1,12 @@
 import { z } from "zod";
-import type { Json } from "../values/wire.ts";
+import { AnyJson, type Json } from "../values/wire.ts";
 
 const Count = z
   .number()
   .int()
   .nonnegative()
   .max(2 ** 32 - 1);
-const Args = z.array(z.json()).max(1);
+const Args = z.array(AnyJson).max(1);
 
 const Add = z.object({
   type: z.literal("Add"),

@@ -57,8 +57,8 @@ function fletcher16(bytes: readonly number[]): number {
   let low = 0;
   let high = 0;
   for (const value of bytes) {
-    low = (low + value) % 255;
-    high = (high + low) % 255;
+    low = (low + value) & 0xff;
+    high = (high + low) & 0xff;
   }
   return (high << 8) | low;
 }

@@ -1,3 +1,5 @@
+import { z } from "zod";
+
 /**
  * Convex values as they travel and as they are stored: plain JSON, with one-key objects for what JSON lacks.
  * The engine works on this form throughout, so that a stored document reaches a function without being
@@ -5,6 +7,9 @@
  */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 export type JsonObject = { [key: string]: Json };
+
+/** Any JSON, for values that `JSON.parse` has just made: looking at every member again would tell nothing. */
+export const AnyJson = z.custom<Json>();
 
 /** What a value is, in the order in which types sort. */
 export type Kind =
