@@ -139,7 +139,7 @@ async function bringUp(
   clamd.catch(() => undefined);
 
   await start(natsPart(installation, natsServer.path), convexPart(installation));
-  await provisionBus(installation);
+  await provisionBus({ url: urls(installation).nats, password: secrets.NATS_ADMIN_PASSWORD });
   await timed(
     deployFunctions(
       {
@@ -147,7 +147,7 @@ async function bringUp(
         url: urls(installation).convex,
         adminKey: secrets.CONVEX_ADMIN_KEY,
         env: { ...env, PATH: base.path },
-        stampPath: join(here.dataDir, "deployed.sha256"),
+        stampPath: join(here.dataDir, "convex/deployed.sha256"),
         signal,
       },
       functionEnvironment(secrets, settings.siteUrl),

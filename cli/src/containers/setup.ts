@@ -4,8 +4,8 @@
  */
 import { chown, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { ensureSecrets, instanceName, publicJwks, type Secrets } from "../installation/secrets.ts";
 import { serviceNames, serviceSecrets } from "../installation/parts.ts";
+import { ensureSecrets, instanceName, publicJwks, type Secrets } from "../installation/secrets.ts";
 
 const folder = "/run/tyto";
 /** The user of every container but Convex, whose image needs root (without any capability). */

@@ -11,8 +11,8 @@ export type Target = {
   url: string;
   adminKey: string;
   env: Environment;
-  /** Where the note of the last deployment lies. */
-  stampPath: string;
+  /** Where the note of the last deployment lies, with the database, so that both go together. Without it, always deploys. */
+  stampPath?: string;
   signal: AbortSignal;
 };
 
@@ -37,8 +37,8 @@ export async function deployFunctions(
     ["convex", "packages/contracts/src", "bun.lock"],
     JSON.stringify(variables),
   );
-  const last = stamp(target.stampPath);
-  if (await last.matches(hash)) return "unchanged";
+  const last = target.stampPath === undefined ? undefined : stamp(target.stampPath);
+  if (await last?.matches(hash)) return "unchanged";
 
   const file = Object.entries(variables)
     .map(([name, value]) => `${name}=${JSON.stringify(value)}\n`)
@@ -46,7 +46,7 @@ export async function deployFunctions(
   // By standard input: the command line of a process is readable by every user of the machine.
   await convexCli(target, ["env", "set", "--force"], file);
   await convexCli(target, ["deploy", "--typecheck", "disable", "--codegen", "disable"]);
-  await last.write(hash);
+  await last?.write(hash);
   return "deployed";
 }
 

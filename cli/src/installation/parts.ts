@@ -155,7 +155,7 @@ export function convexPart(installation: Installation): Part {
     argv: [process.execPath, "--no-env-file", join(places.root, "packages/convex-local/src/main.ts")],
     cwd: places.root,
     env: {
-      ...pick(env, [...ofMachine, "LOG_LEVEL"]),
+      ...pick(env, [...ofMachine, "CONVEX_SYNCHRONOUS", "REDACT_LOGS_TO_CLIENT"]),
       PATH: installation.path,
       CONVEX_DATA_DIR: join(places.dataDir, "convex"),
       CONVEX_HOST: "127.0.0.1",

@@ -32,11 +32,18 @@ export function parseLine(line: string): Entry {
   }
   return {
     level: levels.has(String(record.level)) ? (record.level as Level) : "info",
-    atMs: typeof record.time === "number" ? record.time : undefined,
+    atMs: readTime(record.time),
     event: record.event,
     fields,
     below,
   };
+}
+
+/** Milliseconds, or ISO 8601. */
+function readTime(time: unknown): number | undefined {
+  if (typeof time === "number") return time;
+  const parsed = typeof time === "string" ? Date.parse(time) : Number.NaN;
+  return Number.isNaN(parsed) ? undefined : parsed;
 }
 
 function parseRecord(line: string): Record<string, unknown> | undefined {
