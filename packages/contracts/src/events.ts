@@ -53,7 +53,7 @@ const accepted = {
   bodyChunks: z.number().int().positive().max(1_000),
   attachments: z.number().int().nonnegative(),
   tags: z.array(z.string().max(64)).max(20),
-  metadata: z.record(z.string(), z.string()),
+  metadata: z.record(z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/), z.string()),
   /** Send not before; absent means now. */
   scheduledAt: TimeMs.optional(),
   /** Give up at this time. */

@@ -1,0 +1,94 @@
+/* eslint-disable */
+/**
+ * Generated `api` utility.
+ *
+ * THIS CODE IS AUTOMATICALLY GENERATED.
+ *
+ * To regenerate, run `npx convex dev`.
+ * @module
+ */
+
+import type {
+  ApiFromModules,
+  FilterApi,
+  FunctionReference,
+} from "convex/server";
+import type * as apiKeys from "../apiKeys.js";
+import type * as authStore from "../authStore.js";
+import type * as counters from "../counters.js";
+import type * as crons from "../crons.js";
+import type * as domains from "../domains.js";
+import type * as functions from "../functions.js";
+import type * as http from "../http.js";
+import type * as inbound from "../inbound.js";
+import type * as messages from "../messages.js";
+import type * as model_apiKeys from "../model/apiKeys.js";
+import type * as model_authRows from "../model/authRows.js";
+import type * as model_changes from "../model/changes.js";
+import type * as model_counters from "../model/counters.js";
+import type * as model_defined from "../model/defined.js";
+import type * as model_delivery from "../model/delivery.js";
+import type * as model_domains from "../model/domains.js";
+import type * as model_inbound from "../model/inbound.js";
+import type * as model_issuers from "../model/issuers.js";
+import type * as model_message from "../model/message.js";
+import type * as model_messages from "../model/messages.js";
+import type * as model_record from "../model/record.js";
+import type * as model_shapes from "../model/shapes.js";
+import type * as model_signature from "../model/signature.js";
+import type * as model_suppressions from "../model/suppressions.js";
+import type * as model_timeline from "../model/timeline.js";
+import type * as record from "../record.js";
+import type * as retention from "../retention.js";
+import type * as service from "../service.js";
+import type * as suppressions from "../suppressions.js";
+import type * as sync from "../sync.js";
+
+/**
+ * A utility for referencing Convex functions in your app's API.
+ *
+ * Usage:
+ * ```js
+ * const myFunctionReference = api.myModule.myFunction;
+ * ```
+ */
+declare const fullApi: ApiFromModules<{
+  apiKeys: typeof apiKeys;
+  authStore: typeof authStore;
+  counters: typeof counters;
+  crons: typeof crons;
+  domains: typeof domains;
+  functions: typeof functions;
+  http: typeof http;
+  inbound: typeof inbound;
+  messages: typeof messages;
+  "model/apiKeys": typeof model_apiKeys;
+  "model/authRows": typeof model_authRows;
+  "model/changes": typeof model_changes;
+  "model/counters": typeof model_counters;
+  "model/defined": typeof model_defined;
+  "model/delivery": typeof model_delivery;
+  "model/domains": typeof model_domains;
+  "model/inbound": typeof model_inbound;
+  "model/issuers": typeof model_issuers;
+  "model/message": typeof model_message;
+  "model/messages": typeof model_messages;
+  "model/record": typeof model_record;
+  "model/shapes": typeof model_shapes;
+  "model/signature": typeof model_signature;
+  "model/suppressions": typeof model_suppressions;
+  "model/timeline": typeof model_timeline;
+  record: typeof record;
+  retention: typeof retention;
+  service: typeof service;
+  suppressions: typeof suppressions;
+  sync: typeof sync;
+}>;
+export declare const api: FilterApi<
+  typeof fullApi,
+  FunctionReference<any, "public">
+>;
+export declare const internal: FilterApi<
+  typeof fullApi,
+  FunctionReference<any, "internal">
+>;

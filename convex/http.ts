@@ -1,0 +1,158 @@
+/** The ways into Convex for services: event batches and raw mail, both signed. Everything else is a function call. */
+import {
+  type ErrorCode,
+  errors,
+  events,
+  Failure,
+  isSubject,
+  type StoredEvent,
+  toProblem,
+} from "@tyto/contracts";
+import { httpRouter } from "convex/server";
+import { internal } from "./_generated/api";
+import { type ActionCtx, httpAction } from "./_generated/server";
+import { signatureProblem } from "./model/signature.ts";
+import { suppresses, suppressionKey } from "./model/suppressions.ts";
+
+const eventsMax = 200;
+const eventsBytesMax = 16_777_216;
+/** Convex itself refuses bodies above 20 MiB. */
+const rawBytesMax = 20_971_520;
+/** One transaction: far below Convex's 16,000 documents, 4,096 index ranges and 1 s of CPU time. */
+const rowsPerTransactionMax = 2_000;
+const bytesPerTransactionMax = 1_048_576;
+
+const http = httpRouter();
+
+/** `{"events":[{subject,payload},…]}` → `{applied, repeated}`. A batch with one malformed event is refused whole. */
+http.route({
+  path: "/events",
+  method: "POST",
+  handler: httpAction(async (ctx, request) => {
+    const body = await signedBody(request, eventsBytesMax);
+    if (body instanceof Response) return body;
+    const batch = parseBatch(body);
+    if (batch instanceof Response) return batch;
+    let applied = 0;
+    let repeated = 0;
+    for (const part of parts(batch)) {
+      const keyed = await Promise.all(part.map(withSuppressionKey));
+      const result = await ctx.runMutation(internal.record.apply, { events: keyed });
+      applied += result.applied;
+      repeated += result.repeated;
+    }
+    return Response.json({ applied, repeated });
+  }),
+});
+
+/** A raw message as it came, named by `x-tyto-inbound-id` → `{storageId}`; a repeat answers with the first file. */
+http.route({
+  path: "/inbound",
+  method: "POST",
+  handler: httpAction(async (ctx, request) => {
+    const inboundId = request.headers.get("x-tyto-inbound-id");
+    const body = await signedBody(request, rawBytesMax);
+    if (body instanceof Response) return body;
+    if (inboundId === null || !/^[\w.:-]{1,120}$/.test(inboundId))
+      return refuse("request.invalid", "x-tyto-inbound-id must name the message");
+    return Response.json({ storageId: await storeRaw(ctx, inboundId, body) });
+  }),
+});
+
+export default http;
+
+/** The body, or the refusal of a request that is too large or not signed by us. */
+async function signedBody(request: Request, bytesMax: number): Promise<Uint8Array<ArrayBuffer> | Response> {
+  const body = new Uint8Array(await request.arrayBuffer());
+  if (body.length > bytesMax) return refuse("request.too-large", `at most ${bytesMax} bytes`);
+  const problem = await signatureProblem(process.env.MTA_WEBHOOK_SECRET, request.headers, body, Date.now());
+  return problem === undefined ? body : refuse("request.unauthenticated", problem);
+}
+
+function parseBatch(body: Uint8Array): StoredEvent[] | Response {
+  const listed = eventsIn(body);
+  if (listed === undefined) return refuse("request.invalid", 'the body must be {"events":[…]} in JSON');
+  if (listed.length > eventsMax) return refuse("request.too-large", `at most ${eventsMax} events`);
+  const parsed: StoredEvent[] = [];
+  for (const [index, entry] of listed.entries()) {
+    const { subject, payload } = (entry ?? {}) as { subject?: unknown; payload?: unknown };
+    if (typeof subject !== "string" || !isSubject(subject))
+      return refuse("request.invalid", `events[${index}] has an unknown subject`);
+    const result = events[subject].safeParse(payload);
+    if (!result.success) {
+      const { path, message } = result.error.issues[0] ?? { path: [], message: "is not valid" };
+      return refuse("request.invalid", `events[${index}].payload.${path.join(".")} ${message}`);
+    }
+    parsed.push({ subject, payload: result.data } as StoredEvent);
+  }
+  return parsed;
+}
+
+function eventsIn(body: Uint8Array): unknown[] | undefined {
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(body);
+    // Half of a surrogate pair is a legal JSON escape and no legal text: Convex could not store it.
+    const batch: unknown = /\\u[dD][89a-fA-F]/.test(text) ? JSON.parse(text, wellFormed) : JSON.parse(text);
+    const listed =
+      typeof batch === "object" && batch !== null && "events" in batch ? batch.events : undefined;
+    return Array.isArray(listed) ? listed : undefined;
+  } catch (error) {
+    if (error instanceof SyntaxError || error instanceof TypeError) return undefined;
+    throw error;
+  }
+}
+
+const wellFormed = (_key: string, value: unknown) =>
+  typeof value === "string" ? value.replace(/[\ud800-\udfff]/gu, "\ufffd") : value;
+
+/** Cuts a batch into transactions that stay within Convex's limits, in order. */
+function* parts(batch: readonly StoredEvent[]): Generator<StoredEvent[]> {
+  let part: StoredEvent[] = [];
+  let rows = 0;
+  let bytes = 0;
+  for (const event of batch) {
+    const eventRows = rowsOf(event);
+    const eventBytes = JSON.stringify(event.payload).length;
+    const isFull = rows + eventRows > rowsPerTransactionMax || bytes + eventBytes > bytesPerTransactionMax;
+    if (part.length > 0 && isFull) {
+      yield part;
+      part = [];
+      rows = 0;
+      bytes = 0;
+    }
+    part.push(event);
+    rows += eventRows;
+    bytes += eventBytes;
+  }
+  if (part.length > 0) yield part;
+}
+
+/** About how many rows an event reads and writes. */
+function rowsOf({ subject, payload }: StoredEvent): number {
+  const perMessage = 8;
+  if (subject === "mail.accepted" || subject === "mail.submitted")
+    return perMessage + 2 * payload.recipients.length + payload.tags.length;
+  if (subject === "mail.scanned")
+    return perMessage + 2 * payload.message.recipients.length + payload.message.tags.length;
+  return perMessage;
+}
+
+/** Hashing is done here, outside the transaction, which allows no waiting. */
+async function withSuppressionKey(event: StoredEvent) {
+  return event.subject === "mail.bounced" && suppresses(event.payload)
+    ? { ...event, suppressionKey: await suppressionKey(event.payload.recipient) }
+    : event;
+}
+
+async function storeRaw(ctx: ActionCtx, inboundId: string, body: Uint8Array<ArrayBuffer>): Promise<string> {
+  const present = await ctx.runQuery(internal.inbound.rawFile, { inboundId });
+  if (present !== null) return present;
+  const storageId = await ctx.storage.store(new Blob([body], { type: "message/rfc822" }));
+  return await ctx.runMutation(internal.inbound.keepRawFile, { inboundId, storageId, bytes: body.length });
+}
+
+const refuse = (code: ErrorCode, hint: string) =>
+  Response.json(toProblem(new Failure(code, hint, { hint })), {
+    status: errors[code].http,
+    headers: { "content-type": "application/problem+json" },
+  });

@@ -1,0 +1,19 @@
+import { paginationOptsValidator, paginationResultValidator } from "convex/server";
+import { v } from "convex/values";
+import { nullable } from "convex-helpers/validators";
+import { userQuery } from "./functions.ts";
+import { getMessage, messageDetail, messageFilter, messageRow, pageOfMessages } from "./model/messages.ts";
+
+/** Messages by any filter, newest first. */
+export const list = userQuery({
+  args: { ...messageFilter, paginationOpts: paginationOptsValidator },
+  returns: paginationResultValidator(messageRow),
+  handler: async (ctx, { paginationOpts, ...filter }) => await pageOfMessages(ctx, filter, paginationOpts),
+});
+
+/** One message with its recipients and its timeline, oldest event first; null if it is not known. */
+export const get = userQuery({
+  args: { messageId: v.string() },
+  returns: nullable(messageDetail),
+  handler: async (ctx, { messageId }) => await getMessage(ctx, messageId),
+});

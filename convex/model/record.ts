@@ -1,0 +1,235 @@
+/**
+ * Applies events: each once, by its id, in any order. A row of `timeline` (or of `inbound`) carries the id of the event
+ * that made it, in the same transaction as everything else the event changes. Messages that several events of a batch
+ * concern are read and written once.
+ */
+import type { AcceptedMessage, Payload, StoredEvent } from "@tyto/contracts";
+import type { WithoutSystemFields } from "convex/server";
+import type { Doc } from "../_generated/dataModel";
+import type { MutationCtx } from "../_generated/server";
+import { addCounts, addTotal, type Counted, type Counts, noCounts } from "./counters.ts";
+import { type Claim, claims, touched, untouched, withClaim } from "./delivery.ts";
+import { keepFirstKeys } from "./domains.ts";
+import { receive } from "./inbound.ts";
+import { detailsOf, messageStatus, noMarks, noTally, timeOf, withOutcome } from "./message.ts";
+import type { Marks } from "./shapes.ts";
+import { type Suppression, suppress, suppresses, suppressionOf } from "./suppressions.ts";
+import { addToTimeline, isOnTimeline, replyIn } from "./timeline.ts";
+
+/** An event as the HTTP action hands it over: parsed, and with the key of its recipient where a bounce may suppress it. */
+export type RecordedEvent = StoredEvent & { suppressionKey?: string | undefined };
+
+type Message = WithoutSystemFields<Doc<"messages">>;
+type Delivery = WithoutSystemFields<Doc<"deliveries">>;
+
+export async function applyEvents(
+  ctx: MutationCtx,
+  events: readonly RecordedEvent[],
+): Promise<{ applied: number; repeated: number }> {
+  const batch = openBatch(ctx);
+  let applied = 0;
+  for (const event of events) if (await applyEvent(ctx, batch, event)) applied += 1;
+  await batch.close();
+  return { applied, repeated: events.length - applied };
+}
+
+/** False if the event was applied before. */
+async function applyEvent(ctx: MutationCtx, batch: Batch, event: RecordedEvent): Promise<boolean> {
+  if (event.subject === "domain.keyed") return await keepFirstKeys(ctx, event.payload);
+  if (event.subject === "mail.received") return await receive(ctx, event.payload);
+  if (await isOnTimeline(ctx, event.payload.id)) return false;
+  const { payload } = event;
+  const message = await batch.message(payload.messageId, payload.organizationId, payload.at);
+  await addToTimeline(ctx, event);
+  const reply = replyIn(event);
+  if (reply !== undefined) message.heard({ at: payload.at, eventId: payload.id, text: reply });
+
+  switch (event.subject) {
+    case "mail.accepted":
+    case "mail.submitted":
+      await message.describe(event.payload);
+      break;
+    case "mail.scanned":
+      message.mark("scanned");
+      await message.describe(event.payload.message);
+      break;
+    case "mail.held":
+      message.mark("held");
+      break;
+    case "mail.refused":
+      message.mark("refused");
+      break;
+    case "mail.cancelled":
+      message.mark("cancelled");
+      break;
+    case "mail.suppressed":
+      await message.claim(event.payload, claims["mail.suppressed"](event.payload));
+      break;
+    case "mail.deferred":
+      await message.claim(event.payload, claims["mail.deferred"](event.payload));
+      batch.count("deferred", event.payload.at);
+      break;
+    case "mail.delivered":
+      await message.claim(event.payload, claims["mail.delivered"](event.payload));
+      batch.count("delivered", event.payload.at);
+      break;
+    case "mail.bounced":
+      await message.claim(event.payload, claims["mail.bounced"](event.payload));
+      batch.count("bounced", event.payload.at);
+      if (suppresses(event.payload) && event.suppressionKey !== undefined)
+        batch.suppress(suppressionOf(event.payload, event.suppressionKey));
+      break;
+    case "mail.reported":
+      // "delayed" and "relayed" tell of the mail's way behind the server that took it: a line of the timeline, no new outcome.
+      break;
+  }
+  return true;
+}
+
+type AboutDelivery = Pick<Payload<"mail.suppressed">, "messageId" | "deliveryId" | "recipient" | "at">;
+type Batch = ReturnType<typeof openBatch>;
+
+function openBatch(ctx: MutationCtx) {
+  const open = new Map<string, Awaited<ReturnType<typeof openMessage>>>();
+  const perMinute = new Map<number, Counts>();
+  const suppressions: Suppression[] = [];
+  let described = 0;
+
+  const count = (name: Counted, at: number, add = 1) => {
+    const minute = at - (at % 60_000);
+    const counts = perMinute.get(minute) ?? noCounts();
+    counts[name] += add;
+    perMinute.set(minute, counts);
+  };
+  return {
+    count,
+    suppress: (suppression: Suppression) => void suppressions.push(suppression),
+    message: async (messageId: string, organizationId: string, at: number) => {
+      let message = open.get(messageId);
+      if (message === undefined) {
+        message = await openMessage(ctx, messageId, organizationId, (details) => {
+          described += 1;
+          count("accepted", details.at, details.recipients.length);
+        });
+        open.set(messageId, message);
+      }
+      message.touch(at);
+      return message;
+    },
+    close: async () => {
+      for (const message of open.values()) await message.close();
+      await addTotal(ctx, "messages", described);
+      await addCounts(ctx, perMinute);
+      await suppress(ctx, suppressions);
+    },
+  };
+}
+
+/** One message in hand: changes gather here and are written by `close`. */
+async function openMessage(
+  ctx: MutationCtx,
+  messageId: string,
+  organizationId: string,
+  onDescribed: (details: AcceptedMessage) => void,
+) {
+  const stored = await ctx.db
+    .query("messages")
+    .withIndex("by_messageId", (range) => range.eq("messageId", messageId))
+    .unique();
+  const message: Message = {
+    messageId,
+    organizationId,
+    status: "accepted",
+    acceptedAt: timeOf(messageId),
+    updatedAt: 0,
+    marks: noMarks,
+    tally: noTally,
+    deliveryCount: 0,
+    ...stored,
+  };
+  let added: string[] = [];
+
+  return {
+    touch: (at: number) => {
+      message.updatedAt = Math.max(message.updatedAt, at);
+    },
+    mark: (name: keyof Marks) => {
+      message.marks = { ...message.marks, [name]: true };
+    },
+    heard: (reply: { at: number; eventId: string; text: string }) => {
+      const last = message.lastReply;
+      const isLater =
+        last === undefined || reply.at > last.at || (reply.at === last.at && reply.eventId > last.eventId);
+      if (isLater) message.lastReply = reply;
+    },
+    /** Takes over who, what and to whom; once, since every event that says it says the same. */
+    describe: async (event: AcceptedMessage) => {
+      if (message.details !== undefined) return;
+      message.details = detailsOf(event);
+      message.domain = event.domain;
+      message.acceptedAt = event.at;
+      added = message.details.tags;
+      const known = await deliveriesOf(ctx, messageId, event.recipients.length);
+      for (const [index, { address, role }] of event.recipients.entries()) {
+        const deliveryId = `${messageId}-${index}`;
+        const delivery = known.get(deliveryId);
+        if (delivery === undefined)
+          await ctx.db.insert("deliveries", {
+            ...newDelivery(messageId, deliveryId, address, event.at),
+            role,
+          });
+        else await ctx.db.patch(delivery._id, { role, state: touched(delivery.state, event.at) });
+      }
+      message.deliveryCount = Math.max(message.deliveryCount, event.recipients.length);
+      onDescribed(event);
+    },
+    claim: async (event: AboutDelivery, claim: Claim) => {
+      const known = await ctx.db
+        .query("deliveries")
+        .withIndex("by_deliveryId", (range) => range.eq("deliveryId", event.deliveryId))
+        .unique();
+      const delivery = known ?? newDelivery(messageId, event.deliveryId, event.recipient, event.at);
+      const state = withClaim(delivery.state, claim);
+      if (known === null) {
+        await ctx.db.insert("deliveries", { ...delivery, state });
+        message.deliveryCount += 1;
+      } else await ctx.db.patch(known._id, { state });
+      message.tally = withOutcome(message.tally, delivery.state.outcome, state.outcome);
+    },
+    close: async () => {
+      const { marks, tally, deliveryCount, details } = message;
+      message.status = messageStatus(marks, tally, deliveryCount, details?.scheduledAt);
+      if (stored === null) await ctx.db.insert("messages", message);
+      else await ctx.db.replace(stored._id, message);
+      for (const tag of added) await ctx.db.insert("messageTags", { tag, status: message.status, messageId });
+      const tagged = stored?.details?.tags.length ?? 0;
+      if (tagged > 0 && stored?.status !== message.status)
+        await retag(ctx, messageId, message.status, tagged);
+    },
+  };
+}
+
+const newDelivery = (messageId: string, deliveryId: string, address: string, at: number): Delivery => ({
+  deliveryId,
+  messageId,
+  address,
+  addressKey: address.toLowerCase(),
+  state: untouched(at),
+});
+
+/** The deliveries of a message that events told of before its details came, by delivery id. */
+async function deliveriesOf(ctx: MutationCtx, messageId: string, recipients: number) {
+  const rows = await ctx.db
+    .query("deliveries")
+    .withIndex("by_messageId", (range) => range.eq("messageId", messageId))
+    .take(recipients);
+  return new Map(rows.map((row) => [row.deliveryId, row]));
+}
+
+async function retag(ctx: MutationCtx, messageId: string, status: Message["status"], tags: number) {
+  const rows = await ctx.db
+    .query("messageTags")
+    .withIndex("by_messageId", (range) => range.eq("messageId", messageId))
+    .take(tags);
+  for (const row of rows) await ctx.db.patch(row._id, { status });
+}

@@ -1,0 +1,114 @@
+/** Addresses that get no mail. A list of people's wishes and of mailboxes that do not exist, and nothing else. */
+import type { Payload } from "@tyto/contracts";
+import type { WithoutSystemFields } from "convex/server";
+import { v } from "convex/values";
+import type { Doc } from "../_generated/dataModel";
+import type { MutationCtx, QueryCtx } from "../_generated/server";
+import { appendChanges, type Change, suppressionValue } from "./changes.ts";
+import { addTotal } from "./counters.ts";
+import { defined } from "./defined.ts";
+import { replyLine } from "./delivery.ts";
+import { suppressionCause } from "./shapes.ts";
+
+export type Suppression = WithoutSystemFields<Doc<"suppressions">>;
+const evidenceCharsMax = 1_000;
+export const pageMax = 200;
+
+/** Only what can never arrive and is the recipient's own doing ends in suppression; a full mailbox or our reputation does not. */
+export const suppresses = (bounce: Pick<Payload<"mail.bounced">, "hard" | "fault">): boolean =>
+  bounce.hard && bounce.fault === "recipient";
+
+export function suppressionOf(bounce: Payload<"mail.bounced">, key: string): Suppression {
+  return defined({
+    key,
+    organizationId: bounce.organizationId,
+    address: bounce.recipient,
+    addressKey: bounce.recipient.toLowerCase(),
+    cause: "bounce" as const,
+    since: bounce.at,
+    messageId: bounce.messageId,
+    evidence: replyLine(bounce)?.slice(0, evidenceCharsMax),
+  });
+}
+
+/**
+ * Which of two reasons to suppress one address stays, whatever came first: what a person asked for, then the earlier;
+ * equal times are told apart by the message.
+ */
+function outranks(a: Suppression, b: Suppression): boolean {
+  const [aAsked, bAsked] = [a.cause !== "bounce", b.cause !== "bounce"];
+  if (aAsked !== bAsked) return aAsked;
+  return a.since < b.since || (a.since === b.since && (a.messageId ?? "") < (b.messageId ?? ""));
+}
+
+/** Puts addresses on the list. One that is there already keeps its stronger reason. */
+export async function suppress(ctx: MutationCtx, wanted: readonly Suppression[]): Promise<void> {
+  const changes: Change[] = [];
+  let added = 0;
+  for (const suppression of wanted) {
+    const present = await findSuppression(ctx, suppression.key);
+    if (present === null) {
+      await ctx.db.insert("suppressions", suppression);
+      added += 1;
+    } else if (outranks(suppression, present)) await ctx.db.replace(present._id, suppression);
+    else continue;
+    changes.push({ bucket: "SUPPRESSIONS", key: suppression.key, value: suppressionValue(suppression) });
+  }
+  await addTotal(ctx, "suppressions", added);
+  await appendChanges(ctx, changes);
+}
+
+/** Puts one address on the list and tells what stands there now. */
+export async function addSuppression(ctx: MutationCtx, suppression: Suppression) {
+  await suppress(ctx, [suppression]);
+  return suppressionView((await findSuppression(ctx, suppression.key)) ?? suppression);
+}
+
+/** A page by address, for programs: the cursor is the last address of the page before. */
+export async function listSuppressions(ctx: QueryCtx, cursor: string | null, limit: number) {
+  const wanted = Math.max(1, Math.min(limit, pageMax));
+  const rows = await ctx.db
+    .query("suppressions")
+    .withIndex("by_addressKey", (range) => range.gt("addressKey", cursor ?? ""))
+    .take(wanted);
+  return {
+    page: rows.map(suppressionView),
+    cursor: rows.length < wanted ? null : (rows.at(-1)?.addressKey ?? null),
+  };
+}
+
+/** Takes an address off the list; false if it was not on it. Rows are found by address in lower case. */
+export async function unsuppress(ctx: MutationCtx, address: string): Promise<boolean> {
+  const row = await ctx.db
+    .query("suppressions")
+    .withIndex("by_addressKey", (range) => range.eq("addressKey", address.toLowerCase()))
+    .first();
+  if (row === null) return false;
+  await ctx.db.delete(row._id);
+  await addTotal(ctx, "suppressions", -1);
+  await appendChanges(ctx, [{ bucket: "SUPPRESSIONS", key: row.key, value: null }]);
+  return true;
+}
+
+const findSuppression = (ctx: QueryCtx, key: string) =>
+  ctx.db
+    .query("suppressions")
+    .withIndex("by_key", (range) => range.eq("key", key))
+    .unique();
+
+/** sha256 hex of the lower-case address, as suppressionKey of @tyto/contracts, with nothing but Web Crypto. */
+export async function suppressionKey(address: string): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(address.toLowerCase()));
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+export const suppressionView = ({ address, cause, since, messageId, evidence }: Suppression) =>
+  defined({ address, cause, since, messageId, evidence });
+
+export const suppressionRow = v.object({
+  address: v.string(),
+  cause: suppressionCause,
+  since: v.number(),
+  messageId: v.optional(v.string()),
+  evidence: v.optional(v.string()),
+});

@@ -1,0 +1,76 @@
+/** The life of a message, one row per event. Finding an event's id here means that it was applied. */
+import type { StoredEvent, Subject } from "@tyto/contracts";
+import type { MutationCtx, QueryCtx } from "../_generated/server";
+import { defined } from "./defined.ts";
+import { replyLine } from "./delivery.ts";
+
+type AboutMessage = Exclude<Subject, "domain.keyed" | "mail.received">;
+export type MessageEvent = Extract<StoredEvent, { subject: AboutMessage }>;
+
+const timelineRowsMax = 2_000;
+
+export async function isOnTimeline(ctx: QueryCtx, eventId: string): Promise<boolean> {
+  const row = await ctx.db
+    .query("timeline")
+    .withIndex("by_eventId", (range) => range.eq("eventId", eventId))
+    .first();
+  return row !== null;
+}
+
+export async function addToTimeline(ctx: MutationCtx, event: MessageEvent): Promise<void> {
+  const { payload } = event;
+  const row = defined({
+    eventId: payload.id,
+    messageId: payload.messageId,
+    at: payload.at,
+    subject: event.subject,
+    recipient: "recipient" in payload ? payload.recipient : undefined,
+    reply: replyIn(event),
+    detail: detailOf(event),
+  });
+  await ctx.db.insert("timeline", row);
+}
+
+/** What the other side said, or what we say for it. */
+export function replyIn(event: MessageEvent): string | undefined {
+  switch (event.subject) {
+    case "mail.deferred":
+    case "mail.delivered":
+    case "mail.bounced":
+      return replyLine(event.payload);
+    case "mail.reported":
+      return event.payload.diagnostic;
+    default:
+      return undefined;
+  }
+}
+
+/** What an event says besides the columns of its row. Details of the message itself stand in `messages`. */
+function detailOf(event: MessageEvent): Record<string, unknown> {
+  if (event.subject === "mail.accepted" || event.subject === "mail.submitted") {
+    const { recipients, attachments, bodyBytes, scheduledAt } = event.payload;
+    return defined({ recipients: recipients.length, attachments, bodyBytes, scheduledAt });
+  }
+  if (event.subject === "mail.scanned") {
+    const { engine, durationMs } = event.payload;
+    return { engine, durationMs };
+  }
+  const named = new Set(["id", "at", "organizationId", "messageId", "recipient"]);
+  return Object.fromEntries(
+    Object.entries(event.payload).filter(([name, value]) => !named.has(name) && value !== undefined),
+  );
+}
+
+/** The latest `timelineRowsMax` events of a message, oldest first. */
+export async function timelineOf(ctx: QueryCtx, messageId: string) {
+  const rows = await ctx.db
+    .query("timeline")
+    .withIndex("by_messageId_at", (range) => range.eq("messageId", messageId))
+    .order("desc")
+    .take(timelineRowsMax);
+  return rows
+    .reverse()
+    .map(({ eventId, subject, at, recipient, reply, detail }) =>
+      defined({ eventId, subject, at, recipient, reply, detail }),
+    );
+}

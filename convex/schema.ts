@@ -1,0 +1,245 @@
+import { defineSchema, defineTable } from "convex/server";
+import { v } from "convex/values";
+import {
+  authentication,
+  deliveryState,
+  details,
+  dnsRecord,
+  domainKey,
+  domainState,
+  inboundKind,
+  marks,
+  messageStatus,
+  role,
+  scope,
+  suppressionCause,
+  syncedBucket,
+  tally,
+} from "./model/shapes.ts";
+
+/** What follows from events: model/record.ts writes, retention.ts removes after `mailDaysMax`. */
+const mail = {
+  // Written by every event about a message, whichever comes first; read by lists and detail pages.
+  // Message ids are ULIDs, so the order of `messageId` is the order of acceptance.
+  messages: defineTable({
+    messageId: v.string(),
+    organizationId: v.string(),
+    status: messageStatus,
+    acceptedAt: v.number(),
+    updatedAt: v.number(),
+    /** The signing domain; absent until an event with details came. */
+    domain: v.optional(v.string()),
+    details: v.optional(details),
+    marks,
+    tally,
+    /** Recipients seen, by details or by their own events. */
+    deliveryCount: v.number(),
+    lastReply: v.optional(v.object({ at: v.number(), eventId: v.string(), text: v.string() })),
+  })
+    .index("by_messageId", ["messageId"])
+    .index("by_status_messageId", ["status", "messageId"])
+    .index("by_domain_messageId", ["domain", "messageId"])
+    .index("by_domain_status_messageId", ["domain", "status", "messageId"]),
+
+  // One row per tag of a message, for lists by tag; carries the message's status, which changes with it.
+  messageTags: defineTable({ tag: v.string(), status: messageStatus, messageId: v.string() })
+    .index("by_messageId", ["messageId"])
+    .index("by_tag_messageId", ["tag", "messageId"])
+    .index("by_tag_status_messageId", ["tag", "status", "messageId"]),
+
+  // One row per recipient of a message. Written by details and by events about the recipient; read by detail pages
+  // and by lists by recipient.
+  deliveries: defineTable({
+    deliveryId: v.string(),
+    messageId: v.string(),
+    /** As in the envelope. */
+    address: v.string(),
+    /** In lower case, for lists by recipient. */
+    addressKey: v.string(),
+    role: v.optional(role),
+    state: deliveryState,
+  })
+    .index("by_deliveryId", ["deliveryId"])
+    .index("by_messageId", ["messageId"])
+    .index("by_addressKey_messageId", ["addressKey", "messageId"]),
+
+  // One row per event about a message: what happened, and the proof that the event was applied. Written once, read by
+  // detail pages. Events older than the stream keeps them (14 days) cannot come again, so rows may leave after that.
+  timeline: defineTable({
+    eventId: v.string(),
+    messageId: v.string(),
+    at: v.number(),
+    subject: v.string(),
+    recipient: v.optional(v.string()),
+    reply: v.optional(v.string()),
+    /** What else the event says, in its own field names. */
+    detail: v.record(v.string(), v.any()),
+  })
+    .index("by_eventId", ["eventId"])
+    .index("by_messageId_at", ["messageId", "at"]),
+
+  // Received mail. Written by mail.received, read by the inbound page.
+  inbound: defineTable({
+    inboundId: v.string(),
+    eventId: v.string(),
+    organizationId: v.string(),
+    at: v.number(),
+    kind: inboundKind,
+    envelopeFrom: v.string(),
+    envelopeTo: v.string(),
+    from: v.optional(v.string()),
+    subject: v.optional(v.string()),
+    deliveryId: v.optional(v.string()),
+    authentication,
+    rawBytes: v.number(),
+    remoteIp: v.string(),
+  })
+    .index("by_inboundId", ["inboundId"])
+    .index("by_at", ["at"]),
+
+  // Raw messages in file storage. Written by POST /inbound, before or after the event that names it; leaves with its file.
+  inboundFiles: defineTable({ inboundId: v.string(), storageId: v.id("_storage"), bytes: v.number() }).index(
+    "by_inboundId",
+    ["inboundId"],
+  ),
+};
+
+const counting = {
+  // Events per minute and per hour in `counterShards` shards, so that concurrent batches seldom meet in one row.
+  // Written by model/record.ts; read by charts; minutes leave after `minutesKeptDays`, hours after `hoursKeptDays`.
+  counters: defineTable({
+    period: v.union(v.literal("minute"), v.literal("hour")),
+    /** Start of the period. */
+    at: v.number(),
+    shard: v.number(),
+    accepted: v.number(),
+    delivered: v.number(),
+    bounced: v.number(),
+    deferred: v.number(),
+  }).index("by_period_at_shard", ["period", "at", "shard"]),
+
+  // How many there are or ever were, in shards. Written with the rows they count; never leaves.
+  totals: defineTable({
+    name: v.union(v.literal("messages"), v.literal("suppressions")),
+    shard: v.number(),
+    count: v.number(),
+  }).index("by_name_shard", ["name", "shard"]),
+};
+
+/** What people decide, and hard bounces. Each change also goes to `changes`. Rows leave when somebody removes them. */
+const owned = {
+  // Written by hard bounces of the recipient's fault and by people; read by the suppressions page and sync.snapshot.
+  suppressions: defineTable({
+    /** sha256 hex of the lower-case address: the key in the bucket SUPPRESSIONS. */
+    key: v.string(),
+    organizationId: v.string(),
+    address: v.string(),
+    addressKey: v.string(),
+    cause: suppressionCause,
+    since: v.number(),
+    messageId: v.optional(v.string()),
+    evidence: v.optional(v.string()),
+  })
+    .index("by_key", ["key"])
+    .index("by_addressKey", ["addressKey"]),
+
+  // Written by the gateway (add, check, remove) and by domain.keyed (keys, once); read by the domains page and sync.snapshot.
+  domains: defineTable({
+    domain: v.string(),
+    organizationId: v.string(),
+    returnPathHost: v.string(),
+    state: domainState,
+    createdAt: v.number(),
+    checkedAt: v.optional(v.number()),
+    records: v.array(dnsRecord),
+    keys: v.array(domainKey),
+  }).index("by_domain", ["domain"]),
+
+  // Written by the gateway; read by the keys page and sync.snapshot. Only the sha256 of a secret is kept.
+  apiKeys: defineTable({
+    apiKeyId: v.string(),
+    organizationId: v.string(),
+    name: v.string(),
+    /** The first characters of the secret, so that a person can tell keys apart. */
+    prefix: v.string(),
+    hash: v.string(),
+    scopes: v.array(scope),
+    createdAt: v.number(),
+    lastUsedAt: v.optional(v.number()),
+  })
+    .index("by_apiKeyId", ["apiKeyId"])
+    .index("by_hash", ["hash"]),
+
+  // The change log of the three above, followed live by the recorder. Rows leave after `changesKeptDays`; who was away
+  // longer takes a snapshot.
+  changes: defineTable({
+    sequence: v.number(),
+    bucket: syncedBucket,
+    key: v.string(),
+    /** The bucket's value as JSON, or null when it is gone. */
+    value: v.union(v.string(), v.null()),
+  }).index("by_sequence", ["sequence"]),
+
+  // One row: the highest sequence given out. Its id names the log, so that a follower notices a new, emptied one.
+  changeHead: defineTable({ sequence: v.number() }),
+};
+
+/** Sign-in, by better-auth in the gateway through authStore.ts. Times in milliseconds; ids are the documents' own. */
+const accounts = {
+  // People who may open the dashboard. Read on every call of a user function.
+  users: defineTable({
+    name: v.string(),
+    email: v.string(),
+    emailVerified: v.boolean(),
+    image: v.optional(v.union(v.string(), v.null())),
+    createdAt: v.number(),
+    updatedAt: v.number(),
+    /** A person who may no longer read anything; the row stays. */
+    disabled: v.optional(v.boolean()),
+  }).index("by_email", ["email"]),
+
+  // Cookies of the dashboard. Leave at sign-out, and by retention.ts once expired.
+  sessions: defineTable({
+    userId: v.string(),
+    token: v.string(),
+    expiresAt: v.number(),
+    ipAddress: v.optional(v.union(v.string(), v.null())),
+    userAgent: v.optional(v.union(v.string(), v.null())),
+    createdAt: v.number(),
+    updatedAt: v.number(),
+  })
+    .index("by_token", ["token"])
+    .index("by_userId", ["userId"])
+    .index("by_expiresAt", ["expiresAt"]),
+
+  // Password hashes and links to other providers, one per way to sign in.
+  accounts: defineTable({
+    userId: v.string(),
+    accountId: v.string(),
+    providerId: v.string(),
+    accessToken: v.optional(v.union(v.string(), v.null())),
+    refreshToken: v.optional(v.union(v.string(), v.null())),
+    idToken: v.optional(v.union(v.string(), v.null())),
+    accessTokenExpiresAt: v.optional(v.union(v.number(), v.null())),
+    refreshTokenExpiresAt: v.optional(v.union(v.number(), v.null())),
+    scope: v.optional(v.union(v.string(), v.null())),
+    password: v.optional(v.union(v.string(), v.null())),
+    createdAt: v.number(),
+    updatedAt: v.number(),
+  })
+    .index("by_userId", ["userId"])
+    .index("by_accountId", ["accountId"]),
+
+  // Short-lived codes, such as those that change a password. Leave when used, and by retention.ts once expired.
+  verifications: defineTable({
+    identifier: v.string(),
+    value: v.string(),
+    expiresAt: v.number(),
+    createdAt: v.number(),
+    updatedAt: v.number(),
+  })
+    .index("by_identifier", ["identifier"])
+    .index("by_expiresAt", ["expiresAt"]),
+};
+
+export default defineSchema({ ...mail, ...counting, ...owned, ...accounts });

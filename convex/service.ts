@@ -1,0 +1,189 @@
+/** What the gateway does for its API, after it has checked who asks. Addresses and domains come parsed. */
+import { defaultOrganization } from "@tyto/contracts";
+import { v } from "convex/values";
+import { nullable } from "convex-helpers/validators";
+import { gatewayMutation, gatewayQuery, refusal } from "./functions.ts";
+import * as apiKeys from "./model/apiKeys.ts";
+import { defined } from "./model/defined.ts";
+import * as domains from "./model/domains.ts";
+import * as messages from "./model/messages.ts";
+import { dnsRecord, domainState, messageStatus, scope, suppressionCause } from "./model/shapes.ts";
+import * as suppressions from "./model/suppressions.ts";
+
+const cursor = nullable(v.string());
+
+export const getMessage = gatewayQuery({
+  args: { messageId: v.string() },
+  returns: nullable(messages.messageDetail),
+  handler: async (ctx, { messageId }) => await messages.getMessage(ctx, messageId),
+});
+
+/** Newest first. `cursor` is null on the first call, and in the answer when there is no further page. */
+export const listMessages = gatewayQuery({
+  args: {
+    status: v.optional(messageStatus),
+    recipient: v.optional(v.string()),
+    tag: v.optional(v.string()),
+    domain: v.optional(v.string()),
+    cursor,
+    limit: v.number(),
+  },
+  returns: v.object({ page: v.array(messages.messageRow), cursor }),
+  handler: async (ctx, { cursor, limit, ...filter }) =>
+    await messages.listMessages(ctx, filter, cursor, limit),
+});
+
+/** By address. `cursor` is the last address of the page before. */
+export const listSuppressions = gatewayQuery({
+  args: { cursor, limit: v.number() },
+  returns: v.object({ page: v.array(suppressions.suppressionRow), cursor }),
+  handler: async (ctx, { cursor, limit }) => await suppressions.listSuppressions(ctx, cursor, limit),
+});
+
+/** Suppresses an address; harmless if it is suppressed. `key` is suppressionKey(address) of @tyto/contracts. */
+export const addSuppression = gatewayMutation({
+  args: {
+    address: v.string(),
+    key: v.string(),
+    cause: suppressionCause,
+    evidence: v.optional(v.string()),
+  },
+  returns: suppressions.suppressionRow,
+  handler: async (ctx, { address, key, cause, evidence }) => {
+    if (!/^[0-9a-f]{64}$/.test(key)) throw refusal("request.invalid", "key must be a sha256 in hex");
+    return await suppressions.addSuppression(
+      ctx,
+      defined({
+        key,
+        organizationId: defaultOrganization,
+        address,
+        addressKey: address.toLowerCase(),
+        cause,
+        since: Date.now(),
+        evidence,
+      }),
+    );
+  },
+});
+
+/** False if the address was not suppressed. */
+export const removeSuppression = gatewayMutation({
+  args: { address: v.string() },
+  returns: v.boolean(),
+  handler: async (ctx, { address }) => await suppressions.unsuppress(ctx, address),
+});
+
+export const listDomains = gatewayQuery({
+  args: {},
+  returns: v.array(domains.domainRow),
+  handler: async (ctx) =>
+    (await ctx.db.query("domains").withIndex("by_domain").take(domains.domainsMax)).map(domains.domainView),
+});
+
+export const getDomain = gatewayQuery({
+  args: { domain: v.string() },
+  returns: nullable(domains.domainRow),
+  handler: async (ctx, { domain }) => {
+    const row = await domains.findDomain(ctx, domain);
+    return row === null ? null : domains.domainView(row);
+  },
+});
+
+/** Fails with `domain.exists` if it is there. It is `preparing` until the mta's keys came. */
+export const addDomain = gatewayMutation({
+  args: { domain: v.string(), returnPathHost: v.string(), records: v.array(dnsRecord) },
+  returns: domains.domainRow,
+  handler: async (ctx, { domain, returnPathHost, records }) => {
+    if ((await domains.findDomain(ctx, domain)) !== null) throw refusal("domain.exists");
+    await domains.addDomain(ctx, {
+      domain,
+      organizationId: defaultOrganization,
+      returnPathHost,
+      state: "preparing",
+      createdAt: Date.now(),
+      records,
+      keys: [],
+    });
+    return domains.domainView(await domains.requireDomain(ctx, domain));
+  },
+});
+
+/** False if there was no such domain. */
+export const removeDomain = gatewayMutation({
+  args: { domain: v.string() },
+  returns: v.boolean(),
+  handler: async (ctx, { domain }) => {
+    const row = await domains.findDomain(ctx, domain);
+    if (row !== null) await domains.removeDomain(ctx, row);
+    return row !== null;
+  },
+});
+
+/** Stores what a look at DNS found. Fails with `domain.unknown`. */
+export const recordDnsCheck = gatewayMutation({
+  args: { domain: v.string(), records: v.array(dnsRecord), state: domainState, checkedAt: v.number() },
+  returns: domains.domainRow,
+  handler: async (ctx, { domain, records, state, checkedAt }) => {
+    const row = await domains.requireDomain(ctx, domain);
+    // A check that began earlier knows less than one that began later.
+    if (row.checkedAt === undefined || row.checkedAt <= checkedAt)
+      await domains.updateDomain(ctx, row, { records, state, checkedAt });
+    return domains.domainView(await domains.requireDomain(ctx, domain));
+  },
+});
+
+export const listApiKeys = gatewayQuery({
+  args: {},
+  returns: v.array(apiKeys.apiKeyRow),
+  handler: async (ctx) => await apiKeys.listApiKeys(ctx),
+});
+
+/** `hash` is the sha256 in hex of the whole secret. Repeating it with the same id changes nothing. */
+export const addApiKey = gatewayMutation({
+  args: {
+    apiKeyId: v.string(),
+    name: v.string(),
+    prefix: v.string(),
+    hash: v.string(),
+    scopes: v.array(scope),
+  },
+  returns: apiKeys.apiKeyRow,
+  handler: async (ctx, { apiKeyId, name, prefix, hash, scopes }) => {
+    if (!/^[0-9a-f]{64}$/.test(hash)) throw refusal("request.invalid", "hash must be a sha256 in hex");
+    const present = await apiKeys.findApiKey(ctx, apiKeyId);
+    if (present !== null) return apiKeys.apiKeyView(present);
+    const apiKey = {
+      apiKeyId,
+      organizationId: defaultOrganization,
+      name,
+      prefix,
+      hash,
+      scopes,
+      createdAt: Date.now(),
+    };
+    await apiKeys.addApiKey(ctx, apiKey);
+    return apiKeys.apiKeyView(apiKey);
+  },
+});
+
+/** False if there was no such key. */
+export const removeApiKey = gatewayMutation({
+  args: { apiKeyId: v.string() },
+  returns: v.boolean(),
+  handler: async (ctx, { apiKeyId }) => {
+    const row = await apiKeys.findApiKey(ctx, apiKeyId);
+    if (row !== null) await apiKeys.removeApiKey(ctx, row);
+    return row !== null;
+  },
+});
+
+/** Notes that a key was used; the latest time stays. A key that is gone is left alone. */
+export const touchApiKey = gatewayMutation({
+  args: { apiKeyId: v.string(), at: v.number() },
+  returns: v.null(),
+  handler: async (ctx, { apiKeyId, at }) => {
+    const row = await apiKeys.findApiKey(ctx, apiKeyId);
+    if (row !== null && (row.lastUsedAt ?? 0) < at) await ctx.db.patch(row._id, { lastUsedAt: at });
+    return null;
+  },
+});
