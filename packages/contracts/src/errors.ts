@@ -104,6 +104,12 @@ export const errors = {
     say: "The administrator account exists already",
   },
   "model.off": { retry: false, http: 501, smtp: [550, "5.3.3"], say: "No language model is configured" },
+  "upstream.refused": {
+    retry: false,
+    http: 502,
+    smtp: [554, "5.3.0"],
+    say: "The provider refused the request",
+  },
   "upstream.down": { retry: true, http: 503, smtp: [451, "4.3.0"], say: "Please try again in a moment" },
   "storage.full": { retry: true, http: 503, smtp: [452, "4.3.1"], say: "No room for more mail right now" },
   internal: { retry: true, http: 500, smtp: [451, "4.3.0"], say: "Something went wrong here" },

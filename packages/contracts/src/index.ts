@@ -2,6 +2,7 @@ export * from "./api.ts";
 export * from "./buckets.ts";
 export * from "./errors.ts";
 export * from "./events.ts";
+export * from "./llm.ts";
 export * from "./queue.ts";
 export * from "./reasons.ts";
 export * from "./streams.ts";

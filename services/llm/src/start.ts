@@ -1,0 +1,37 @@
+import { ConfigError, type Log, type Running, serveHealth } from "@tyto/service";
+import { createApp } from "./app.ts";
+import type { Config } from "./config.ts";
+import { providers } from "./providers/index.ts";
+
+/** Longest silence on an open connection that Bun allows (seconds); streams of slow models pause for a while. */
+const idleS = 255;
+
+export async function start(config: Config, log: Log): Promise<Running & { url: string }> {
+  if (config.provider === "custom" && config.upstream.baseUrl === undefined)
+    throw new ConfigError("llm", ["LLM_BASE_URL is not set (LLM_PROVIDER=custom needs it)"]);
+  const health = serveHealth("llm", config.health.host, config.health.port);
+  const provider = config.provider === undefined ? undefined : providers[config.provider](config.upstream);
+  if (provider === undefined) log.info("llm.off", { hint: "set LLM_PROVIDER to turn it on" });
+  const app = createApp({
+    provider,
+    model: config.upstream.model,
+    token: config.token,
+    concurrencyMax: config.concurrencyMax,
+    answerMsMax: config.answerMsMax,
+    log,
+    registry: health.registry,
+  });
+  const server = Bun.serve({
+    hostname: config.host,
+    port: config.port,
+    idleTimeout: idleS,
+    fetch: app.fetch,
+  });
+  return {
+    url: `http://${config.host}:${server.port}`,
+    async stop() {
+      await server.stop();
+      await health.stop();
+    },
+  };
+}
