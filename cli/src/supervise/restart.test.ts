@@ -28,9 +28,9 @@ test("a long life clears earlier failures", () => {
   });
 });
 
-test("what never became ready is given up after five ends; what was ready is not", () => {
-  expect(afterEnd(end({ failures: 4, wasReady: false })).kind).toBe("give-up");
-  expect(afterEnd(end({ failures: 3, wasReady: false })).kind).toBe("restart");
+test("what never became ready is given up after three ends; what was ready is not", () => {
+  expect(afterEnd(end({ failures: 2, wasReady: false })).kind).toBe("give-up");
+  expect(afterEnd(end({ failures: 1, wasReady: false })).kind).toBe("restart");
   expect(afterEnd(end({ failures: 400 })).kind).toBe("restart");
 });
 

@@ -19,7 +19,7 @@ const waitMsMax = 30_000;
 /** A life this long clears earlier failures. */
 const soundMs = 60_000;
 /** A part that never became ready is broken, not unlucky. One that worked is tried again for as long as it takes. */
-const failuresMax = 5;
+const failuresMax = 3;
 /** sysexits.h EX_CONFIG: a wrong setting does not mend itself. */
 const misconfigured = 78;
 
