@@ -19,22 +19,21 @@ export function isDebian(machine: Machine): boolean {
 }
 
 /**
- * The Debian archives among apt's targets, as `apt-get indextargets --format '$(REPO_URI) $(RELEASE)'` prints them.
- * An archive is known by its path, which every mirror keeps: /debian/ or /debian-security/.
+ * The Debian archives among apt's sources, from what `apt-get --print-uris update` would fetch. It needs neither root
+ * nor package lists, and knows every form that sources are written in. An archive is known by its path, which every
+ * mirror keeps: /debian/ or /debian-security/ (mirror lists of cloud images: debian.list).
  */
-export function parseSources(targets: string): Source[] {
-  const sources = new Map<string, Source>();
-  for (const line of targets.split("\n")) {
-    const [uri, suite] = line.trim().split(/\s+/);
-    if (!uri || !suite || !/\/debian(-security)?\/?$/.test(uri)) continue;
-    sources.set(`${uri} ${suite}`, { uri, suite });
-  }
-  return [...sources.values()];
+export function parseSources(uris: string): Source[] {
+  const archive = /^'(\S+\/debian(?:-security)?(?:\.list)?)\/dists\/([^/']+)\/(?:In)?Release'/;
+  return uris.split("\n").flatMap((line) => {
+    const [, uri, suite] = archive.exec(line) ?? [];
+    return uri && suite ? [{ uri: `${uri}/`, suite }] : [];
+  });
 }
 
 /** The sources of this machine's own release. */
 export async function ownSources(machine: Machine): Promise<Source[]> {
-  const listed = await machine.run(["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE)"]);
+  const listed = await machine.run(["apt-get", "--print-uris", "update"]);
   const sources = parseSources(listed.stdout);
   if (sources.length === 0)
     throw new Trouble(
@@ -46,7 +45,7 @@ export async function ownSources(machine: Machine): Promise<Source[]> {
 
 /** Other suites of the machine's main mirror. */
 export function suitesOf(sources: readonly Source[], suites: readonly string[]): Source[] {
-  const mirror = sources.find(({ uri }) => /\/debian\/?$/.test(uri));
+  const mirror = sources.find(({ uri }) => !uri.includes("debian-security"));
   return mirror ? suites.map((suite) => ({ uri: mirror.uri, suite })) : [];
 }
 
