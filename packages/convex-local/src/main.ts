@@ -15,6 +15,9 @@ process.stdout.write(
   `${JSON.stringify({ event: "convex.ready", url: convex.url, siteUrl: convex.siteUrl })}\n`,
 );
 
+// A promise that a function forgot must not take the store down with it.
+process.on("unhandledRejection", (error) => log("function.unhandled-rejection", { error }));
+
 let isStopping = false;
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
   process.on(signal, () => {

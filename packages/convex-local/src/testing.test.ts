@@ -64,16 +64,16 @@ test("pages follow one another to the end without loss or repetition", async () 
 
 test("arguments that break the validator are refused by name", async () => {
   const t = convexTest(schema, modules);
-  expect(t.mutation(mutation("messages:send"), { author: "ada" })).rejects.toThrow(
+  await expect(t.mutation(mutation("messages:send"), { author: "ada" })).rejects.toThrow(
     "missing the required field `body`",
   );
-  expect(t.mutation(mutation("messages:send"), { author: "ada", body: "x", more: 1 })).rejects.toThrow(
+  await expect(t.mutation(mutation("messages:send"), { author: "ada", body: "x", more: 1 })).rejects.toThrow(
     "extra field `more`",
   );
-  expect(t.mutation(mutation("messages:like"), { id: "nonsense" })).rejects.toThrow(
+  await expect(t.mutation(mutation("messages:like"), { id: "nonsense" })).rejects.toThrow(
     "not an ID of table `messages`",
   );
-  expect(t.query(query("messages:wrongReturn"))).rejects.toThrow("does not match validator");
+  await expect(t.query(query("messages:wrongReturn"))).rejects.toThrow("does not match validator");
 });
 
 test("a document that breaks the schema is refused and nothing is written", async () => {
@@ -82,7 +82,7 @@ test("a document that breaks the schema is refused and nothing is written", asyn
     await ctx.db.insert("messages", { author: "ada", body: "kept?" });
     await ctx.db.insert("messages", { author: 5, body: "x" } as never);
   });
-  expect(insert).rejects.toThrow('table "messages" because it does not match the schema');
+  await expect(insert).rejects.toThrow('table "messages" because it does not match the schema');
   await insert.catch(() => {});
   expect(await t.query(query("messages:list"))).toEqual([]);
 });
@@ -157,7 +157,7 @@ test("functions see their identity, their environment and nothing else of the pr
 test("queries have a frozen clock and no way out", async () => {
   const t = convexTest(schema, modules);
   expect(await t.query(query("messages:nondeterminism"))).toEqual([true, true, true]);
-  expect(t.query(query("messages:fetchInQuery"))).rejects.toThrow("Can't use fetch()");
+  await expect(t.query(query("messages:fetchInQuery"))).rejects.toThrow("Can't use fetch()");
 });
 
 test("HTTP actions are routed by path and prefix", async () => {
@@ -166,5 +166,5 @@ test("HTTP actions are routed by path and prefix", async () => {
   expect(await echo.json()).toEqual({ body: "hi", subject: "ada" });
   expect((await t.fetch("/send/word")).status).toBe(201);
   expect((await t.fetch("/nowhere")).status).toBe(404);
-  expect(t.fetch("/fail")).rejects.toThrow("on purpose");
+  await expect(t.fetch("/fail")).rejects.toThrow("on purpose");
 });

@@ -1,4 +1,4 @@
-import { createHmac, timingSafeEqual } from "node:crypto";
+import { createHmac, randomUUID, timingSafeEqual } from "node:crypto";
 import { eq } from "drizzle-orm";
 import type { Deployment } from "../deployment.ts";
 import { UserError } from "../functions/errors.ts";
@@ -13,6 +13,13 @@ const UPLOAD_TOKEN_MS_MAX = 3600_000;
 /** A file whose bytes are safe on disk and which no transaction knows yet. */
 export type PreparedFile = { uuid: string; sha256: string; bytes: number; contentType: string | null };
 
+export type FileWriter = {
+  write(chunk: Uint8Array): void;
+  /** Throws UserError when the content is not the one that was stated; then `abort`. */
+  finish(expectedSha256: string | null): PreparedFile;
+  abort(): void;
+};
+
 /** File storage: bytes in the data directory, a row and a `_storage` document per file in the database. */
 export class Files {
   readonly #deployment: Deployment;
@@ -25,16 +32,41 @@ export class Files {
     this.#uploadKey = `upload ${instanceSecret}`;
   }
 
-  /** Writes the bytes. `expected` is the SHA-256 that the sender states, hex or base64. */
+  /** Starts a file, chunk by chunk; `finish` makes it durable. Nothing points to it before `add`. */
+  begin(contentType: string | null): FileWriter {
+    const uuid = randomUUID();
+    const writer = this.#blobs.create(uuid);
+    const hasher = new Bun.CryptoHasher("sha256");
+    let bytes = 0;
+    return {
+      write(chunk) {
+        writer.write(chunk);
+        hasher.update(chunk);
+        bytes += chunk.byteLength;
+      },
+      finish(expected) {
+        const sha256 = hasher.digest("hex");
+        const base64 = Buffer.from(sha256, "hex").toString("base64");
+        if (expected !== null && expected !== sha256 && expected !== base64) {
+          throw new UserError("Sha256Mismatch", "The SHA-256 of the file is not the one that was stated");
+        }
+        writer.finish();
+        return { uuid, sha256, bytes, contentType };
+      },
+      abort: () => writer.abort(),
+    };
+  }
+
+  /** The same for bytes that are all there. `expected` is the SHA-256 that the sender states, hex or base64. */
   prepare(bytes: Uint8Array, contentType: string | null, expected: string | null): PreparedFile {
-    const sha256 = new Bun.CryptoHasher("sha256").update(bytes).digest("hex");
-    const base64 = Buffer.from(sha256, "hex").toString("base64");
-    if (expected !== null && expected !== sha256 && expected !== base64) {
-      throw new UserError("Sha256Mismatch", "The SHA-256 of the file is not the one that was stated");
+    const file = this.begin(contentType);
+    try {
+      file.write(bytes);
+      return file.finish(expected);
+    } catch (error) {
+      file.abort();
+      throw error;
     }
-    const uuid = crypto.randomUUID();
-    this.#blobs.write(uuid, bytes);
-    return { uuid, sha256, bytes: bytes.byteLength, contentType };
   }
 
   add(transaction: Transaction, component: string, file: PreparedFile): string {

@@ -3,6 +3,7 @@ import type { Identity } from "../auth/identity.ts";
 import type { QueryStream } from "../query/stream.ts";
 import type { Json } from "../values/wire.ts";
 import { LOG_LINE_CHARS_MAX, LOG_LINES_MAX } from "./limits.ts";
+import { SeededRandom } from "./random.ts";
 import type { Transaction } from "./transaction.ts";
 
 export type FunctionKind = "query" | "mutation" | "action" | "httpAction";
@@ -39,7 +40,8 @@ export type Frame = {
   environment: Readonly<Record<string, string>>;
   /** Frozen for queries and mutations, so that running again gives the same. */
   nowMs: number;
-  random: () => number;
+  /** Made when it is first asked for. */
+  random: SeededRandom | null;
   /** Set for queries and mutations. */
   transaction: Transaction | null;
   journal: Journal;
@@ -68,13 +70,7 @@ export function appendLog(frame: Frame, level: string, parts: unknown[]): void {
   frame.logLines.push(`[${level}] ${text.slice(0, LOG_LINE_CHARS_MAX)}`);
 }
 
-/** A seeded generator (mulberry32): the same seed gives the same numbers when a function runs again. */
-export function seededRandom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
+export function randomOf(frame: Frame): SeededRandom {
+  frame.random ??= new SeededRandom();
+  return frame.random;
 }

@@ -6,8 +6,9 @@ import { InvalidValue, measure } from "../values/measure.ts";
 import { mismatch } from "../values/validator.ts";
 import { isObject, type Json, kindOf } from "../values/wire.ts";
 import { UserError } from "./errors.ts";
+import { Slots } from "./executor.ts";
 import { type FunctionFailure, toFailure, toSyscallError } from "./failure.ts";
-import { type Frame, type FunctionKind, type RequestMetadata, runInFrame, seededRandom } from "./frame.ts";
+import { type Frame, type FunctionKind, type RequestMetadata, randomOf, runInFrame } from "./frame.ts";
 import {
   FUNCTION_ARGS_BYTES_MAX,
   FUNCTION_RESULT_BYTES_MAX,
@@ -37,6 +38,8 @@ export type Call = {
   access: "public" | "any";
 };
 
+export type HttpCall = Omit<Call, "target" | "args">;
+
 export type Outcome =
   | { isSuccess: true; value: string; logLines: string[] }
   | { isSuccess: false; failure: FunctionFailure; logLines: string[] };
@@ -46,10 +49,13 @@ export type MutationOutcome = Outcome & { ts: number };
 /** A query or mutation that awaits something that never comes is given up after this. */
 const TRANSACTION_MS_MAX = 10_000;
 const ACTION_MS_MAX = 30 * 60_000;
+const ACTIONS_RUNNING_MAX = 256;
+const ACTIONS_WAITING_MAX = 2000;
 
 /** Runs functions: finds them, checks arguments and results, wraps them in a transaction. */
 export class Runner {
   readonly #deployment: Deployment;
+  readonly #actions = new Slots(ACTIONS_RUNNING_MAX, ACTIONS_WAITING_MAX);
 
   constructor(deployment: Deployment) {
     this.#deployment = deployment;
@@ -119,18 +125,28 @@ export class Runner {
     }
   }
 
-  async action(call: Call): Promise<Outcome> {
+  /** Runs an action, when there is a free place for it. */
+  action(call: Call): Promise<Outcome> {
+    return this.#actions.run(() => this.nestedAction(call));
+  }
+
+  /** An action called by an action: it shares the place of its caller, so that they cannot wait for each other. */
+  async nestedAction(call: Call): Promise<Outcome> {
     const frame = this.#frame("action", call, null, null);
     return await this.#outcome(frame, call, "action");
   }
 
   /** Runs an HTTP action; what it throws is thrown as FunctionFailure. */
-  async httpAction(
+  httpAction(object: FunctionObject, path: string, request: Request, call: HttpCall): Promise<Response> {
+    return this.#actions.run(() => this.#httpActionNow(object, path, request, call));
+  }
+
+  async #httpActionNow(
     object: FunctionObject,
     path: string,
     request: Request,
-    call: Omit<Call, "target" | "args">,
-  ) {
+    call: HttpCall,
+  ): Promise<Response> {
     const frame = this.#frame("httpAction", { ...call, target: path }, null, null);
     try {
       const response = await this.#withTimeLimit(frame, ACTION_MS_MAX, async () =>
@@ -167,7 +183,8 @@ export class Runner {
     const inner: Frame = {
       ...this.#frame(kind, { ...frame, component, target: resolved.path }, transaction, null),
       depth: frame.depth + 1,
-      random: frame.random,
+      // One stream of randomness and of log lines for the whole transaction.
+      random: randomOf(frame),
       logLines: frame.logLines,
     };
     const savepoint = kind === "mutation" ? transaction.savepoint() : undefined;
@@ -207,7 +224,7 @@ export class Runner {
       metadata: call.metadata,
       environment: this.#deployment.environment.visible(call.component),
       nowMs: transaction?.nowMs ?? this.#deployment.now(),
-      random: seededRandom(crypto.getRandomValues(new Uint32Array(1))[0] ?? 0),
+      random: null,
       transaction,
       journal: { given: journal, end: null, hasPaginated: false },
       logLines: [],
@@ -308,7 +325,8 @@ export class Runner {
       return await Promise.race([runInFrame(frame, work), tooLong]);
     } finally {
       timers.clearTimeout(timer);
-      frame.isClosed = true;
+      // The response of an HTTP action may be a stream that the function goes on writing.
+      frame.isClosed = frame.kind !== "httpAction";
       for (const stream of frame.streams.values()) stream.close();
       frame.streams.clear();
     }

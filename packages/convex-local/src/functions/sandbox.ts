@@ -1,5 +1,5 @@
 import type { Json } from "../values/wire.ts";
-import { appendLog, currentFrame, type Frame } from "./frame.ts";
+import { appendLog, currentFrame, type Frame, randomOf } from "./frame.ts";
 
 /**
  * What surrounds a running function. Functions find the engine through the global `Convex`, as in the official
@@ -98,17 +98,16 @@ function installClock(): void {
 
 function installRandom(): void {
   const realRandom = Math.random.bind(Math);
-  Math.random = () => deterministic()?.random() ?? realRandom();
-
-  const fill = (frame: Frame, view: ArrayBufferView) => {
-    const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-    for (let i = 0; i < bytes.byteLength; i++) bytes[i] = Math.floor(frame.random() * 256);
+  Math.random = () => {
+    const frame = deterministic();
+    return frame === undefined ? realRandom() : randomOf(frame).number();
   };
+
   const realValues = crypto.getRandomValues.bind(crypto);
   crypto.getRandomValues = ((view: ArrayBufferView<ArrayBuffer>) => {
     const frame = deterministic();
     if (frame === undefined) return realValues(view as Uint8Array<ArrayBuffer>);
-    fill(frame, view);
+    randomOf(frame).fill(new Uint8Array(view.buffer, view.byteOffset, view.byteLength));
     return view;
   }) as typeof crypto.getRandomValues;
 
@@ -117,7 +116,7 @@ function installRandom(): void {
     const frame = deterministic();
     if (frame === undefined) return realUuid();
     const bytes = new Uint8Array(16);
-    fill(frame, bytes);
+    randomOf(frame).fill(bytes);
     bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x40;
     bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
     const hex = Buffer.from(bytes).toString("hex");

@@ -175,7 +175,8 @@ const inActions: Record<string, Handler> = {
   "1.0/actions/query": async ({ runner }, frame, args) => unwrap(await runner.query(callOf(frame, args))),
   "1.0/actions/mutation": async ({ runner }, frame, args) =>
     unwrap(await runner.mutation(callOf(frame, args))),
-  "1.0/actions/action": async ({ runner }, frame, args) => unwrap(await runner.action(callOf(frame, args))),
+  "1.0/actions/action": async ({ runner }, frame, args) =>
+    unwrap(await runner.nestedAction(callOf(frame, args))),
 
   "1.0/actions/schedule": (deployment, frame, args) =>
     deployment.runner.transact((transaction) => schedule(deployment, transaction, frame, args)),

@@ -1,3 +1,4 @@
+import { randomFillSync } from "node:crypto";
 import { ReadSet } from "../live/read-set.ts";
 import type { Plan } from "../query/plan.ts";
 import type { Source } from "../query/stream.ts";
@@ -152,7 +153,7 @@ export class Transaction implements Source {
   /** Inserts into any table, system tables included: for the engine's own documents. */
   insertInto(table: Table, component: string, value: JsonObject): string {
     this.open();
-    const id = newId(table.number, this.nowMs, (bytes) => crypto.getRandomValues(bytes));
+    const id = newId(table.number, this.nowMs, randomFillSync);
     const document = { _creationTime: this.#store.nextCreationMs(this.nowMs), _id: id, ...value };
     for (const field of SYSTEM_FIELDS) {
       if (field in value)

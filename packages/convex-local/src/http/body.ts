@@ -5,21 +5,33 @@ import { HttpProblem } from "./problem.ts";
 
 export const JSON_BYTES_MAX = 64 * 1024 * 1024;
 
-/** The whole body, which may not be longer than `bytesMax`. Throws HttpProblem 413. */
-export async function readBody(request: Request, bytesMax: number): Promise<Uint8Array<ArrayBuffer>> {
-  const tooLarge = () => new HttpProblem(413, "PayloadTooLarge", `The body is larger than ${bytesMax} bytes`);
-  const stated = request.headers.get("content-length");
-  if (Number(stated ?? 0) > bytesMax) throw tooLarge();
-  // A stated length is what arrives, so the whole can be taken at once.
-  if (stated !== null) return await request.bytes();
-  const chunks: Uint8Array[] = [];
+/** The body piece by piece, of which there may not be more than `bytesMax`. Throws HttpProblem 413. */
+export async function* bodyChunks(request: Request, bytesMax: number): AsyncGenerator<Uint8Array> {
+  refuseTooLarge(Number(request.headers.get("content-length") ?? 0), bytesMax);
   let bytes = 0;
   for await (const chunk of request.body ?? []) {
     bytes += chunk.byteLength;
-    if (bytes > bytesMax) throw tooLarge();
-    chunks.push(chunk);
+    refuseTooLarge(bytes, bytesMax);
+    yield chunk;
   }
+}
+
+/** The whole body, with the same limit. */
+export async function readBody(request: Request, bytesMax: number): Promise<Uint8Array<ArrayBuffer>> {
+  const stated = request.headers.get("content-length");
+  if (stated !== null) {
+    // A stated length is what arrives, so the whole can be taken at once.
+    refuseTooLarge(Number(stated), bytesMax);
+    return await request.bytes();
+  }
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of bodyChunks(request, bytesMax)) chunks.push(chunk);
   return new Uint8Array(Buffer.concat(chunks));
+}
+
+function refuseTooLarge(bytes: number, bytesMax: number): void {
+  if (bytes > bytesMax)
+    throw new HttpProblem(413, "PayloadTooLarge", `The body is larger than ${bytesMax} bytes`);
 }
 
 /** A JSON body in its expected shape; brotli and gzip are understood. Throws HttpProblem. */

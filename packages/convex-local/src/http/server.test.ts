@@ -56,7 +56,7 @@ test("the official HTTP client gets the data of a ConvexError", async () => {
 });
 
 test("internal functions are hidden from the public and open to the admin", async () => {
-  expect(client.query(query("messages:secret"))).rejects.toThrow(
+  await expect(client.query(query("messages:secret"))).rejects.toThrow(
     "Could not find public function for 'messages:secret'",
   );
   const body = { path: "messages:secret", args: {}, format: "json" };

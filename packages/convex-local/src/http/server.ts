@@ -1,6 +1,7 @@
 import type { Server } from "bun";
 import { z } from "zod";
 import { ANONYMOUS, type Caller, type Callers } from "../auth/caller.ts";
+import { waitAtMost } from "../deadline.ts";
 import type { Deployment } from "../deployment.ts";
 import { Changes } from "../functions/environment.ts";
 import { FunctionFailure } from "../functions/failure.ts";
@@ -30,6 +31,11 @@ export type ServerOptions = {
 
 const HTTP_ACTION_BYTES_MAX = 20 * 1024 * 1024;
 const LOG_POLL_MS = 60_000;
+/** Requests that are running at a stop have this long to end. */
+const DRAIN_MS_MAX = 10_000;
+/** Actions may be silent for as long as they run; other requests are not. */
+const IDLE_SECONDS_MAX = 120;
+const LONG_RUNNING = /^\/api\/(?:action|function|run\/.+|stream_function_logs)$/;
 const VERSION = "convex-local";
 
 type Handler = (request: Request, requester: Requester, url: URL) => Promise<Response> | Response;
@@ -54,7 +60,7 @@ export class HttpServer {
       hostname: host,
       port,
       maxRequestBodySize: FILE_BYTES_MAX,
-      idleTimeout: 120,
+      idleTimeout: IDLE_SECONDS_MAX,
       fetch: (request, server) => this.#answerApi(request, server),
       websocket: this.#sync.handler,
     });
@@ -62,7 +68,7 @@ export class HttpServer {
       hostname: host,
       port: sitePort,
       maxRequestBodySize: HTTP_ACTION_BYTES_MAX,
-      idleTimeout: 120,
+      idleTimeout: IDLE_SECONDS_MAX,
       fetch: (request, server) =>
         this.#guard(request, () => this.#httpAction(request, server, new URL(request.url))),
     });
@@ -78,8 +84,10 @@ export class HttpServer {
 
   /** Takes no new requests, closes sockets and waits for requests that are running. */
   async stop(): Promise<void> {
-    await this.#sync.stop();
-    await Promise.all([this.#api.stop(), this.#site.stop()]);
+    this.#sync.stop();
+    const servers = [this.#api, this.#site];
+    await waitAtMost(Promise.all(servers.map((server) => server.stop())), DRAIN_MS_MAX);
+    await Promise.all(servers.map((server) => server.stop(true)));
   }
 
   async #answerApi(request: Request, server: Server<Socket>): Promise<Response | undefined> {
@@ -109,6 +117,7 @@ export class HttpServer {
     }
     const run = /^\/api\/run\/(.+)$/.exec(url.pathname)?.[1];
     const key = run === undefined ? `${request.method} ${url.pathname}` : `${request.method} /api/run`;
+    if (LONG_RUNNING.test(url.pathname)) server.timeout(request, 0);
     const handler = Object.hasOwn(this.#routes, key) ? this.#routes[key] : undefined;
     if (handler === undefined)
       throw new HttpProblem(404, "NotFound", `There is no ${request.method} ${url.pathname}`);
@@ -210,6 +219,7 @@ export class HttpServer {
       method === "GET" || method === "HEAD" ? { method, headers } : { method, headers, body },
     );
     const { identity } = await this.#siteCaller(request);
+    server.timeout(request, 0);
     return await routeHttpAction(this.#deployment, inner, {
       identity,
       metadata: metadataOf(request, server),

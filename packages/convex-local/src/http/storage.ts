@@ -1,5 +1,6 @@
 import type { Deployment } from "../deployment.ts";
-import { readBody } from "./body.ts";
+import type { PreparedFile } from "../files/files.ts";
+import { bodyChunks } from "./body.ts";
 import { HttpProblem } from "./problem.ts";
 
 export const FILE_BYTES_MAX = 1024 * 1024 * 1024;
@@ -14,8 +15,15 @@ export async function upload(
   const { files, runner } = deployment;
   const component = files.checkUploadToken(token);
   const digest = /^sha-256=(.+)$/i.exec(request.headers.get("digest") ?? "")?.[1] ?? null;
-  const bytes = await readBody(request, FILE_BYTES_MAX);
-  const file = files.prepare(bytes, request.headers.get("content-type"), digest);
+  const writer = files.begin(request.headers.get("content-type"));
+  let file: PreparedFile;
+  try {
+    for await (const chunk of bodyChunks(request, FILE_BYTES_MAX)) writer.write(chunk);
+    file = writer.finish(digest);
+  } catch (error) {
+    writer.abort();
+    throw error;
+  }
   const storageId = await runner.transact((transaction) => files.add(transaction, component, file));
   return Response.json({ storageId });
 }

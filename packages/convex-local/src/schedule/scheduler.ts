@@ -1,4 +1,5 @@
 import { and, asc, eq, lt, lte } from "drizzle-orm";
+import { waitAtMost } from "../deadline.ts";
 import type { Deployment } from "../deployment.ts";
 import { UserError } from "../functions/errors.ts";
 import type { RequestMetadata } from "../functions/frame.ts";
@@ -16,6 +17,8 @@ const DELAY_MS_MAX = 5 * 365 * 24 * 3600_000;
 /** Node timers hold 32 bits; a later job is looked at again after this. */
 const SLEEP_MS_MAX = 24 * 3600_000;
 const EXPIRED_PER_SWEEP_MAX = 1000;
+const RETRY_MS = 1000;
+const STOP_MS_MAX = 10_000;
 
 type State = { kind: "pending" | "inProgress" | "success" | "canceled" } | { kind: "failed"; error: string };
 
@@ -87,11 +90,11 @@ export class Scheduler {
     this.wake();
   }
 
-  /** Takes no new jobs and waits for the running ones. */
+  /** Takes no new jobs and waits a while for the running ones; an action that goes on counts as interrupted. */
   async stop(): Promise<void> {
     this.#isStarted = false;
     clearTimeout(this.#timer);
-    await Promise.all(this.#running.values());
+    await waitAtMost(this.settle(), STOP_MS_MAX);
   }
 
   wake(): void {
@@ -117,12 +120,18 @@ export class Scheduler {
     for (const job of this.#select(isDue, 2 * JOBS_RUNNING_MAX)) {
       if (this.#running.size >= JOBS_RUNNING_MAX) return;
       if (this.#running.has(job.id)) continue;
-      const run = this.#run(job)
-        .catch((error: unknown) => this.#deployment.log("scheduler.failed", { path: job.path, error }))
-        .finally(() => {
+      const run = this.#run(job).then(
+        () => {
           this.#running.delete(job.id);
           this.wake();
-        });
+        },
+        (error: unknown) => {
+          // Not the function's failure but ours, such as a full queue: the job is still there, look again soon.
+          this.#deployment.log("scheduler.failed", { path: job.path, error });
+          this.#running.delete(job.id);
+          if (this.#isStarted) this.#timer = setTimeout(() => this.wake(), RETRY_MS);
+        },
+      );
       this.#running.set(job.id, run);
     }
   }

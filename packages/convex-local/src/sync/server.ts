@@ -65,7 +65,7 @@ export class SyncServer {
     return { metadata, connection: null };
   }
 
-  async stop(): Promise<void> {
+  stop(): void {
     clearInterval(this.#ticks);
     clearInterval(this.#sweeps);
     for (const socket of this.#sockets) socket.close(CLOSE_GOING_AWAY, "Restarting");

@@ -104,7 +104,7 @@ test("errors of queries, mutations and actions arrive with their data", async ()
     .mutation(mutation("messages:like"), { id })
     .catch((thrown: unknown) => thrown);
   expect((error as ConvexError<string>).data).toMatchObject({ code: "gone" } as never);
-  expect(client.action(action("messages:none"), {})).rejects.toThrow("Could not find public function");
+  await expect(client.action(action("messages:none"), {})).rejects.toThrow("Could not find public function");
   const failed = watch(client, "messages:wrongReturn", {});
   expect(String(await failed.until(() => true))).toContain("ReturnsValidationError");
 });

@@ -34,11 +34,15 @@ const QUERIES: Record<string, SystemQuery> = {
 
   "_system/cli/convexUrl:cloudUrl": (deployment) => deployment.cloudOrigin(),
 
-  "_system/cli/tables:default": ({ store }, _transaction, component) =>
-    store
+  // Asked for in pages; a deployment has few enough tables for one.
+  "_system/cli/tables:default": ({ store }, _transaction, component) => ({
+    page: store
       .tables(component)
       .filter(({ name }) => !name.startsWith("_"))
       .map(({ name }) => ({ name })),
+    isDone: true,
+    continueCursor: "",
+  }),
 
   "_system/cli/tableSize:default": (_deployment, transaction, component, args) =>
     transaction.count(component, z.object({ tableName: z.string() }).parse(args).tableName),
