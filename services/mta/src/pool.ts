@@ -118,6 +118,10 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
     }
   }
 
+  function quitIdle(key: string, site: Site) {
+    for (const idle of [...site.idle]) if (dropIdle(key, site, idle)) idle.session.quit();
+  }
+
   function lease(key: string, site: Site, session: Session, messages: number): Lease {
     let isReleased = false;
     return {
@@ -217,8 +221,7 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
     },
     close() {
       isClosed = true;
-      for (const [key, site] of sites)
-        for (const idle of [...site.idle]) if (dropIdle(key, site, idle)) idle.session.quit();
+      for (const [key, site] of sites) quitIdle(key, site);
     },
   };
 }

@@ -287,7 +287,7 @@ function openingTrouble(error: SmtpError, { name, ip }: Endpoint, isUpgrading: b
       step: "tls",
       reason: "network.tls",
       explanation: `no TLS with ${where}: ${wordsOf(error)}`,
-      isTlsTooOld: /PROTOCOL|VERSION/.test(error.originalCode ?? ""),
+      isTlsTooOld: /PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL/.test(error.originalCode ?? ""),
     };
   if (reply !== undefined && reply.code >= 400)
     return {

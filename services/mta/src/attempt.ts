@@ -1,0 +1,80 @@
+import {
+  type Address,
+  type DeliveryId,
+  type Domain,
+  Failure,
+  type QueueEntry,
+  toFailure,
+} from "@tyto/contracts";
+import type { Content } from "./contents.ts";
+import type { Carried } from "./courier.ts";
+import type { Host, Path } from "./mx.ts";
+import type { Failed, Outcome } from "./outcome.ts";
+import type { Signer } from "./signers.ts";
+import type { Mail } from "./smtp.ts";
+
+/** The outside world, as one attempt needs it. */
+export type AttemptPorts = {
+  signerOf(domain: Domain): Promise<Signer | undefined>;
+  findPath(domain: string): Promise<Path>;
+  contentOf(entry: QueueEntry): Promise<Content>;
+  returnPath(id: DeliveryId, host: Domain): Address;
+  carry(mail: Mail, hosts: readonly Host[]): Promise<Carried>;
+};
+
+/** An outcome, or nothing tried: every connection to the site is in use, or the service stops. */
+export type Attempted = Outcome | { kind: "busy" } | { kind: "interrupted" };
+
+/**
+ * One attempt: who signs, where to, the message signed, taken there. An error that nobody foresaw is trouble of our own
+ * and waits for the next attempt; a message that cannot be signed is not sent.
+ */
+export const attempt =
+  (ports: AttemptPorts) =>
+  async (entry: QueueEntry): Promise<Attempted> => {
+    try {
+      const signer = await ports.signerOf(entry.domain);
+      if (signer === undefined)
+        return failed("sender.unsigned", `${entry.domain} has no signing keys here yet, or was taken away`);
+
+      const [path, content] = await Promise.all([
+        ports.findPath(entry.recipient.slice(entry.recipient.lastIndexOf("@") + 1)),
+        ports.contentOf(entry),
+      ]);
+      if (path.kind === "none") return { ...path, kind: "failed", isInDoubt: false };
+
+      const returnPath = ports.returnPath(entry.deliveryId, signer.returnPathHost);
+      const mail: Mail = {
+        envelopeId: entry.deliveryId,
+        from: returnPath,
+        to: entry.recipient,
+        parts: [await content.signed(signer.keys), content.bytes],
+        has8Bit: content.has8Bit,
+      };
+      const carried = await ports.carry(mail, path.hosts);
+      if (carried.kind !== "accepted") return carried;
+      const { reply, conversation } = carried;
+      const dkim = signer.keys.map(({ domain, selector, algorithm }) => ({ domain, selector, algorithm }));
+      return { kind: "delivered", reply, conversation, dkim, returnPath };
+    } catch (error) {
+      return trouble(error);
+    }
+  };
+
+const failed = (reason: Failed["reason"], explanation: string): Failed => ({
+  kind: "failed",
+  isPermanent: false,
+  reason,
+  explanation,
+  isInDoubt: false,
+});
+
+/** A body that is gone stays gone; everything else may be better at the next attempt. */
+function trouble(error: unknown): Failed {
+  const { code, message } = toFailure(error);
+  const isGone = error instanceof Failure && code === "resource.unknown";
+  return {
+    ...failed("local.trouble", isGone ? "the message's body is no longer in storage" : `${code}: ${message}`),
+    isPermanent: isGone,
+  };
+}

@@ -1,0 +1,151 @@
+import { connectBus } from "@tyto/bus";
+import { Domain, type DomainRecord } from "@tyto/contracts";
+import { createResolver } from "@tyto/dns";
+import { encodeReturnPath } from "@tyto/mail";
+import { type Log, type Running, serveHealth } from "@tyto/service";
+import { attempt } from "./attempt.ts";
+import type { Config } from "./config.ts";
+import { createContents } from "./contents.ts";
+import { carry, openHost } from "./courier.ts";
+import { deliver } from "./deliver.ts";
+import { intake } from "./intake.ts";
+import { createKeymaker } from "./keymaker.ts";
+import { createVault } from "./keys.ts";
+import { createMetrics } from "./metrics.ts";
+import { findPath } from "./mx.ts";
+import type { Failed } from "./outcome.ts";
+import { createPool } from "./pool.ts";
+import { createSigners } from "./signers.ts";
+import { rfcTimeouts, type Timeouts } from "./smtp.ts";
+
+const smtpPort = 25;
+/** Postfix and the large receivers end idle connections after minutes; ours are of no use longer than a burst. */
+const idleMsMax = 15_000;
+const connectionMessagesMax = 100;
+/** How long an entry waits for one of its site's connections before it makes room for others. */
+const siteWaitMs = 10_000;
+const restMsMax = 30_000;
+const intakeAtOnceMax = 256;
+
+/** What tests turn: nothing of it is a setting. */
+export type Surroundings = { timeouts?: Timeouts; smtpPort?: number };
+
+/**
+ * Starts the mta: wires ports to the bus, DNS and SMTP, and consumes. `url` is where health and metrics are served.
+ * Throws Failure `upstream.down` when NATS cannot be reached.
+ */
+export async function start(
+  config: Config,
+  log: Log,
+  surroundings: Surroundings = {},
+): Promise<Running & { url: string }> {
+  const health = serveHealth("mta", config.health.host, config.health.port);
+  const bus = await connectBus({ ...config.nats, name: "mta", log, registry: health.registry });
+  health.addCheck("nats", () => (bus.isConnected() ? undefined : "disconnected"));
+
+  const now = Date.now;
+  const random = Math.random;
+  const stopping = new AbortController();
+  const vault = createVault(config.secret);
+  const resolver = createResolver({ servers: config.dnsServers });
+  const marks = bus.bucket("ATTEMPTS");
+  const claims = bus.bucket("CLAIMS");
+  const domains = bus.bucket("DOMAINS");
+  const suppressions = bus.bucket("SUPPRESSIONS");
+  const isSuppressed = async (key: string) => (await suppressions.get(key)) !== undefined;
+
+  const keymaker = createKeymaker({ vault, publish: bus.publish, now, log });
+  const watch = await domains.watch((key: string, record: DomainRecord | undefined) => {
+    const domain = Domain.safeParse(key);
+    if (domain.success) keymaker.see(domain.data, record);
+  });
+  const contents = createContents(bus.bodies.get, config.cacheBytesMax, now);
+  const pool = createPool<Failed>({
+    open: (host, signal) =>
+      openHost(
+        host,
+        {
+          resolver,
+          ehloName: config.ehloName,
+          timeouts: surroundings.timeouts ?? rfcTimeouts,
+          allowPrivate: config.allowPrivate,
+        },
+        signal,
+      ),
+    siteConnectionsMax: config.siteConnectionsMax,
+    idleMax: config.concurrency,
+    idleMsMax,
+    messagesMax: connectionMessagesMax,
+    siteWaitMs,
+    restMs: Math.min(restMsMax, config.firstWaitMs / 2),
+    now,
+  });
+  const metrics = createMetrics(health.registry, bus.queue.depth, pool.count);
+
+  const take = intake({
+    isSuppressed,
+    publish: bus.publish,
+    queue: bus.queue.add,
+    now,
+  });
+  const tryOnce = attempt({
+    signerOf: createSigners((domain) => domains.get(domain), vault, now),
+    findPath: (domain) =>
+      findPath(domain, {
+        resolver,
+        routes: config.routes,
+        ownHost: config.ehloName,
+        smtpPort: surroundings.smtpPort ?? smtpPort,
+        random,
+      }),
+    contentOf: contents.get,
+    returnPath: (id, host) => encodeReturnPath(id, host, config.verpKey),
+    carry: (mail, hosts) => carry(mail, hosts, pool, stopping.signal),
+  });
+  const send = deliver({
+    markOf: marks.get,
+    isSuppressed,
+    async claim(messageId, claim) {
+      if (await claims.create(messageId, claim)) return claim;
+      return (await claims.get(messageId)) ?? claim;
+    },
+    attempt: tryOnce,
+    putMark: marks.put,
+    // The bus checks the payload against the subject's contract; the mark cannot say which of them it holds.
+    publish: ({ subject, payload }) => bus.publish(subject, payload as never),
+    later: bus.queue.later,
+    async dropBody(messageId) {
+      contents.forget(messageId);
+      await bus.bodies.drop(messageId);
+    },
+    now,
+    random,
+    firstWaitMs: config.firstWaitMs,
+    log,
+    metrics,
+  });
+
+  const [taking, sending] = await Promise.all([
+    bus.consume(
+      "mta-intake",
+      { "mail.accepted": take, "mail.scanned": ({ message }) => take(message) },
+      { concurrency: intakeAtOnceMax },
+    ),
+    bus.queue.consume({ concurrency: config.concurrency }, send),
+  ]);
+
+  return {
+    url: health.url,
+    async stop() {
+      const stopped = Promise.all([taking.stop(), sending.stop()]);
+      // What has not begun to send its message gives its entry back; what has, is finished.
+      stopping.abort();
+      await stopped;
+      watch.stop();
+      await keymaker.stop();
+      pool.close();
+      await bus.drain();
+      await health.stop();
+    },
+  };
+}
