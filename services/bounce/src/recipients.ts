@@ -1,0 +1,46 @@
+import { Address, type DeliveryId, Failure } from "@tyto/contracts";
+import { decodeReturnPath, looksLikeReturnPath } from "@tyto/mail";
+
+/** A recipient that we take mail for: a return path of ours, or an address that somebody here reads. */
+export type Admitted = { address: Address; deliveryId?: DeliveryId };
+
+export type Directory = {
+  verpKey: string;
+  /** Hosts of return paths (`bounces.example.com`) and the sending domains themselves. */
+  isReturnPathHost(host: string): boolean;
+  isOwnDomain(domain: string): boolean;
+  /** Our mail host's name, whose postmaster must be reachable. */
+  hostname: string;
+  /** Further addresses, in lower case. */
+  configured: ReadonlySet<string>;
+};
+
+/** RFC 5321 §4.5.1 demands postmaster, RFC 2142 §4 abuse. */
+const roles = new Set(["postmaster", "abuse"]);
+
+/**
+ * Whether mail for `text` is taken. Throws Failure `return-path.invalid` for a return path whose MAC is wrong and
+ * `recipient.unknown` for everything else that is not ours: this server relays nothing.
+ */
+export function admit(text: string, directory: Directory): Admitted {
+  // RFC 5321 §4.5.1: "postmaster" alone is the postmaster of this host.
+  const parsed = Address.safeParse(
+    text.toLowerCase() === "postmaster" ? `postmaster@${directory.hostname}` : text,
+  );
+  if (!parsed.success) throw new Failure("recipient.unknown", "not an address");
+  const address = parsed.data;
+  const at = address.lastIndexOf("@");
+  const [local, domain] = [address.slice(0, at).toLowerCase(), address.slice(at + 1)];
+
+  if (directory.isReturnPathHost(domain) && looksLikeReturnPath(address)) {
+    const deliveryId = decodeReturnPath(address, directory.verpKey);
+    if (deliveryId === undefined)
+      throw new Failure("return-path.invalid", "the MAC of the return path is wrong");
+    return { address, deliveryId };
+  }
+  if (directory.configured.has(address.toLowerCase())) return { address };
+  const isOurs =
+    domain === directory.hostname || directory.isOwnDomain(domain) || directory.isReturnPathHost(domain);
+  if (isOurs && roles.has(local)) return { address };
+  throw new Failure("recipient.unknown", "no such recipient here");
+}
