@@ -36,6 +36,8 @@ export function createBodies(
         const message = await direct.last(stream, partSubject(id, part));
         if (message === undefined)
           throw new Failure("resource.unknown", `part ${part} of ${parts} of ${prefix} ${id} is gone`);
+        if (message.isStrayAnswer)
+          throw new Failure("internal", `part ${part} of ${prefix} ${id} was not stored by a publish`);
         found[part] = message.data;
       });
       const [only] = found;

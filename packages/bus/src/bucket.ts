@@ -39,7 +39,7 @@ export function createBucket<B extends BucketName>(
     async get(key) {
       const found = await find(key);
       if (found === undefined || isDeleted(found)) return undefined;
-      const value = readValue(name, found.data);
+      const value = readValue(name, found);
       if (!value.ok) throw new Failure("internal", `${name} ${key} breaks its contract: ${value.problem}`);
       return value.value;
     },

@@ -31,7 +31,7 @@ export function consumeBatches(
   const onDelivery = (delivery: Delivery) => {
     metrics.consumed(durable, delivery.times > 1);
     if (!hand.take(delivery)) return;
-    const event = readEvent(delivery.subject, delivery.data);
+    const event = readEvent(delivery);
     if (!event.ok) {
       void work(delivery, hand, async () => reject(`breaks its contract: ${event.problem}`));
       return;

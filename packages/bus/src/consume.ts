@@ -113,7 +113,7 @@ export function consume<S extends Subject>(
     throw new Failure("internal", `durable ${durable} has no handler for ${unhandled.join(", ")}`);
 
   const handle = async (delivery: Delivery): Promise<Verdict> => {
-    const event = readEvent(delivery.subject, delivery.data);
+    const event = readEvent(delivery);
     if (!event.ok) return reject(`breaks its contract: ${event.problem}`);
     const { subject, payload } = event.value;
     if (!Object.hasOwn(handlers, subject)) return reject(`${durable} has no handler for ${subject}`);

@@ -11,6 +11,8 @@ import {
   type StoredEvent,
   type Subject,
 } from "@tyto/contracts";
+import type { MsgHdrs } from "nats";
+import type { Found } from "./direct.ts";
 import { encode } from "./requests.ts";
 
 type Issues = { issues: readonly { path: readonly PropertyKey[]; message: string }[] };
@@ -47,17 +49,30 @@ function read<T>(schema: Schema, data: Uint8Array): Read<T> {
     : { ok: false, problem: explain(parsed.error) };
 }
 
+/** A message of a stream, as a consumer got it. */
+export type Arrived = { subject: string; data: Uint8Array; headers: MsgHdrs | undefined };
+
+/**
+ * True for the server's answer to a direct get. A user may name any subject for the answer, whatever it may publish
+ * there: so what one service has stored in its bucket could come out as an event of another.
+ */
+const isStrayAnswer = ({ headers }: Arrived) => headers?.has("Nats-Stream") ?? false;
+const strayAnswer = { ok: false, problem: "it is the answer to a read, not something published" } as const;
+
 /** An event as it came: the subject decides which contract holds. */
-export function readEvent(subject: string, data: Uint8Array): Read<StoredEvent> {
+export function readEvent(arrived: Arrived): Read<StoredEvent> {
+  const { subject, data } = arrived;
+  if (isStrayAnswer(arrived)) return strayAnswer;
   if (!isSubject(subject)) return { ok: false, problem: `no contract has the subject ${subject}` };
   const payload = read<StoredEvent["payload"]>(events[subject], data);
   return payload.ok ? { ok: true, value: { subject, payload: payload.value } as StoredEvent } : payload;
 }
 
-export const readEntry = (data: Uint8Array): Read<QueueEntry> => read(QueueEntry, data);
+export const readEntry = (arrived: Arrived): Read<QueueEntry> =>
+  isStrayAnswer(arrived) ? strayAnswer : read(QueueEntry, arrived.data);
 
-export const readValue = <B extends BucketName>(bucket: B, data: Uint8Array): Read<BucketValue<B>> =>
-  read(buckets[bucket].value, data);
+export const readValue = <B extends BucketName>(bucket: B, found: Found): Read<BucketValue<B>> =>
+  found.isStrayAnswer ? strayAnswer : read(buckets[bucket].value, found.data);
 
 /** Bytes of a value that keeps its contract. Throws Failure `internal`: the caller has a bug. */
 function write(schema: Schema, what: string, value: unknown): Uint8Array {

@@ -2,7 +2,14 @@
 import type { MsgHdrs } from "nats";
 import { encode, type Reply, type Requests, StreamError } from "./requests.ts";
 
-export type Found = { subject: string; sequence: number; data: Uint8Array; headers: MsgHdrs };
+export type Found = {
+  subject: string;
+  sequence: number;
+  data: Uint8Array;
+  headers: MsgHdrs;
+  /** Stored as the answer to somebody's read, not by a publish: the server's headers stand there twice. */
+  isStrayAnswer: boolean;
+};
 
 export type Direct = {
   /** The last message at `subject`, if there is one. */
@@ -49,9 +56,11 @@ function toFound({ data, headers }: Reply): Found | undefined {
   if (headers.code === 404) return undefined;
   if (headers.code !== 0) throw new StreamError(headers.code, 0, headers.description);
   return {
-    subject: headers.get("Nats-Subject"),
-    sequence: Number(headers.get("Nats-Sequence")),
+    // The last of each is the server's word on this message.
+    subject: headers.last("Nats-Subject"),
+    sequence: Number(headers.last("Nats-Sequence")),
     data,
     headers,
+    isStrayAnswer: headers.values("Nats-Stream").length > 1,
   };
 }

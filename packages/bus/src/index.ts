@@ -2,4 +2,5 @@ export * from "./bus.ts";
 export { type BusOptions, connectBus } from "./connect.ts";
 export type { Login } from "./link.ts";
 export type { BusLog } from "./log.ts";
+export { renderNatsConf } from "./nats-conf.ts";
 export { provision } from "./provision.ts";

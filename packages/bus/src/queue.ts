@@ -99,7 +99,7 @@ export function createQueue(parts: Parts & { direct: Direct; requests: Requests 
         heldMax: Math.min(ackPendingMax, perShard + heldPerShardMax),
         keyOf: ({ subject }) => subject,
         async handle(delivery) {
-          const entry = readEntry(delivery.data);
+          const entry = readEntry(delivery);
           if (!entry.ok) return reject(`breaks its contract: ${entry.problem}`);
           return handler(entry.value, toArrival(delivery));
         },

@@ -32,7 +32,7 @@ export async function watchBucket<B extends BucketName>(
     seen = found.sequence;
     const key = found.subject.slice(prefix.length);
     if (isDeleted(found)) return onChange(key, undefined);
-    const value = readValue(bucket, found.data);
+    const value = readValue(bucket, found);
     if (value.ok) onChange(key, value.value);
     else log.error("bus.value-breaks-contract", { bucket, key, problem: value.problem });
   };

@@ -1,0 +1,71 @@
+/** ops/nats.conf as text. The committed file equals it; `UPDATE=1 bun test packages/bus` writes it anew. */
+import type { UserName } from "@tyto/contracts";
+import { users } from "@tyto/contracts";
+import { permissionsOf } from "./permissions.ts";
+
+export function renderNatsConf(): string {
+  const services = (Object.keys(users) as UserName[]).map((name) => {
+    const { publish, subscribe } = permissionsOf(name);
+    return `    {
+      user: ${name}
+      password: ${passwordOf(name)}
+      permissions: {
+        publish: [
+${lines(publish)}
+        ]
+        subscribe: [
+${lines(subscribe)}
+        ]
+      }
+    }`;
+  });
+  return `# nats-server (2.14 or newer) for Tyto. Generated from packages/contracts/src/users.ts by packages/bus.
+#
+# Give it the passwords in the environment, one NATS_<USER>_PASSWORD for each user below. A password must begin with a
+# letter: nats-server reads a leading digit as a number. Flags win over this file:
+#   nats-server -c ops/nats.conf -a 0.0.0.0 -p 4222 -sd /data -m 8222
+
+server_name: tyto
+host: "127.0.0.1"
+port: 4222
+
+# A body's part is at most half of it.
+max_payload: 1MB
+# A peer that hangs without closing its connection is let go after a minute.
+ping_interval: "20s"
+ping_max: 2
+
+jetstream {
+  # Accepted mail must survive a power cut. The server's default syncs every two minutes.
+  sync_interval: always
+  # Rate counters only.
+  max_memory_store: 256MB
+  # Keep it below the size of the disk: at this limit new mail is refused with 503, on a full disk JetStream turns off.
+  max_file_store: 50GB
+}
+
+authorization {
+  timeout: 5
+  users: [
+    # Makes streams and durables at start; reads and retries dead letters.
+    {
+      user: admin
+      password: ${passwordOf("admin")}
+    }
+    # For your own programs: hears every event of mail as it happens, and can do nothing else.
+    {
+      user: subscriber
+      password: ${passwordOf("subscriber")}
+      permissions: {
+        publish: { deny: [">"] }
+        subscribe: { allow: ["mail.>"] }
+      }
+    }
+${services.join("\n")}
+  ]
+}
+`;
+}
+
+const passwordOf = (user: string) => `$NATS_${user.toUpperCase()}_PASSWORD`;
+const lines = (subjects: readonly string[]) => subjects.map((subject) => `          "${subject}"`).join("\n");

@@ -1,0 +1,62 @@
+/**
+ * What each user may publish and subscribe, derived from the contracts' table of users. Everything that is not listed
+ * is refused by the server.
+ */
+import {
+  type BucketName,
+  consumers,
+  type StreamName,
+  streams,
+  type UserName,
+  type UserSpec,
+  users,
+} from "@tyto/contracts";
+import { bucketPrefix, bucketStream } from "./bucket.ts";
+import { deadSubject } from "./burial.ts";
+
+export type Permissions = { publish: string[]; subscribe: string[] };
+
+export function permissionsOf(name: UserName): Permissions {
+  const spec: UserSpec = users[name];
+  return {
+    publish: [
+      "$JS.API.INFO",
+      ...spec.publishes,
+      ...consuming(spec),
+      ...spec.puts.flatMap((stream) => streams[stream].subjects),
+      ...spec.writes.map((bucket) => `${bucketPrefix(bucket)}>`),
+      ...spec.reads.flatMap((bucket) => directGet(bucketStream(bucket))),
+      ...spec.gets.flatMap(directGet),
+      ...spec.gets.filter(isWorkQueue).map((stream) => `$JS.API.STREAM.INFO.${stream}`),
+      ...spec.drops.flatMap(dropping),
+    ],
+    subscribe: [`_INBOX_${name}.>`, ...spec.reads.map((bucket: BucketName) => `${bucketPrefix(bucket)}>`)],
+  };
+}
+
+/** By subject, and (the second form) by sequence. */
+const directGet = (stream: string) => [`$JS.API.DIRECT.GET.${stream}.>`, `$JS.API.DIRECT.GET.${stream}`];
+
+const isWorkQueue = (stream: StreamName) => streams[stream].retention === "workqueue";
+
+const dropping = (stream: StreamName) => [
+  `$JS.API.STREAM.PURGE.${stream}`,
+  // Orphans below the floor of acknowledgements exist in work queues only.
+  ...(isWorkQueue(stream) ? [`$JS.API.STREAM.MSG.DELETE.${stream}`] : []),
+];
+
+/** Pull, acknowledge, look at and bury; one wildcard where all durables of a stream are this user's. */
+function consuming(spec: UserSpec): string[] {
+  const streamsConsumed = new Set(spec.consumes.flatMap((durable) => consumers[durable]?.stream ?? []));
+  return [...streamsConsumed].flatMap((stream) => {
+    const all = Object.keys(consumers).filter((durable) => consumers[durable]?.stream === stream);
+    const own = all.filter((durable) => spec.consumes.includes(durable));
+    const durables = own.length === all.length ? ["*"] : own;
+    return durables.flatMap((durable) => [
+      `$JS.API.CONSUMER.MSG.NEXT.${stream}.${durable}`,
+      `$JS.API.CONSUMER.INFO.${stream}.${durable}`,
+      `$JS.ACK.${stream}.${durable}.>`,
+      deadSubject(stream, durable),
+    ]);
+  });
+}
