@@ -1,0 +1,135 @@
+import { expect, test } from "bun:test";
+import { Webhook } from "standardwebhooks";
+import { messageId, sample, startConvex, type TestDeployment, webhookSecret } from "./samples.testing.ts";
+
+const signed = (body: string, headers: Record<string, string> = {}): RequestInit => ({
+  method: "POST",
+  body,
+  headers: {
+    "webhook-id": "msg_1",
+    "webhook-timestamp": String(Math.floor(Date.now() / 1_000)),
+    "webhook-signature": new Webhook(webhookSecret).sign("msg_1", new Date(), body),
+    ...headers,
+  },
+});
+const post = (t: TestDeployment, events: unknown) => t.fetch("/events", signed(JSON.stringify({ events })));
+const rows = (t: TestDeployment) => t.run((ctx) => ctx.db.query("timeline").collect());
+
+test("a signed batch is applied, and again is only counted", async () => {
+  const t = startConvex();
+  const events = [sample("mail.accepted"), sample("mail.delivered")];
+  const first = await post(t, events);
+  expect([first.status, await first.json()]).toEqual([200, { applied: 2, repeated: 0 }]);
+  expect(await (await post(t, events)).json()).toEqual({ applied: 0, repeated: 2 });
+  expect(await rows(t)).toHaveLength(2);
+});
+
+test("a hard bounce suppresses by way of the HTTP action too", async () => {
+  const t = startConvex();
+  await post(t, [sample("mail.bounced")]);
+  expect(await t.run((ctx) => ctx.db.query("suppressions").collect())).toHaveLength(1);
+});
+
+test("without the right signature nothing is applied", async () => {
+  const t = startConvex();
+  const body = JSON.stringify({ events: [sample("mail.accepted")] });
+  for (const headers of [
+    { "webhook-signature": "v1,AAAA" },
+    { "webhook-timestamp": "1" },
+    { "webhook-id": "x" },
+  ]) {
+    const answer = await t.fetch("/events", signed(body, headers));
+    expect([answer.status, (await answer.json()).code]).toEqual([401, "request.unauthenticated"]);
+  }
+  const bare = await t.fetch("/events", { method: "POST", body });
+  expect(bare.status).toBe(401);
+  expect(await rows(t)).toEqual([]);
+});
+
+test("without a secret everything is refused", async () => {
+  const t = startConvex({ env: {} });
+  const answer = await post(t, [sample("mail.accepted")]);
+  expect([answer.status, (await answer.json()).detail]).toEqual([401, expect.stringContaining("is not set")]);
+});
+
+const malformed: [string, string][] = [
+  ["a body that is no JSON", "{"],
+  ["a body without events", "{}"],
+  ["a body of null", "null"],
+  ["an unknown subject", JSON.stringify({ events: [{ subject: "mail.lost", payload: {} }] })],
+  ["a missing payload", JSON.stringify({ events: [{ subject: "mail.held" }] })],
+  ["an entry of null", JSON.stringify({ events: [null] })],
+];
+for (const [name, body] of malformed)
+  test(`${name} is refused with 400`, async () => {
+    const t = startConvex();
+    const answer = await t.fetch("/events", signed(body));
+    expect([answer.status, (await answer.json()).code]).toEqual([400, "request.invalid"]);
+  });
+
+test("one malformed event refuses the batch whole and is named", async () => {
+  const t = startConvex();
+  const bad = { subject: "mail.held", payload: { ...sample("mail.held").payload, at: "noon" } };
+  const answer = await post(t, [sample("mail.accepted"), bad]);
+  expect([answer.status, (await answer.json()).detail]).toEqual([
+    400,
+    expect.stringContaining("events[1].payload.at"),
+  ]);
+  expect(await rows(t)).toEqual([]);
+});
+
+test("more than 200 events are refused", async () => {
+  const events = Array.from({ length: 201 }, () => sample("mail.accepted"));
+  expect((await post(startConvex(), events)).status).toBe(413);
+});
+
+test("200 messages with 50 recipients each fit, in as many transactions as they need", async () => {
+  const t = startConvex();
+  const recipients = Array.from({ length: 50 }, (_, i) => ({ address: `u${i}@example.net`, role: "to" }));
+  const events = Array.from({ length: 200 }, (_, i) => {
+    const id = `${messageId.slice(0, -3)}${String(i).padStart(3, "0")}`;
+    return sample("mail.accepted", { id: `${id}.accepted`, messageId: id, recipients });
+  });
+  const answer = await post(t, events);
+  expect(await answer.json()).toEqual({ applied: 200, repeated: 0 });
+  const counters = await t.run((ctx) => ctx.db.query("counters").collect());
+  const accepted = counters.filter(({ period }) => period === "hour").map(({ accepted }) => accepted);
+  expect(accepted.reduce((a, b) => a + b, 0)).toBe(10_000);
+}, 30_000);
+
+test("half a surrogate pair does not hold up the events behind it", async () => {
+  const t = startConvex();
+  const body = JSON.stringify({ events: [sample("mail.accepted")] }).replace(
+    "Your order",
+    "Your \\ud83d order",
+  );
+  expect((await t.fetch("/events", signed(body))).status).toBe(200);
+  const [message] = await t.run((ctx) => ctx.db.query("messages").collect());
+  expect(message?.details?.subject).toBe("Your \ufffd order");
+});
+
+test("a raw message is stored once under its id", async () => {
+  const t = startConvex();
+  const raw = "Subject: A question\r\n\r\nHow?\r\n";
+  const send = () => t.fetch("/inbound", signed(raw, { "x-tyto-inbound-id": "inbound1" }));
+  const first = await send();
+  expect(first.status).toBe(200);
+  const { storageId } = await first.json();
+  expect(await (await send()).json()).toEqual({ storageId });
+  expect(await t.run((ctx) => ctx.db.query("inboundFiles").collect())).toMatchObject([
+    { inboundId: "inbound1", storageId, bytes: raw.length },
+  ]);
+  expect(await t.run((ctx) => ctx.db.system.query("_storage").collect())).toHaveLength(1);
+});
+
+test("a raw message needs a signature and a name", async () => {
+  const t = startConvex();
+  const unsigned = await t.fetch("/inbound", {
+    method: "POST",
+    body: "x",
+    headers: { "x-tyto-inbound-id": "inbound1" },
+  });
+  expect(unsigned.status).toBe(401);
+  expect((await t.fetch("/inbound", signed("x"))).status).toBe(400);
+  expect(await t.run((ctx) => ctx.db.system.query("_storage").collect())).toEqual([]);
+});

@@ -1,0 +1,218 @@
+import { describe, expect, test } from "bun:test";
+import { type Reason, reasons, type StoredEvent, suppressionKey } from "@tyto/contracts";
+import { internal } from "../_generated/api";
+import {
+  address,
+  lateBounce,
+  messageId,
+  noon,
+  permutations,
+  sample,
+  startConvex,
+  type TestDeployment,
+} from "../samples.testing.ts";
+import { suppresses } from "./suppressions.ts";
+
+const apply = (t: TestDeployment, events: readonly StoredEvent[]) =>
+  t.mutation(internal.record.apply, {
+    events: events.map((event) =>
+      event.subject === "mail.bounced" && suppresses(event.payload)
+        ? { ...event, suppressionKey: suppressionKey(event.payload.recipient) }
+        : event,
+    ),
+  });
+
+/** Everything that events left behind, without what names the run: ids and times of insertion, shards. */
+async function trace(t: TestDeployment) {
+  return await t.run(async (ctx) => {
+    const bare = <T extends object>(rows: T[]) =>
+      rows
+        .map((row) => Object.fromEntries(Object.entries(row).filter(([name]) => !name.startsWith("_"))))
+        .sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
+    const counters = await ctx.db.query("counters").collect();
+    const minutes = counters.filter(({ period }) => period === "minute");
+    const sum = (name: "accepted" | "delivered" | "bounced" | "deferred") =>
+      minutes.reduce((total, row) => total + row[name], 0);
+    return {
+      messages: bare(await ctx.db.query("messages").collect()),
+      tags: bare(await ctx.db.query("messageTags").collect()),
+      deliveries: bare(await ctx.db.query("deliveries").collect()),
+      timeline: bare(await ctx.db.query("timeline").collect()),
+      suppressions: bare(await ctx.db.query("suppressions").collect()),
+      inbound: bare(await ctx.db.query("inbound").collect()),
+      totals: (await ctx.db.query("totals").collect()).reduce((sum, { count }) => sum + count, 0),
+      counts: [sum("accepted"), sum("delivered"), sum("bounced"), sum("deferred")],
+    };
+  });
+}
+
+/** How the same events may reach Convex: all at once, one by one, twice, or overlapping. */
+const ways: [string, (events: StoredEvent[]) => StoredEvent[][]][] = [
+  ["one by one", (events) => events.map((event) => [event])],
+  ["in one batch with repeats", (events) => [[...events, ...events]]],
+  ["one by one, the whole twice", (events) => [...events, ...events].map((event) => [event])],
+  ["in one batch", (events) => [events]],
+  ["in two batches that overlap", (events) => [events.slice(0, 2), events.slice(1)]],
+];
+
+const histories: Record<string, { events: StoredEvent[]; status: string }> = {
+  "a delivery after a deferral": {
+    events: [sample("mail.accepted"), sample("mail.deferred"), sample("mail.delivered")],
+    status: "delivered",
+  },
+  "a bounce by DSN after the delivery": {
+    events: [sample("mail.accepted"), sample("mail.deferred"), sample("mail.delivered"), lateBounce()],
+    status: "bounced",
+  },
+  "a scan that waited": {
+    events: [sample("mail.submitted"), sample("mail.held"), sample("mail.scanned"), sample("mail.delivered")],
+    status: "delivered",
+  },
+  "a virus": {
+    events: [sample("mail.submitted"), sample("mail.held"), sample("mail.refused")],
+    status: "refused",
+  },
+  "a cancellation": {
+    events: [sample("mail.accepted", { scheduledAt: noon + 3_600_000 }), sample("mail.cancelled")],
+    status: "cancelled",
+  },
+  "two recipients with different ends": {
+    events: [
+      sample("mail.accepted", {
+        recipients: [
+          { address: address(0), role: "to" },
+          { address: address(1), role: "bcc" },
+        ],
+      }),
+      sample("mail.delivered"),
+      sample("mail.bounced", {}, 1),
+      sample("mail.reported"),
+    ],
+    status: "partial",
+  },
+  "two reports about one address": {
+    events: [
+      sample("mail.bounced"),
+      lateBounce({ at: noon + 10 }),
+      lateBounce({ id: "later.dsn", at: noon + 20 }),
+    ],
+    status: "bounced",
+  },
+  "outcomes alone, the details lost": {
+    events: [sample("mail.deferred"), sample("mail.delivered"), sample("mail.reported")],
+    status: "delivered",
+  },
+};
+
+describe("events give the same rows in every order", () => {
+  for (const [name, { events, status }] of Object.entries(histories))
+    test(name, async () => {
+      const reference = startConvex();
+      await apply(reference, events);
+      const expected = await trace(reference);
+      expect(expected.messages).toMatchObject([{ messageId, status }]);
+      expect(expected.timeline).toHaveLength(events.length);
+      // Every order once; the ways take turns, so that each way meets many orders.
+      for (const [turn, order] of permutations(events).entries()) {
+        const [way, batches] = ways[turn % ways.length] ?? ["in one batch", (events) => [events]];
+        const t = startConvex();
+        let applied = 0;
+        for (const batch of batches(order)) applied += (await apply(t, batch)).applied;
+        expect({ way, applied, ...(await trace(t)) }).toEqual({ way, applied: events.length, ...expected });
+      }
+    }, 30_000);
+});
+
+test("a repeat is counted and changes nothing", async () => {
+  const t = startConvex();
+  const events = [sample("mail.accepted"), sample("mail.delivered"), sample("mail.received")];
+  expect(await apply(t, events)).toEqual({ applied: 3, repeated: 0 });
+  const before = await trace(t);
+  expect(await apply(t, events)).toEqual({ applied: 0, repeated: 3 });
+  expect(await trace(t)).toEqual(before);
+});
+
+describe("a bounce suppresses only what is hard and the recipient's own fault", () => {
+  const suppressing: Reason[] = [
+    "mailbox.unknown",
+    "mailbox.disabled",
+    "mailbox.moved",
+    "domain.unknown",
+    "domain.takes-no-mail",
+  ];
+  for (const reason of Object.keys(reasons) as Reason[]) {
+    const isSuppressed = suppressing.includes(reason);
+    test(`${reason}: ${isSuppressed ? "suppressed" : "not suppressed"}`, async () => {
+      const { fault, hard } = reasons[reason];
+      const t = startConvex();
+      await apply(t, [sample("mail.bounced", { reason, fault, hard })]);
+      const rows = await t.run((ctx) => ctx.db.query("suppressions").collect());
+      const changes = await t.run((ctx) => ctx.db.query("changes").collect());
+      if (!isSuppressed) return expect([rows, changes]).toEqual([[], []]);
+      expect(rows).toMatchObject([
+        { address: address(), cause: "bounce", since: noon + 302_000, evidence: "550 5.1.1 User unknown" },
+      ]);
+      return expect(changes).toMatchObject([
+        {
+          sequence: 1,
+          bucket: "SUPPRESSIONS",
+          key: suppressionKey(address()),
+          value: JSON.stringify({ address: address(), cause: "bounce", since: noon + 302_000 }),
+        },
+      ]);
+    });
+  }
+});
+
+test("the first keys of a domain stay, later ones are ignored, and the log tells of the first only", async () => {
+  const t = startConvex();
+  const keyed = sample("domain.keyed");
+  expect(await apply(t, [keyed])).toEqual({ applied: 0, repeated: 1 });
+  await t.run((ctx) =>
+    ctx.db.insert("domains", {
+      domain: "example.com",
+      organizationId: "default",
+      returnPathHost: "bounces.example.com",
+      state: "preparing",
+      createdAt: noon,
+      records: [],
+      keys: [],
+    }),
+  );
+  const other = sample("domain.keyed", {
+    id: "other.keyed",
+    keys: [{ selector: "x", algorithm: "rsa-sha256", publicKey: "WA==", sealedPrivateKey: "sealed x" }],
+  });
+  expect(await apply(t, [keyed, other, keyed])).toEqual({ applied: 1, repeated: 2 });
+  const [domain] = await t.run((ctx) => ctx.db.query("domains").collect());
+  expect(domain).toMatchObject({ state: "pending", keys: keyed.payload.keys });
+  const changes = await t.run((ctx) => ctx.db.query("changes").collect());
+  expect(changes.map(({ value }) => JSON.parse(value ?? "null").keys.length)).toEqual([2]);
+});
+
+test("a message keeps its recipients' roles when their outcomes came first", async () => {
+  const t = startConvex();
+  const recipients = [
+    { address: address(0), role: "to" },
+    { address: address(1), role: "cc" },
+  ];
+  await apply(t, [sample("mail.delivered", {}, 1)]);
+  await apply(t, [sample("mail.accepted", { recipients })]);
+  const rows = await t.run((ctx) => ctx.db.query("deliveries").collect());
+  expect(rows.map(({ address, role, state }) => [address, role, state.outcome]).sort()).toEqual([
+    [address(0), "to", "waiting"],
+    [address(1), "cc", "delivered"],
+  ]);
+});
+
+test("a tag's rows carry the message's status as it changes", async () => {
+  const t = startConvex();
+  const statuses = async () =>
+    (await t.run((ctx) => ctx.db.query("messageTags").collect())).map(
+      ({ tag, status }) => `${tag} ${status}`,
+    );
+  await apply(t, [sample("mail.accepted", { tags: ["a", "b", "a"] })]);
+  expect(await statuses()).toEqual(["a accepted", "b accepted"]);
+  await apply(t, [sample("mail.delivered")]);
+  expect(await statuses()).toEqual(["a delivered", "b delivered"]);
+});

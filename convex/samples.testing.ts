@@ -1,0 +1,193 @@
+/** What the tests of convex/ share: one event of each kind, the deployment under test, and its callers. */
+import { events, type Payload, type StoredEvent, type Subject } from "@tyto/contracts";
+import { convexTest, type TestOptions } from "@tyto/convex-local/testing";
+import { issuers } from "./model/issuers.ts";
+import schema from "./schema.ts";
+
+const modules = Object.fromEntries(
+  [...new Bun.Glob("**/*.ts").scanSync(import.meta.dir)].map((file) => [
+    `./${file}`,
+    () => import(`${import.meta.dir}/${file}`),
+  ]),
+);
+
+export const webhookSecret = `whsec_${Buffer.from("a secret of the tests, 32 bytes!").toString("base64")}`;
+
+export const startConvex = (options: TestOptions = {}) =>
+  convexTest(schema, modules, { env: { MTA_WEBHOOK_SECRET: webhookSecret }, ...options });
+export type TestDeployment = ReturnType<typeof startConvex>;
+
+export const asGateway = (t: TestDeployment) =>
+  t.withIdentity({ issuer: issuers.gateway, subject: "gateway", role: "service" });
+export const asRecorder = (t: TestDeployment) =>
+  t.withIdentity({ issuer: issuers.recorder, subject: "recorder", role: "service" });
+
+/** A person with a row in `users`. */
+export async function asUser(t: TestDeployment, user: { disabled?: boolean } = {}) {
+  const id = await t.run((ctx) =>
+    ctx.db.insert("users", {
+      name: "Ada",
+      email: "ada@example.com",
+      emailVerified: true,
+      createdAt: 0,
+      updatedAt: 0,
+      ...user,
+    }),
+  );
+  return t.withIdentity({ issuer: issuers.gateway, subject: id, role: "user" });
+}
+
+/** 2026-01-05 12:00:00 UTC, and the ULID of that time. */
+export const noon = Date.UTC(2026, 0, 5, 12);
+export const messageId = "01ke70ehg0abcdefghjkmnpqrs";
+export const address = (index = 0) => `user${index}@example.net`;
+
+const about = { at: noon, organizationId: "default", messageId };
+const conversation = {
+  mx: "mx.example.net",
+  ip: "192.0.2.1",
+  tls: { version: "TLSv1.3", cipher: "TLS_AES_256_GCM_SHA384", authorized: true },
+  reused: false,
+  durationMs: 120,
+};
+const accepted = {
+  ...about,
+  id: `${messageId}.accepted`,
+  messageIdHeader: `${messageId}@example.com`,
+  from: "shop@example.com",
+  fromName: "Shop",
+  domain: "example.com",
+  subject: "Your order",
+  recipients: [{ address: address(), role: "to" as const }],
+  bodyBytes: 1_234,
+  bodyChunks: 1,
+  attachments: 0,
+  tags: ["order"],
+  metadata: { order: "17" },
+  expiresAt: noon + 432_000_000,
+};
+const to = (index: number) => ({ ...about, deliveryId: `${messageId}-${index}`, recipient: address(index) });
+
+/** Payloads before parsing: the fields of each subject's contract as plain values. */
+const samples: { [S in Subject]: (index: number) => Record<string, unknown> & { id: string } } = {
+  "mail.accepted": () => accepted,
+  "mail.submitted": () => ({ ...accepted, id: `${messageId}.submitted`, attachments: 1 }),
+  "mail.scanned": () => ({
+    ...about,
+    id: `${messageId}.scanned`,
+    at: noon + 500,
+    engine: "ClamAV 1.4.3",
+    durationMs: 12,
+    message: { ...accepted, id: `${messageId}.submitted`, attachments: 1 },
+  }),
+  "mail.refused": () => ({
+    ...about,
+    id: `${messageId}.refused`,
+    at: noon + 500,
+    reason: "content.infected",
+    signature: "Eicar-Test-Signature",
+  }),
+  "mail.held": () => ({ ...about, id: `${messageId}.held`, at: noon + 100, why: "clamd does not answer" }),
+  "mail.cancelled": () => ({ ...about, id: `${messageId}.cancelled`, at: noon + 200 }),
+  "mail.suppressed": (index) => ({ ...to(index), id: `${messageId}-${index}.suppressed`, at: noon + 50 }),
+  "mail.deferred": (index) => ({
+    ...to(index),
+    id: `${messageId}-${index}.1.deferred`,
+    at: noon + 1_000,
+    attempt: 1,
+    reason: "greylisted",
+    reply: { code: 450, enhanced: "4.7.1", text: "Greylisted, see you later" },
+    conversation,
+    nextAttemptAt: noon + 301_000,
+  }),
+  "mail.delivered": (index) => ({
+    ...to(index),
+    id: `${messageId}-${index}.2.delivered`,
+    at: noon + 302_000,
+    attempt: 2,
+    reply: { code: 250, enhanced: "2.0.0", text: "Ok: queued as 4F2A" },
+    conversation,
+    dkim: [{ domain: "example.com", selector: "tyto1", algorithm: "rsa-sha256" }],
+    returnPath: `b-${messageId}@bounces.example.com`,
+  }),
+  "mail.bounced": (index) => ({
+    ...to(index),
+    id: `${messageId}-${index}.2.bounced`,
+    at: noon + 302_000,
+    source: "smtp",
+    reason: "mailbox.unknown",
+    fault: "recipient",
+    hard: true,
+    confidence: 1,
+    attempt: 2,
+    reply: { code: 550, enhanced: "5.1.1", text: "User unknown" },
+    conversation,
+  }),
+  "mail.reported": (index) => ({
+    ...to(index),
+    id: `${messageId}-${index}.reported`,
+    at: noon + 600_000,
+    action: "delayed",
+    status: "4.4.1",
+    diagnostic: "smtp; connection timed out",
+    rawId: "raw1",
+  }),
+  "mail.received": () => ({
+    id: "inbound1.received",
+    at: noon,
+    organizationId: "default",
+    inboundId: "inbound1",
+    kind: "mail",
+    envelopeFrom: "someone@example.org",
+    envelopeTo: "hello@example.com",
+    subject: "A question",
+    authentication: { spf: "pass", dkim: "pass", dmarc: "pass" },
+    rawBytes: 2_048,
+    rawChunks: 1,
+    remoteIp: "192.0.2.9",
+  }),
+  "domain.keyed": () => ({
+    id: "example.com.keyed",
+    at: noon,
+    organizationId: "default",
+    domain: "example.com",
+    keys: [
+      { selector: "tyto1", algorithm: "rsa-sha256", publicKey: "UFVC", sealedPrivateKey: "sealed one" },
+      { selector: "tyto2", algorithm: "ed25519-sha256", publicKey: "UFVC", sealedPrivateKey: "sealed two" },
+    ],
+  }),
+};
+
+/** An event that keeps its contract; `changed` replaces fields, `index` chooses the recipient. */
+export function sample<S extends Subject>(
+  subject: S,
+  changed: Record<string, unknown> = {},
+  index = 0,
+): Extract<StoredEvent, { subject: S }> {
+  const payload = events[subject].parse({ ...samples[subject](index), ...changed }) as Payload<S>;
+  return { subject, payload } as Extract<StoredEvent, { subject: S }>;
+}
+
+/** A later failure that the remote server reported by a DSN after it had taken the mail. */
+export const lateBounce = (changed: Record<string, unknown> = {}, index = 0) =>
+  sample(
+    "mail.bounced",
+    {
+      id: `${messageId}-${index}.dsn`,
+      at: noon + 900_000,
+      source: "dsn",
+      attempt: undefined,
+      conversation: undefined,
+      remoteMta: "mail.example.net",
+      ...changed,
+    },
+    index,
+  );
+
+/** Every order of the items. */
+export function permutations<T>(items: readonly T[]): T[][] {
+  if (items.length <= 1) return [[...items]];
+  return items.flatMap((item, index) =>
+    permutations([...items.slice(0, index), ...items.slice(index + 1)]).map((rest) => [item, ...rest]),
+  );
+}
