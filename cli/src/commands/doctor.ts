@@ -6,11 +6,12 @@ import { holderOf, isFree } from "../installation/busy-ports.ts";
 import { findRunning } from "../installation/running.ts";
 import { loadSettings, type PortName } from "../installation/settings.ts";
 import { type Environment, environment, type Places } from "../places.ts";
+import { inspectClamd } from "../provide/clamd.ts";
 import { isDebian } from "../provide/debian.ts";
 import { type Machine, thisMachine } from "../provide/machine.ts";
+import { inspectNatsServer } from "../provide/nats-server.ts";
 import { hasDatabase } from "../provide/signatures.ts";
 import { testPrograms } from "../provide/test-programs.ts";
-import { isAtLeast, parseVersion } from "../provide/version.ts";
 import { colours, marks, say } from "../screen.ts";
 
 type Finding = {
@@ -41,14 +42,6 @@ export const command: Command = {
 
 const ok = (text: string): Finding => ({ state: "ok", text });
 
-/** A program on PATH or in the cache, with the version that it prints. */
-async function version(machine: Machine, path: string | undefined): Promise<string | undefined> {
-  if (!path) return undefined;
-  const outcome = await machine.run([path, "--version"]);
-  const parsed = parseVersion(outcome.stdout + outcome.stderr);
-  return parsed?.join(".");
-}
-
 const checks: readonly Check[] = [
   async () => ok(`Bun ${Bun.version}`),
   async ({ places }) => {
@@ -62,16 +55,17 @@ const checks: readonly Check[] = [
       : { state: "partly", text: "packages are not those of bun.lock", mend: "./tyto help" };
   },
   async (machine) => {
-    const found = await version(machine, machine.which("nats-server"));
-    if (found && isAtLeast(parseVersion(found) ?? [0, 0, 0], [2, 14, 0])) return ok(`nats-server ${found}`);
-    const what = found ? `nats-server ${found} is older than 2.14` : "nats-server is not here yet";
+    const path = machine.which("nats-server");
+    const found = path && (await inspectNatsServer(machine, path));
+    if (found?.kind === "there") return ok(`nats-server ${found.version}`);
+    const what = path ? `${path} is older than 2.14` : "nats-server is not here yet";
     return isDebian(machine)
       ? { state: "partly", text: `${what}; it is fetched from Debian at the first start`, mend: "./tyto up" }
       : { state: "bad", text: what, mend: "put nats-server 2.14 or newer on PATH (https://docs.nats.io)" };
   },
   async (machine) => {
-    const found = await version(machine, machine.which("clamd"));
-    if (found) return ok(`clamd ${found}`);
+    const found = await inspectClamd(machine);
+    if (found?.kind === "there") return ok(`clamd ${found.version}`);
     return isDebian(machine)
       ? {
           state: "partly",

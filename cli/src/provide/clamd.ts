@@ -12,7 +12,7 @@ const mend = "install ClamAV's daemon (Debian: apt-get install clamav-daemon) an
  * lacks, unpacked into the cache. Nothing is installed on the machine and no system service is started.
  */
 export async function provideClamd(machine: Machine): Promise<Provided> {
-  const found = await inspect(machine);
+  const found = await inspectClamd(machine);
   if (found) return found;
   if (!isDebian(machine)) return { kind: "missing", reason: "clamd is not on PATH", mend };
 
@@ -25,7 +25,7 @@ export async function provideClamd(machine: Machine): Promise<Provided> {
   await writeWrapper(machine, "clamd", join(home, "usr/sbin/clamd"), home);
   await writeWrapper(machine, "freshclam", join(home, "usr/bin/freshclam"), home);
   return (
-    (await inspect(machine)) ?? {
+    (await inspectClamd(machine)) ?? {
       kind: "missing",
       reason: "the clamd of Debian's clamav-daemon does not run from the cache",
       mend,
@@ -33,11 +33,13 @@ export async function provideClamd(machine: Machine): Promise<Provided> {
   );
 }
 
-async function inspect(machine: Machine): Promise<Provided | undefined> {
+/** The clamd of this machine or of the cache, if it runs. */
+export async function inspectClamd(machine: Machine): Promise<Provided | undefined> {
   const path = machine.which("clamd");
   if (!path) return undefined;
-  const outcome = await machine.run([path, "--version"]);
-  const version = parseVersion(`${outcome.stdout}${outcome.stderr}`);
+  // Without a configuration it refuses to tell even its version; an empty one will do.
+  const outcome = await machine.run([path, "--config-file=/dev/null", "--version"]);
+  const version = outcome.code === 0 ? parseVersion(outcome.stdout) : undefined;
   return version ? { kind: "there", path, version: formatVersion(version) } : undefined;
 }
 

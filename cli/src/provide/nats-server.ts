@@ -18,7 +18,7 @@ const mend =
 export async function provideNatsServer(machine: Machine): Promise<Provided> {
   const cached = join(machine.cacheDir, "bin/nats-server");
   for (const candidate of [machine.which("nats-server"), cached]) {
-    const found = candidate && (await inspect(machine, candidate));
+    const found = candidate && (await inspectNatsServer(machine, candidate));
     if (found) return found;
   }
   if (!isDebian(machine))
@@ -45,7 +45,7 @@ export async function provideNatsServer(machine: Machine): Promise<Provided> {
     const program = join(home, "usr/sbin/nats-server");
     await chmod(program, 0o755);
     await link(program, cached);
-    const found = await inspect(machine, cached);
+    const found = await inspectNatsServer(machine, cached);
     if (found) return found;
     problems.push(`${source.suite}: its nats-server does not run on this release`);
   }
@@ -53,7 +53,8 @@ export async function provideNatsServer(machine: Machine): Promise<Provided> {
   return { kind: "missing", reason: `no suite of Debian offered nats-server 2.14 or newer${why}`, mend };
 }
 
-async function inspect(machine: Machine, path: string): Promise<Provided | undefined> {
+/** The nats-server at a path, if it runs and is new enough. */
+export async function inspectNatsServer(machine: Machine, path: string): Promise<Provided | undefined> {
   const outcome = await machine.run([path, "--version"]).catch(() => undefined); // not there, or not for this processor
   const version = outcome?.code === 0 ? parseVersion(outcome.stdout) : undefined;
   return version && isAtLeast(version, least)
