@@ -1,7 +1,7 @@
 /** Reading messages: one with everything known of it, and lists by any filter, newest first. */
 import type { MessageStatus } from "@tyto/contracts";
 import type { PaginationOptions, PaginationResult } from "convex/server";
-import { v } from "convex/values";
+import { type Infer, v } from "convex/values";
 import type { Doc } from "../_generated/dataModel";
 import type { QueryCtx } from "../_generated/server";
 import { defined } from "./defined.ts";
@@ -88,7 +88,10 @@ const unknownDetails = {
   expiresAt: 0,
 };
 
-export async function getMessage(ctx: QueryCtx, messageId: string) {
+export async function getMessage(
+  ctx: QueryCtx,
+  messageId: string,
+): Promise<Infer<typeof messageDetail> | null> {
   const message = await findMessage(ctx, messageId);
   if (message === null) return null;
   const rows = await ctx.db

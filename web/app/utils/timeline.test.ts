@@ -1,0 +1,67 @@
+import { expect, test } from "bun:test";
+import { subjects } from "@tyto/contracts";
+import { factsOf, isKnownEvent, type TimelineEvent, timelineRows } from "./timeline.ts";
+
+const event = (subject: string, at: number, recipient?: string): TimelineEvent => ({
+  eventId: `${subject}-${at}`,
+  subject,
+  at,
+  ...(recipient === undefined ? {} : { recipient }),
+});
+
+const events = [
+  event("mail.delivered", 1_900, "ann@example.org"),
+  event("mail.accepted", 1_000),
+  event("mail.bounced", 2_500, "bo@example.org"),
+];
+
+test("rows stand in order of time with the span since the row above", () => {
+  expect(timelineRows(events).map((row) => [row.subject, row.deltaMs])).toEqual([
+    ["mail.accepted", undefined],
+    ["mail.delivered", 900],
+    ["mail.bounced", 600],
+  ]);
+});
+
+test("one recipient's rows keep what happened to the whole message, with spans of their own", () => {
+  expect(timelineRows(events, "bo@example.org").map((row) => [row.subject, row.deltaMs])).toEqual([
+    ["mail.accepted", undefined],
+    ["mail.bounced", 1_500],
+  ]);
+});
+
+test("every event of a message has words and a look", () => {
+  const ofMessages = subjects.filter((subject) => subject.startsWith("mail.") && subject !== "mail.received");
+  expect(ofMessages.filter((subject) => !isKnownEvent(subject))).toEqual([]);
+});
+
+test("the facts of a delivery name server, encryption and signatures", () => {
+  const facts = factsOf({
+    attempt: 2,
+    conversation: {
+      mx: "mx1.example.org",
+      ip: "192.0.2.7",
+      tls: { version: "TLSv1.3", cipher: "TLS_AES_256_GCM_SHA384", authorized: true },
+      reused: false,
+      durationMs: 83.2,
+    },
+    dkim: [{ domain: "example.com", selector: "t1", algorithm: "rsa-sha256" }],
+  });
+  expect(Object.fromEntries(facts.map((fact) => [fact.name, fact.value]))).toEqual({
+    attempt: "2",
+    mx: "mx1.example.org",
+    ip: "192.0.2.7",
+    tls: "TLSv1.3 · TLS_AES_256_GCM_SHA384",
+    dkim: "t1._domainkey.example.com (rsa-sha256)",
+    took: "83 ms",
+  });
+});
+
+test("an unencrypted connection is said in words", () => {
+  expect(factsOf({ conversation: { tls: null } })).toEqual([{ name: "tls", value: "none", key: "tlsNone" }]);
+});
+
+test("a detail of any other shape has no facts", () => {
+  for (const detail of [undefined, null, 7, "x", [], {}, { conversation: 3, dkim: "x", attempt: "1" }])
+    expect(factsOf(detail)).toEqual([]);
+});
