@@ -56,7 +56,7 @@ const checks: readonly Check[] = [
   },
   async (machine) => {
     const path = machine.which("nats-server");
-    const found = path && (await inspectNatsServer(machine, path));
+    const found = path === undefined ? undefined : await inspectNatsServer(machine, path);
     if (found?.kind === "there") return ok(`nats-server ${found.version}`);
     const what = path ? `${path} is older than 2.14` : "nats-server is not here yet";
     return isDebian(machine)

@@ -33,6 +33,12 @@ test("an error shows its message in the line and its stack below", () => {
   );
 });
 
+test("further lines of a text stand below it", () => {
+  expect(show(JSON.stringify({ time, event: "x.y", error: "Error: a b\n    at c" }))).toBe(
+    '12:00:01 mta     x.y  error="Error: a b"\n                   at c',
+  );
+});
+
 test("wrong settings are listed one below the other", () => {
   const line = JSON.stringify({
     level: "error",

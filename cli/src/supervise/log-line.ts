@@ -28,7 +28,11 @@ export function parseLine(line: string): Entry {
       fields.push([name, value.message ?? String(value.type ?? "error")]);
       if (value.stack) below.push(...value.stack.split("\n").slice(1));
     } else if (name === "problems" && Array.isArray(value)) below.push(...value.map(String));
-    else fields.push([name, typeof value === "string" ? quoteIfNeeded(value) : JSON.stringify(value)]);
+    else if (typeof value === "string") {
+      const [first = "", ...rest] = value.split("\n");
+      fields.push([name, quoteIfNeeded(first)]);
+      below.push(...rest);
+    } else fields.push([name, JSON.stringify(value)]);
   }
   return {
     level: levels.has(String(record.level)) ? (record.level as Level) : "info",
