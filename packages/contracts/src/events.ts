@@ -85,11 +85,14 @@ export const events = {
     message: AcceptedMessage,
   }),
 
-  /** Published by the scanner: the message is infected and goes nowhere. Consumed by the recorder. */
+  /**
+   * Published by the scanner: the message goes nowhere, because it is infected (then `signature` names what was
+   * found), is larger than clamd takes, or could not be scanned until it expired. Consumed by the recorder.
+   */
   "mail.refused": z.object({
     ...aboutMessage,
-    reason: z.literal("content.infected"),
-    signature: z.string().max(200),
+    reason: z.enum(["content.infected", "content.too-large", "expired"]),
+    signature: z.string().max(200).optional(),
   }),
 
   /** Published by the scanner, once per message and outage: the scan waits because clamd does not answer. Consumed by the recorder. */
