@@ -40,7 +40,12 @@ class SmtpError extends Error {
 }
 
 /** Recipients that a session's current transaction has been promised, and when the session began. */
-type Memory = { admitted: Map<string, Admitted>; endsBy: ReturnType<typeof setTimeout> };
+type Memory = {
+  admitted: Map<string, Admitted>;
+  endsBy: ReturnType<typeof setTimeout>;
+  /** A message is on its way: stopping waits for it. */
+  inData: boolean;
+};
 
 export async function openPort(options: PortOptions): Promise<OpenPort> {
   const { log } = options;
@@ -117,7 +122,8 @@ export async function openPort(options: PortOptions): Promise<OpenPort> {
     // AUTH has no use on a port that relays nothing; the others only tell strangers about us.
     disabledCommands: ["AUTH", "WIZ", "SHELL", "KILL", "VRFY", "HELP", "XFORWARD", "XCLIENT"],
     disableReverseLookup: true,
-    hideENHANCEDSTATUSCODES: false,
+    // The server would put its own guess before ours; our replies carry the code of the error table.
+    hideENHANCEDSTATUSCODES: true,
     ...options.certificate,
     minVersion: "TLSv1.2",
     maxClients: options.connectionsMax,
@@ -128,7 +134,7 @@ export async function openPort(options: PortOptions): Promise<OpenPort> {
       const open = (perIp.get(session.remoteAddress) ?? 0) + 1;
       perIp.set(session.remoteAddress, open);
       const endsBy = setTimeout(() => closeSession(server, session), sessionMsMax);
-      sessions.set(session, { admitted: new Map(), endsBy });
+      sessions.set(session, { admitted: new Map(), endsBy, inData: false });
       if (open > connectionsPerIpMax && !session.remoteAddress.startsWith("127."))
         return callback(refuse(new Failure("limit.exceeded", "connections of one address")));
       callback();
@@ -155,14 +161,17 @@ export async function openPort(options: PortOptions): Promise<OpenPort> {
       }
     },
     onData(stream, session, callback) {
+      const memory = sessions.get(session);
       const take = async () => {
+        if (memory === undefined) throw new Failure("internal", "data outside of a session");
+        memory.inData = true;
         const bytes = await read(stream);
         try {
           const { envelope } = session;
           const outcomes = await options.take({
             bytes,
             envelopeFrom: envelope.mailFrom ? envelope.mailFrom.address : "",
-            recipients: [...(sessions.get(session)?.admitted.values() ?? [])],
+            recipients: [...memory.admitted.values()],
             remoteIp: session.remoteAddress,
             helo: session.hostNameAppearsAs || "unknown",
           });
@@ -172,7 +181,10 @@ export async function openPort(options: PortOptions): Promise<OpenPort> {
           heldBytes -= bytes.length;
         }
       };
-      take().then(
+      const done = take().finally(() => {
+        if (memory !== undefined) memory.inData = false;
+      });
+      done.then(
         () => callback(null, "2.6.0 Stored"),
         (error: unknown) => callback(refuse(error)),
       );
@@ -190,15 +202,27 @@ export async function openPort(options: PortOptions): Promise<OpenPort> {
   const address = server.server.address();
   return {
     port: typeof address === "object" && address !== null ? address.port : options.port,
-    stop: () => new Promise((resolve) => server.close(() => resolve())),
+    async stop() {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      for (const connection of [...server.connections]) {
+        const session = connection.session;
+        if (session === undefined || sessions.get(session)?.inData !== true)
+          hangUp(connection, "4.3.2 Closing down");
+      }
+      await closed;
+    },
   };
 }
 
 /** smtp-server bounds silence, not the length of a session; a sender that drips bytes would stay for ever. */
 function closeSession(server: SMTPServer, session: SMTPServerSession): void {
-  for (const connection of server.connections)
-    if (connection.session?.id === session.id) {
-      connection.send(421, "4.4.2 This session took too long");
-      connection.close();
-    }
+  for (const connection of [...server.connections])
+    if (connection.session?.id === session.id) hangUp(connection, "4.4.2 This session took too long");
+}
+
+type Connection = SMTPServer["connections"] extends Set<infer C> ? C : never;
+
+function hangUp(connection: Connection, words: string): void {
+  connection.send(421, words);
+  connection.close();
 }

@@ -1,0 +1,260 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { readdirSync } from "node:fs";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { connect, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { connect as connectTls } from "node:tls";
+import type { Bus } from "@tyto/bus";
+import { startNats, type TestNats } from "@tyto/bus/testing";
+import {
+  type DeliveryId,
+  Domain,
+  defaultOrganization,
+  deliveryId,
+  newMessageId,
+  type StoredEvent,
+} from "@tyto/contracts";
+import { type DnsServer, startDns } from "@tyto/dns/testing";
+import { encodeReturnPath } from "@tyto/mail";
+import { silentLog } from "@tyto/service";
+import { loadCertificate } from "./certificate.ts";
+import { readConfig } from "./config.ts";
+import { start } from "./start.ts";
+
+const dialogs = join(import.meta.dir, "../fixtures/dialogs");
+const verpKey = "a verp key of enough length";
+const host = "bounces.sender.test";
+
+/** A conversation by lines: `say` writes one line, `hear` gives the next whole reply. */
+function converse(socket: Socket) {
+  let buffered = "";
+  let wake = () => {};
+  socket.on("data", (chunk) => {
+    buffered += chunk.toString("latin1");
+    wake();
+  });
+  socket.on("close", () => wake());
+  return {
+    say: (line: string) => void socket.write(`${line}\r\n`, "latin1"),
+    async hear(): Promise<string> {
+      for (;;) {
+        const reply = /^(?:\d{3}-[^\n]*\r\n)*\d{3} [^\n]*\r\n/.exec(buffered)?.[0];
+        if (reply !== undefined) {
+          buffered = buffered.slice(reply.length);
+          return reply;
+        }
+        if (socket.destroyed) return "";
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+    },
+  };
+}
+
+const report = (recipient: string, status = "5.1.1", diagnostic = "550 5.1.1 No such user here") =>
+  `From: MAILER-DAEMON@mx.remote.test
+To: sender
+Subject: Undelivered Mail
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=delivery-status; boundary="b"
+
+--b
+Content-Type: text/plain
+
+It did not arrive.
+--b
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.remote.test
+
+Final-Recipient: rfc822; ${recipient}
+Action: failed
+Status: ${status}
+Diagnostic-Code: smtp; ${diagnostic}
+--b--`.replaceAll("\n", "\r\n");
+
+describe("the SMTP port", () => {
+  let nats: TestNats;
+  let dns: DnsServer;
+  let dir: string;
+  let running: Awaited<ReturnType<typeof start>>;
+  let recorder: Bus;
+  const heard: StoredEvent[] = [];
+  let wake = () => {};
+  const id: DeliveryId = deliveryId(newMessageId(), 0);
+  const words: Record<string, string> = {
+    returnPath: encodeReturnPath(id, host, verpKey),
+    forgedPath: encodeReturnPath(id, host, "another key of that length"),
+    report: report("bob@remote.test"),
+  };
+
+  beforeAll(async () => {
+    [nats, dns, dir] = await Promise.all([
+      startNats({ users: true }),
+      startDns(),
+      mkdtemp(join(tmpdir(), "tyto-bounce-")),
+    ]);
+    recorder = await nats.connect("recorder");
+    await recorder.bucket("DOMAINS").put("sender.test", {
+      domain: Domain.parse("sender.test"),
+      organizationId: defaultOrganization,
+      returnPathHost: Domain.parse(host),
+      keys: [],
+      verified: true,
+    });
+    await recorder.consumeBatches("recorder", { batchMax: 10, waitMs: 5 }, async (batch) => {
+      heard.push(...batch.map(({ event }) => event));
+      wake();
+      return { kind: "done" };
+    });
+    const login = nats.login("bounce");
+    running = await start(
+      readConfig({
+        NATS_URL: login.url,
+        NATS_USER: login.user,
+        NATS_PASSWORD: login.password,
+        BOUNCE_PORT: "0",
+        HEALTH_PORT: "0",
+        BOUNCE_TLS_DIR: dir,
+        BOUNCE_VERP_KEY: verpKey,
+        BOUNCE_RECIPIENTS: "help@elsewhere.test",
+        BOUNCE_MESSAGE_MB: "1",
+        MAIL_HOSTNAME: "mail.sender.test",
+        TYTO_DNS_SERVERS: dns.servers.map((server) => `${server.host}:${server.port}`).join(","),
+      }),
+      silentLog,
+    );
+  });
+
+  afterAll(async () => {
+    await running?.stop();
+    await nats?.stop();
+    await dns?.stop();
+    await rm(dir, { recursive: true, force: true });
+  });
+
+  const nextEvent = async (count: number) => {
+    while (heard.length < count)
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+    return heard[count - 1];
+  };
+
+  const open = () => converse(connect(running.port, "127.0.0.1"));
+
+  test.each(readdirSync(dialogs).toSorted())("%s", async (file) => {
+    const script = (await readFile(join(dialogs, file), "utf8"))
+      .split("\n")
+      .filter((line) => line !== "" && !line.startsWith("#"));
+    const { say, hear } = open();
+    const before = heard.length;
+    for (const line of script) {
+      const text = line.slice(3).replace(/\{(\w+)\}/g, (whole, word: string) => words[word] ?? whole);
+      if (line.startsWith("->")) say(text);
+      else if (line.startsWith("<-")) expect(await hear()).toStartWith(text);
+      else if (line.startsWith("= ")) {
+        const event = await nextEvent(before + 1);
+        const [kind, detail] = line.slice(2).split(" ");
+        expect(event?.subject).toBe(`mail.${kind}` as StoredEvent["subject"]);
+        if (detail !== undefined) expect(event?.payload).toMatchObject({ kind: detail });
+      }
+    }
+  });
+
+  test("a report names its delivery, its reason and whose fault it is, and the same report twice counts once", async () => {
+    const before = heard.length;
+    const again = deliveryId(newMessageId(), 4);
+    for (let times = 0; times < 2; times++) {
+      const { say, hear } = open();
+      await hear();
+      for (const line of [
+        "EHLO x.test",
+        "MAIL FROM:<>",
+        `RCPT TO:<${encodeReturnPath(again, host, verpKey)}>`,
+        "DATA",
+      ]) {
+        say(line);
+        await hear();
+      }
+      say(`${report("bob@remote.test")}\r\n.`);
+      expect(await hear()).toStartWith("250");
+    }
+    const event = await nextEvent(before + 1);
+    expect(event?.payload).toMatchObject({
+      deliveryId: again,
+      source: "dsn",
+      reason: "mailbox.unknown",
+      fault: "recipient",
+      hard: true,
+      remoteMta: "mx.remote.test",
+      reply: { code: 550, enhanced: "5.1.1" },
+    });
+    // The next event shows that nothing else came of the second report.
+    const { say, hear } = open();
+    await hear();
+    for (const line of ["EHLO x.test", "MAIL FROM:<a@b.test>", "RCPT TO:<help@elsewhere.test>", "DATA"]) {
+      say(line);
+      await hear();
+    }
+    say("Subject: Next\r\n\r\nx\r\n.");
+    expect(await hear()).toStartWith("250");
+    expect((await nextEvent(before + 2))?.subject).toBe("mail.received");
+  });
+
+  test("an endless message is refused and nothing of it stays", async () => {
+    const before = heard.length;
+    const { say, hear } = open();
+    await hear();
+    for (const line of ["EHLO x.test", "MAIL FROM:<a@b.test>", "RCPT TO:<help@elsewhere.test>", "DATA"]) {
+      say(line);
+      await hear();
+    }
+    say(`${"y".repeat(70)}\r\n`.repeat(20_000));
+    say(".");
+    expect(await hear()).toStartWith("552");
+    expect(heard.length).toBe(before);
+  });
+
+  test.each(["\n.\n", "\n.\r\n", "\r.\r\n", "\r.\r", "\r\n.\n", "\r\n.\r"])(
+    "%j does not end the data",
+    async (trick) => {
+      const { say, hear } = open();
+      await hear();
+      for (const line of ["EHLO x.test", "MAIL FROM:<a@b.test>", "RCPT TO:<help@elsewhere.test>", "DATA"]) {
+        say(line);
+        await hear();
+      }
+      const before = heard.length;
+      say(
+        `Subject: One\r\n\r\nfirst${trick}MAIL FROM:<eve@b.test>\r\nRCPT TO:<help@elsewhere.test>\r\nDATA\r\nSubject: Two\r\n\r\nsecond\r\n.`,
+      );
+      expect(await hear()).toStartWith("250");
+      say("QUIT");
+      expect(await hear()).toStartWith("221");
+      await nextEvent(before + 1);
+      expect(heard.length).toBe(before + 1);
+    },
+  );
+
+  test("STARTTLS works with the certificate made at first start, and the certificate stays", async () => {
+    const plain = connect(running.port, "127.0.0.1");
+    const first = converse(plain);
+    await first.hear();
+    first.say("EHLO x.test");
+    expect(await first.hear()).toContain("STARTTLS");
+    first.say("STARTTLS");
+    expect(await first.hear()).toStartWith("220");
+    plain.removeAllListeners("data");
+    const secure = connectTls({ socket: plain, rejectUnauthorized: false });
+    const second = converse(secure);
+    second.say("EHLO x.test");
+    expect(await second.hear()).toContain("250");
+    expect(secure.getProtocol()).toMatch(/TLSv1\.[23]/);
+    secure.destroy();
+    const once = await loadCertificate(dir, "mail.sender.test");
+    expect(await loadCertificate(dir, "mail.sender.test")).toEqual(once);
+  });
+});
