@@ -5,7 +5,6 @@ import { type Environment, environment, searchPath } from "../places.ts";
 import { provideClamd } from "../provide/clamd.ts";
 import { type Machine, type Provided, thisMachine } from "../provide/machine.ts";
 import { provideNatsServer } from "../provide/nats-server.ts";
-import { testSignatures } from "../provide/signatures.ts";
 import { provideTestProgram, testPrograms } from "../provide/test-programs.ts";
 import { lastLines, run } from "../run.ts";
 import { colours, marks, say } from "../screen.ts";
@@ -50,45 +49,23 @@ export const command: Command = {
   },
 };
 
-/** Provides what tests use. The environment names, as `TYTO_SKIP_<NAME>`, why something could not be provided. */
+/** Provides what tests use. A test looks for its programs itself, skips when one is missing, and says so. */
 async function prepare(machine: Machine & { places: { root: string } }, slow: boolean): Promise<Environment> {
   const given = environment();
-  const env: Environment = { ...given, PATH: searchPath(given, machine.cacheDir), NO_COLOR: undefined };
   const nats = await provideNatsServer(machine);
   if (nats.kind === "missing") throw new Trouble(nats.reason, nats.mend);
   report("nats-server", nats);
-  if (!slow) return env;
-
-  const clamd = await provideClamd(machine);
-  env.TYTO_TEST_SIGNATURES = await testSignatures(machine);
-  for (const [name, provided] of [
-    ["clamd", clamd] as const,
-    ...(await provideEach(machine)),
-    ["docker", await findDocker(machine)] as const,
-  ]) {
-    report(name, provided);
-    if (provided.kind === "missing") env[`TYTO_SKIP_${name.toUpperCase()}`] = provided.reason;
+  if (slow) {
+    report("clamd", await provideClamd(machine));
+    for (const program of testPrograms) report(program.name, await provideTestProgram(machine, program));
   }
-  return env;
-}
-
-async function provideEach(machine: Machine) {
-  const provided: (readonly [string, Provided])[] = [];
-  for (const program of testPrograms)
-    provided.push([program.name, await provideTestProgram(machine, program)] as const);
-  return provided;
-}
-
-/** Docker is used when it is there and never installed: a test command must not add a daemon to a machine. */
-async function findDocker(machine: Machine): Promise<Provided> {
-  const path = machine.which("docker");
-  const mend = "install Docker with the compose plugin and start it";
-  if (!path) return { kind: "missing", reason: "Docker is not installed", mend };
-  const info = await machine.run([path, "info", "--format", "{{.ServerVersion}}"], { timeoutMs: 20_000 });
-  if (info.code !== 0) return { kind: "missing", reason: "Docker is not running", mend };
-  const compose = await machine.run([path, "compose", "version", "--short"]);
-  if (compose.code !== 0) return { kind: "missing", reason: "Docker has no compose plugin", mend };
-  return { kind: "there", path, version: info.stdout.trim() };
+  return {
+    ...given,
+    PATH: searchPath(given, machine.cacheDir),
+    NO_COLOR: undefined,
+    // Installations that tests start must not fetch signatures: tests reach nothing beyond this machine.
+    TYTO_SIGNATURES: "test",
+  };
 }
 
 function report(name: string, provided: Provided): void {

@@ -6,6 +6,9 @@ import type { Happening } from "./supervisor.ts";
 const tints = [colours.cyan, colours.magenta, colours.blue, colours.green, colours.yellow];
 const ranks: Record<Level, number> = { debug: 0, info: 1, warn: 2, error: 3 };
 
+/** nats-server warns of passwords in its configuration; ours come from the environment and lie in a file of mode 0600. */
+const pointless = /^Plaintext passwords detected/;
+
 export type JournalOptions = {
   parts: readonly string[];
   /** Programs that are not ours talk a lot at info level; only their warnings are shown. */
@@ -23,7 +26,7 @@ export function journal({ parts, quiet, nowMs }: JournalOptions): (happening: Ha
       case "line": {
         const entry = parseLine(happening.text);
         if (quiet.has(part) && ranks[entry.level] < ranks.warn) return;
-        if (entry.event.trim() === "") return;
+        if (entry.event.trim() === "" || pointless.test(entry.event)) return;
         say(formatEntry(entry, part, { nameColumns, nowMs: nowMs(), colours, tint: tintOf(part) }));
         return;
       }
