@@ -56,10 +56,11 @@ test("contracts import zod and nothing else", () => {
 });
 
 test("only config.ts of a service reads the environment", () => {
-  const readsEnvironment = /process\.env|Bun\.env|import\.meta\.env/;
-  expect(
-    places([...services, ...libraries], readsEnvironment, (path) => path.endsWith("/config.ts")),
-  ).toEqual([]);
+  const readsEnvironment = /^(?!\s*(\/?\*|\/\/)).*(process\.env|Bun\.env|import\.meta\.env)/;
+  // The sandbox gives Convex functions an environment of their own in its place.
+  const sandbox = "packages/convex-local/src/functions/sandbox.ts";
+  const mayRead = (path: string) => path.endsWith("/config.ts") || path === sandbox;
+  expect(places([...services, ...libraries], readsEnvironment, mayRead)).toEqual([]);
 });
 
 test("only the bus acknowledges", () => {

@@ -5,6 +5,7 @@
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { MessageStatus } from "@tyto/contracts";
 import { api } from "@tyto/convex/api";
 import { ConvexHttpClient } from "convex/browser";
 import { importJWK, SignJWT } from "jose";
@@ -25,7 +26,7 @@ export type Installation = {
   /** The message as the API tells it, once `ready` is true of it. */
   message(id: string, ready?: (message: Message) => boolean, withinMs?: number): Promise<Message>;
   /** How many messages Convex holds with this status, up to `countMax`. */
-  countMessages(status: string, countMax?: number): Promise<number>;
+  countMessages(status: MessageStatus, countMax?: number): Promise<number>;
   /** Every process of the installation, `tyto up` first. */
   processes(): RunningProcess[];
   /** The process of a part, such as `mta` or `nats-server`. */
