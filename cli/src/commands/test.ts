@@ -62,7 +62,6 @@ async function prepare(machine: Machine & { places: { root: string } }, slow: bo
   return {
     ...given,
     PATH: searchPath(given, machine.cacheDir),
-    NO_COLOR: undefined,
     // Installations that tests start must not fetch signatures: tests reach nothing beyond this machine.
     TYTO_SIGNATURES: "test",
   };
