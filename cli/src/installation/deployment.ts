@@ -52,7 +52,8 @@ export async function deployFunctions(
 
 const deployMsMax = 180_000;
 
-async function convexCli(target: Target, argv: readonly string[], input?: string): Promise<void> {
+/** Runs the official CLI against the target. Throws Trouble with what it said when it fails. */
+export async function convexCli(target: Target, argv: readonly string[], input?: string): Promise<void> {
   const outcome = await run(
     [process.execPath, "--no-env-file", join(target.root, "node_modules/convex/bin/main.js"), ...argv],
     {
