@@ -56,7 +56,7 @@ test("the overview tells what exists and what happened in a day", async () => {
     domains: 0,
     verifiedDomains: 0,
     apiKeys: 0,
-    suppressions: 0,
+    suppressions: 1,
     delivered24h: 1,
     bounced24h: 1,
   });

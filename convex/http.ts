@@ -12,7 +12,6 @@ import { httpRouter } from "convex/server";
 import { internal } from "./_generated/api";
 import { type ActionCtx, httpAction } from "./_generated/server";
 import { signatureProblem } from "./model/signature.ts";
-import { suppresses, suppressionKey } from "./model/suppressions.ts";
 
 const eventsMax = 200;
 const eventsBytesMax = 16_777_216;
@@ -36,8 +35,7 @@ http.route({
     let applied = 0;
     let repeated = 0;
     for (const part of parts(batch)) {
-      const keyed = await Promise.all(part.map(withSuppressionKey));
-      const result = await ctx.runMutation(internal.record.apply, { events: keyed });
+      const result = await ctx.runMutation(internal.record.apply, { events: part });
       applied += result.applied;
       repeated += result.repeated;
     }
@@ -135,13 +133,6 @@ function rowsOf({ subject, payload }: StoredEvent): number {
   if (subject === "mail.scanned")
     return perMessage + 2 * payload.message.recipients.length + payload.message.tags.length;
   return perMessage;
-}
-
-/** Hashing is done here, outside the transaction, which allows no waiting. */
-async function withSuppressionKey(event: StoredEvent) {
-  return event.subject === "mail.bounced" && suppresses(event.payload)
-    ? { ...event, suppressionKey: await suppressionKey(event.payload.recipient) }
-    : event;
 }
 
 async function storeRaw(ctx: ActionCtx, inboundId: string, body: Uint8Array<ArrayBuffer>): Promise<string> {

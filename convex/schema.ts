@@ -52,12 +52,15 @@ const mail = {
   deliveries: defineTable({
     deliveryId: v.string(),
     messageId: v.string(),
-    /** As in the envelope. */
+    /** As in the envelope; as in a report while nothing else is known (`isAddressSure` is false then). */
     address: v.string(),
+    isAddressSure: v.boolean(),
     /** In lower case, for lists by recipient. */
     addressKey: v.string(),
     role: v.optional(role),
     state: deliveryState,
+    /** A bounce that suppresses the address as soon as it is sure. */
+    suppression: v.optional(v.object({ since: v.number(), evidence: v.optional(v.string()) })),
   })
     .index("by_deliveryId", ["deliveryId"])
     .index("by_messageId", ["messageId"])
@@ -70,6 +73,7 @@ const mail = {
     messageId: v.string(),
     at: v.number(),
     subject: v.string(),
+    deliveryId: v.optional(v.string()),
     recipient: v.optional(v.string()),
     reply: v.optional(v.string()),
     /** What else the event says, in its own field names. */

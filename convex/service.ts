@@ -50,14 +50,13 @@ export const addSuppression = gatewayMutation({
   },
   returns: suppressions.suppressionRow,
   handler: async (ctx, { address, key, cause, evidence }) => {
-    if (!/^[0-9a-f]{64}$/.test(key)) throw refusal("request.invalid", "key must be a sha256 in hex");
+    if (key !== (await suppressions.suppressionKey(address)))
+      throw refusal("request.invalid", "key must be the sha256 of the address in lower case");
     return await suppressions.addSuppression(
       ctx,
       defined({
-        key,
         organizationId: defaultOrganization,
         address,
-        addressKey: address.toLowerCase(),
         cause,
         since: Date.now(),
         evidence,

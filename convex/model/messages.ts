@@ -129,7 +129,11 @@ export async function getMessage(
           nextAttemptAt: state.nextAttemptAt,
         }),
       ),
-    timeline: await timelineOf(ctx, messageId),
+    timeline: await timelineOf(
+      ctx,
+      messageId,
+      new Map(rows.map(({ deliveryId, address }) => [deliveryId, address])),
+    ),
   };
 }
 

@@ -13,18 +13,16 @@ import { keepFirstKeys } from "./domains.ts";
 import { receive } from "./inbound.ts";
 import { detailsOf, messageStatus, noMarks, noTally, timeOf, withOutcome } from "./message.ts";
 import type { Marks } from "./shapes.ts";
-import { type Suppression, suppress, suppresses, suppressionOf } from "./suppressions.ts";
+import { causeOf, earlier, type Suppression, suppress, suppresses } from "./suppressions.ts";
 import { addToTimeline, isOnTimeline, replyIn } from "./timeline.ts";
 
-/** An event as the HTTP action hands it over: parsed, and with the key of its recipient where a bounce may suppress it. */
-export type RecordedEvent = StoredEvent & { suppressionKey?: string | undefined };
-
 type Message = WithoutSystemFields<Doc<"messages">>;
+type SuppressionCause = NonNullable<Doc<"deliveries">["suppression"]>;
 type Delivery = WithoutSystemFields<Doc<"deliveries">>;
 
 export async function applyEvents(
   ctx: MutationCtx,
-  events: readonly RecordedEvent[],
+  events: readonly StoredEvent[],
 ): Promise<{ applied: number; repeated: number }> {
   const batch = openBatch(ctx);
   let applied = 0;
@@ -34,7 +32,7 @@ export async function applyEvents(
 }
 
 /** False if the event was applied before. */
-async function applyEvent(ctx: MutationCtx, batch: Batch, event: RecordedEvent): Promise<boolean> {
+async function applyEvent(ctx: MutationCtx, batch: Batch, event: StoredEvent): Promise<boolean> {
   if (event.subject === "domain.keyed") return await keepFirstKeys(ctx, event.payload);
   if (event.subject === "mail.received") return await receive(ctx, event.payload);
   if (await isOnTimeline(ctx, event.payload.id)) return false;
@@ -74,10 +72,12 @@ async function applyEvent(ctx: MutationCtx, batch: Batch, event: RecordedEvent):
       batch.count("delivered", event.payload.at);
       break;
     case "mail.bounced":
-      await message.claim(event.payload, claims["mail.bounced"](event.payload));
+      await message.claim(
+        event.payload,
+        claims["mail.bounced"](event.payload),
+        suppresses(event.payload) ? causeOf(event.payload) : undefined,
+      );
       batch.count("bounced", event.payload.at);
-      if (suppresses(event.payload) && event.suppressionKey !== undefined)
-        batch.suppress(suppressionOf(event.payload, event.suppressionKey));
       break;
     case "mail.reported":
       // "delayed" and "relayed" tell of the mail's way behind the server that took it: a line of the timeline, no new outcome.
@@ -86,7 +86,9 @@ async function applyEvent(ctx: MutationCtx, batch: Batch, event: RecordedEvent):
   return true;
 }
 
-type AboutDelivery = Pick<Payload<"mail.suppressed">, "messageId" | "deliveryId" | "recipient" | "at">;
+type AboutDelivery = Pick<Payload<"mail.suppressed">, "deliveryId" | "recipient" | "at"> & {
+  source?: "smtp" | "dsn";
+};
 type Batch = ReturnType<typeof openBatch>;
 
 function openBatch(ctx: MutationCtx) {
@@ -103,13 +105,15 @@ function openBatch(ctx: MutationCtx) {
   };
   return {
     count,
-    suppress: (suppression: Suppression) => void suppressions.push(suppression),
     message: async (messageId: string, organizationId: string, at: number) => {
       let message = open.get(messageId);
       if (message === undefined) {
-        message = await openMessage(ctx, messageId, organizationId, (details) => {
-          described += 1;
-          count("accepted", details.at, details.recipients.length);
+        message = await openMessage(ctx, messageId, organizationId, {
+          onDescribed: (details) => {
+            described += 1;
+            count("accepted", details.at, details.recipients.length);
+          },
+          onSuppressed: (suppression) => void suppressions.push(suppression),
         });
         open.set(messageId, message);
       }
@@ -130,7 +134,7 @@ async function openMessage(
   ctx: MutationCtx,
   messageId: string,
   organizationId: string,
-  onDescribed: (details: AcceptedMessage) => void,
+  tell: { onDescribed(details: AcceptedMessage): void; onSuppressed(suppression: Suppression): void },
 ) {
   const stored = await ctx.db
     .query("messages")
@@ -148,6 +152,14 @@ async function openMessage(
     ...stored,
   };
   let added: string[] = [];
+
+  /** The delivery with the address that we sent to; a bounce that waited for it suppresses it now. */
+  const withAddress = ({ suppression, ...delivery }: Delivery, address: string): Delivery => {
+    const addressed = { ...delivery, address, addressKey: address.toLowerCase(), isAddressSure: true };
+    if (suppression !== undefined)
+      tell.onSuppressed({ organizationId, address, cause: "bounce", messageId, ...suppression });
+    return addressed;
+  };
 
   return {
     touch: (at: number) => {
@@ -173,28 +185,39 @@ async function openMessage(
       for (const [index, { address, role }] of event.recipients.entries()) {
         const deliveryId = `${messageId}-${index}`;
         const delivery = known.get(deliveryId);
-        if (delivery === undefined)
+        if (delivery === undefined) {
           await ctx.db.insert("deliveries", {
             ...newDelivery(messageId, deliveryId, address, event.at),
             role,
           });
-        else await ctx.db.patch(delivery._id, { role, state: touched(delivery.state, event.at) });
+          continue;
+        }
+        const addressed = withAddress(delivery, address);
+        await ctx.db.replace(delivery._id, { ...addressed, role, state: touched(delivery.state, event.at) });
       }
       message.deliveryCount = Math.max(message.deliveryCount, event.recipients.length);
-      onDescribed(event);
+      tell.onDescribed(event);
     },
-    claim: async (event: AboutDelivery, claim: Claim) => {
+    /** `cause` is there when the event suppresses the recipient. */
+    claim: async (event: AboutDelivery, claim: Claim, cause?: SuppressionCause) => {
       const known = await ctx.db
         .query("deliveries")
         .withIndex("by_deliveryId", (range) => range.eq("deliveryId", event.deliveryId))
         .unique();
-      const delivery = known ?? newDelivery(messageId, event.deliveryId, event.recipient, event.at);
+      let delivery: Delivery = known ?? {
+        ...newDelivery(messageId, event.deliveryId, event.recipient, event.at),
+        isAddressSure: false,
+      };
+      if (cause !== undefined) delivery = { ...delivery, suppression: earlier(delivery.suppression, cause) };
+      // The recipient that a report names may be where an alias led; what we sent to is what the others say.
+      if (event.source !== "dsn") delivery = withAddress(delivery, event.recipient);
+      else if (delivery.isAddressSure) delivery = withAddress(delivery, delivery.address);
       const state = withClaim(delivery.state, claim);
+      message.tally = withOutcome(message.tally, delivery.state.outcome, state.outcome);
       if (known === null) {
         await ctx.db.insert("deliveries", { ...delivery, state });
         message.deliveryCount += 1;
-      } else await ctx.db.patch(known._id, { state });
-      message.tally = withOutcome(message.tally, delivery.state.outcome, state.outcome);
+      } else await ctx.db.replace(known._id, { ...delivery, state });
     },
     close: async () => {
       const { marks, tally, deliveryCount, details } = message;
@@ -214,6 +237,7 @@ const newDelivery = (messageId: string, deliveryId: string, address: string, at:
   messageId,
   address,
   addressKey: address.toLowerCase(),
+  isAddressSure: true,
   state: untouched(at),
 });
 

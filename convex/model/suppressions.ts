@@ -10,7 +10,9 @@ import { defined } from "./defined.ts";
 import { replyLine } from "./delivery.ts";
 import { suppressionCause } from "./shapes.ts";
 
-export type Suppression = WithoutSystemFields<Doc<"suppressions">>;
+/** A wish to suppress; the row adds the keys under which the address is found. */
+export type Suppression = Omit<WithoutSystemFields<Doc<"suppressions">>, "key" | "addressKey">;
+type Cause = Pick<Suppression, "since" | "evidence">;
 const evidenceCharsMax = 1_000;
 export const pageMax = 200;
 
@@ -18,27 +20,26 @@ export const pageMax = 200;
 export const suppresses = (bounce: Pick<Payload<"mail.bounced">, "hard" | "fault">): boolean =>
   bounce.hard && bounce.fault === "recipient";
 
-export function suppressionOf(bounce: Payload<"mail.bounced">, key: string): Suppression {
-  return defined({
-    key,
-    organizationId: bounce.organizationId,
-    address: bounce.recipient,
-    addressKey: bounce.recipient.toLowerCase(),
-    cause: "bounce" as const,
-    since: bounce.at,
-    messageId: bounce.messageId,
-    evidence: replyLine(bounce)?.slice(0, evidenceCharsMax),
-  });
+export const causeOf = (bounce: Payload<"mail.bounced">): Cause =>
+  defined({ since: bounce.at, evidence: replyLine(bounce)?.slice(0, evidenceCharsMax) });
+
+/** Of two bounces of one recipient the one that counts, whichever came first. */
+export const earlier = (a: Cause | undefined, b: Cause): Cause =>
+  a !== undefined && compareCauses(a, b) <= 0 ? a : b;
+
+function compareCauses(a: Cause, b: Cause): number {
+  const [aText, bText] = [a.evidence ?? "", b.evidence ?? ""];
+  return a.since - b.since || (aText < bText ? -1 : aText > bText ? 1 : 0);
 }
 
 /**
- * Which of two reasons to suppress one address stays, whatever came first: what a person asked for, then the earlier;
- * equal times are told apart by the message.
+ * Which of two reasons to suppress one address stays, whatever came first: what a person asked for, then the earlier.
  */
 function outranks(a: Suppression, b: Suppression): boolean {
   const [aAsked, bAsked] = [a.cause !== "bounce", b.cause !== "bounce"];
   if (aAsked !== bAsked) return aAsked;
-  return a.since < b.since || (a.since === b.since && (a.messageId ?? "") < (b.messageId ?? ""));
+  const order = compareCauses(a, b);
+  return order < 0 || (order === 0 && (a.messageId ?? "") < (b.messageId ?? ""));
 }
 
 /** Puts addresses on the list. One that is there already keeps its stronger reason. */
@@ -46,13 +47,15 @@ export async function suppress(ctx: MutationCtx, wanted: readonly Suppression[])
   const changes: Change[] = [];
   let added = 0;
   for (const suppression of wanted) {
-    const present = await findSuppression(ctx, suppression.key);
+    const key = await suppressionKey(suppression.address);
+    const row = { ...suppression, key, addressKey: suppression.address.toLowerCase() };
+    const present = await findSuppression(ctx, key);
     if (present === null) {
-      await ctx.db.insert("suppressions", suppression);
+      await ctx.db.insert("suppressions", row);
       added += 1;
-    } else if (outranks(suppression, present)) await ctx.db.replace(present._id, suppression);
+    } else if (outranks(row, present)) await ctx.db.replace(present._id, row);
     else continue;
-    changes.push({ bucket: "SUPPRESSIONS", key: suppression.key, value: suppressionValue(suppression) });
+    changes.push({ bucket: "SUPPRESSIONS", key, value: suppressionValue(row) });
   }
   await addTotal(ctx, "suppressions", added);
   await appendChanges(ctx, changes);
@@ -61,7 +64,8 @@ export async function suppress(ctx: MutationCtx, wanted: readonly Suppression[])
 /** Puts one address on the list and tells what stands there now. */
 export async function addSuppression(ctx: MutationCtx, suppression: Suppression) {
   await suppress(ctx, [suppression]);
-  return suppressionView((await findSuppression(ctx, suppression.key)) ?? suppression);
+  const key = await suppressionKey(suppression.address);
+  return suppressionView((await findSuppression(ctx, key)) ?? suppression);
 }
 
 /** A page by address, for programs: the cursor is the last address of the page before. */

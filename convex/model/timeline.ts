@@ -1,5 +1,5 @@
 /** The life of a message, one row per event. Finding an event's id here means that it was applied. */
-import type { StoredEvent, Subject } from "@tyto/contracts";
+import { type StoredEvent, type Subject, unknownRecipient } from "@tyto/contracts";
 import type { MutationCtx, QueryCtx } from "../_generated/server";
 import { defined } from "./defined.ts";
 import { replyLine } from "./delivery.ts";
@@ -24,7 +24,8 @@ export async function addToTimeline(ctx: MutationCtx, event: MessageEvent): Prom
     messageId: payload.messageId,
     at: payload.at,
     subject: event.subject,
-    recipient: "recipient" in payload ? payload.recipient : undefined,
+    deliveryId: "deliveryId" in payload ? payload.deliveryId : undefined,
+    recipient: "recipient" in payload && !isReport(event) ? payload.recipient : undefined,
     reply: replyIn(event),
     detail: detailOf(event),
   });
@@ -55,14 +56,26 @@ function detailOf(event: MessageEvent): Record<string, unknown> {
     const { engine, durationMs } = event.payload;
     return { engine, durationMs };
   }
-  const named = new Set(["id", "at", "organizationId", "messageId", "recipient"]);
-  return Object.fromEntries(
-    Object.entries(event.payload).filter(([name, value]) => !named.has(name) && value !== undefined),
+  const named = new Set(["id", "at", "organizationId", "messageId", "deliveryId", "recipient"]);
+  const rest = Object.entries(event.payload).filter(
+    ([name, value]) => !named.has(name) && value !== undefined,
   );
+  return {
+    ...Object.fromEntries(rest),
+    ...(isReport(event) && event.payload.recipient !== unknownRecipient
+      ? { reportedRecipient: event.payload.recipient }
+      : {}),
+  };
 }
 
-/** The latest `timelineRowsMax` events of a message, oldest first. */
-export async function timelineOf(ctx: QueryCtx, messageId: string) {
+/** True for what another server tells later: the recipient that it names may be where an alias led. */
+const isReport = (
+  event: MessageEvent,
+): event is Extract<MessageEvent, { subject: "mail.bounced" | "mail.reported" }> =>
+  event.subject === "mail.reported" || (event.subject === "mail.bounced" && event.payload.source === "dsn");
+
+/** The latest `timelineRowsMax` events of a message, oldest first; `addresses` names the recipients by delivery id. */
+export async function timelineOf(ctx: QueryCtx, messageId: string, addresses: ReadonlyMap<string, string>) {
   const rows = await ctx.db
     .query("timeline")
     .withIndex("by_messageId_at", (range) => range.eq("messageId", messageId))
@@ -70,7 +83,7 @@ export async function timelineOf(ctx: QueryCtx, messageId: string) {
     .take(timelineRowsMax);
   return rows
     .reverse()
-    .map(({ eventId, subject, at, recipient, reply, detail }) =>
-      defined({ eventId, subject, at, recipient, reply, detail }),
+    .map(({ eventId, subject, at, deliveryId = "", recipient, reply, detail }) =>
+      defined({ eventId, subject, at, recipient: addresses.get(deliveryId) ?? recipient, reply, detail }),
     );
 }

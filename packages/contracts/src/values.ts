@@ -64,6 +64,9 @@ export const OrganizationId = z
 export type OrganizationId = z.infer<typeof OrganizationId>;
 export const defaultOrganization = OrganizationId.parse("default");
 
+/** Stands for the recipient in an event about a report that names none; whoever has the delivery knows the address. */
+export const unknownRecipient = Address.parse("unknown@recipient.invalid");
+
 /** Milliseconds since 1970, UTC. Every time in every contract has this form. */
 export const TimeMs = z.number().int().nonnegative();
 

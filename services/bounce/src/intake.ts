@@ -3,7 +3,14 @@
  * of: a bounce or another report about a delivery, or mail that somebody should see.
  */
 import type { Bus } from "@tyto/bus";
-import { Address, type DeliveryId, defaultOrganization, messageIdOf, type Payload } from "@tyto/contracts";
+import {
+  Address,
+  type DeliveryId,
+  defaultOrganization,
+  messageIdOf,
+  type Payload,
+  unknownRecipient,
+} from "@tyto/contracts";
 import { isAutoReply, type Message, type Report, readMessage, readReport } from "@tyto/mail";
 import type { Admitted } from "./recipients.ts";
 
@@ -102,9 +109,6 @@ async function publishReport(
   }
   return outcomes;
 }
-
-/** Stands for "the report does not say"; Convex takes the address of the delivery. */
-const unknownRecipient = Address.parse("unknown@recipient.invalid");
 
 async function received(
   ports: Ports,
