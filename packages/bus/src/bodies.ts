@@ -1,5 +1,5 @@
 /** Large byte strings in parts: plain messages, read by direct get. The object store is four times slower and leaks consumers. */
-import { Failure } from "@tyto/contracts";
+import { streams as declared, Failure, type StreamSpec } from "@tyto/contracts";
 import type { Bodies } from "./bus.ts";
 import { token } from "./contract.ts";
 import type { Direct } from "./direct.ts";
@@ -9,6 +9,12 @@ import type { Store } from "./store.ts";
 /** Half of the server's `max_payload`. */
 export const partBytesMax = 524_288;
 const partsAtOnceMax = 8;
+
+/** The server's header for the life of one message; its shortest is a second. */
+const timeToLive = "Nats-TTL";
+const droppedFor = "1s";
+
+const streams: Record<"BODY" | "RAW", StreamSpec> = declared;
 
 export function createBodies(
   { store, direct, requests }: { store: Store; direct: Direct; requests: Requests },
@@ -34,7 +40,7 @@ export function createBodies(
       const found = new Array<Uint8Array>(parts);
       await inTurns(parts, async (part) => {
         const message = await direct.last(stream, partSubject(id, part));
-        if (message === undefined)
+        if (message === undefined || message.headers.has(timeToLive))
           throw new Failure("resource.unknown", `part ${part} of ${parts} of ${prefix} ${id} is gone`);
         if (message.isStrayAnswer)
           throw new Failure("internal", `part ${part} of ${prefix} ${id} was not stored by a publish`);
@@ -43,7 +49,13 @@ export function createBodies(
       const [only] = found;
       return parts === 1 && only !== undefined ? only : Buffer.concat(found);
     },
-    async drop(id) {
+    async drop(id, parts) {
+      if (parts !== undefined && streams[stream].messageTtls === true) {
+        const subjects = Array.from({ length: parts }, (_, part) => partSubject(id, part));
+        const empty = { data: new Uint8Array(), headers: { [timeToLive]: droppedFor } };
+        await Promise.all(subjects.map((subject) => store.together(stream, [{ subject, ...empty }])));
+        return;
+      }
       await requests.askJson({
         subject: `$JS.API.STREAM.PURGE.${stream}`,
         data: encode({ filter: `${prefix}.${token(id)}.>` }),

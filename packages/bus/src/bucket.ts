@@ -55,7 +55,7 @@ export function createBucket<B extends BucketName>(
           "Nats-Expected-Last-Subject-Sequence": String(lastSequence),
         };
         try {
-          await store.one(message(key, data, expected));
+          await store.together(stream, [message(key, data, expected)]);
           return true;
         } catch (error) {
           if (!(error instanceof StreamError) || error.errorCode !== wrongLastSequence) throw error;

@@ -19,7 +19,7 @@ export type Hand = {
 /** A longer wait would block places of `ackPendingMax`; long waits are schedules. */
 const retryMsMax = 60_000;
 /** Settled messages remembered: more than can be unacknowledged at once. */
-const settledMax = 8_192;
+const settledMax = 4_096;
 
 export function createHand(link: Link, ackWaitMs: number): Hand {
   const held = new Map<number, { reply: string; heardAtMs: number }>();

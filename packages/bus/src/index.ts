@@ -1,5 +1,6 @@
 export * from "./bus.ts";
 export { type BusOptions, connectBus } from "./connect.ts";
+export { type DeadLetter, type DeadLetters, openDeadLetters } from "./dead.ts";
 export type { Login } from "./link.ts";
 export type { BusLog } from "./log.ts";
 export { renderNatsConf } from "./nats-conf.ts";

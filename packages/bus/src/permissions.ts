@@ -2,15 +2,7 @@
  * What each user may publish and subscribe, derived from the contracts' table of users. Everything that is not listed
  * is refused by the server.
  */
-import {
-  type BucketName,
-  consumers,
-  type StreamName,
-  streams,
-  type UserName,
-  type UserSpec,
-  users,
-} from "@tyto/contracts";
+import { type BucketName, consumers, streams, type UserName, type UserSpec, users } from "@tyto/contracts";
 import { bucketPrefix, bucketStream } from "./bucket.ts";
 import { deadSubject } from "./burial.ts";
 
@@ -27,8 +19,7 @@ export function permissionsOf(name: UserName): Permissions {
       ...spec.writes.map((bucket) => `${bucketPrefix(bucket)}>`),
       ...spec.reads.flatMap((bucket) => directGet(bucketStream(bucket))),
       ...spec.gets.flatMap(directGet),
-      ...spec.gets.filter(isWorkQueue).map((stream) => `$JS.API.STREAM.INFO.${stream}`),
-      ...spec.drops.flatMap(dropping),
+      ...spec.drops.flatMap((stream) => [`$JS.API.STREAM.PURGE.${stream}`, `$JS.API.STREAM.INFO.${stream}`]),
     ],
     subscribe: [`_INBOX_${name}.>`, ...spec.reads.map((bucket: BucketName) => `${bucketPrefix(bucket)}>`)],
   };
@@ -36,14 +27,6 @@ export function permissionsOf(name: UserName): Permissions {
 
 /** By subject, and (the second form) by sequence. */
 const directGet = (stream: string) => [`$JS.API.DIRECT.GET.${stream}.>`, `$JS.API.DIRECT.GET.${stream}`];
-
-const isWorkQueue = (stream: StreamName) => streams[stream].retention === "workqueue";
-
-const dropping = (stream: StreamName) => [
-  `$JS.API.STREAM.PURGE.${stream}`,
-  // Orphans below the floor of acknowledgements exist in work queues only.
-  ...(isWorkQueue(stream) ? [`$JS.API.STREAM.MSG.DELETE.${stream}`] : []),
-];
 
 /** Pull, acknowledge, look at and bury; one wildcard where all durables of a stream are this user's. */
 function consuming(spec: UserSpec): string[] {

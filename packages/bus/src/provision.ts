@@ -63,6 +63,7 @@ export function streamConfig(name: string, spec: StreamSpec): Config {
     allow_atomic: spec.atomicBatches ?? false,
     allow_msg_schedules: spec.schedules ?? false,
     allow_msg_counter: spec.counters ?? false,
+    allow_msg_ttl: spec.messageTtls ?? false,
   };
 }
 

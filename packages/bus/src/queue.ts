@@ -1,22 +1,14 @@
 /** The send queue: entries ready to be sent, and those that wait for their time as schedules of the server. */
-import {
-  consumers,
-  Failure,
-  laterSubject,
-  type QueueEntry,
-  sendSubject,
-  shardConsumer,
-  shardCount,
-} from "@tyto/contracts";
+import { Failure, laterSubject, type QueueEntry, sendSubject } from "@tyto/contracts";
 import { nuid } from "nats";
 import { type Queue, reject } from "./bus.ts";
 import { consumeLanes, type Parts, specOf, toArrival } from "./consume.ts";
 import { readEntry, writeEntry } from "./contract.ts";
 import type { Direct } from "./direct.ts";
 import type { Headers } from "./link.ts";
-import { sweepOrphans } from "./orphans.ts";
 import { encode, type Requests, StreamError } from "./requests.ts";
 import { atomicMessagesMax, type Message } from "./store.ts";
+import { createSweep, queueDurables } from "./sweep.ts";
 
 const stream = "QUEUE";
 /** JetStream's "wrong last sequence": something is at this subject already. */
@@ -26,7 +18,8 @@ export const wrongLastSequence = 10_071;
 const heldPerShardMax = 32;
 
 export function createQueue(parts: Parts & { direct: Direct; requests: Requests }, requestMs: number): Queue {
-  const { store, requests, link, log } = parts;
+  const { store, requests } = parts;
+  const sweep = createSweep(parts, requestMs);
   const giveUpAtMs = () => Date.now() + requestMs;
 
   /** Atomic with all others; if one is there already, or was there a moment ago, each by itself. */
@@ -84,15 +77,9 @@ export function createQueue(parts: Parts & { direct: Direct; requests: Requests 
     },
 
     async consume({ concurrency, perShard = Math.ceil(concurrency / 2) }, handler) {
-      const durables = Array.from({ length: shardCount }, (_, shard) => shardConsumer(shard));
-      const sweep = () =>
-        sweepOrphans(parts, stream, durables, requestMs).catch((error: unknown) =>
-          log.error("bus.sweep-failed", { error }),
-        );
-      await sweep();
-      const forget = link.onReconnect(() => void sweep());
-      const lanes = durables.map((durable) => ({ stream, durable }));
-      const ackPendingMax = Math.min(...durables.map((durable) => specOf(durable).ackPendingMax));
+      const sweeping = await sweep.start();
+      const lanes = queueDurables.map((durable) => ({ stream, durable }));
+      const ackPendingMax = Math.min(...queueDurables.map((durable) => specOf(durable).ackPendingMax));
       const consumption = consumeLanes(parts, lanes, {
         concurrency,
         perLane: perShard,
@@ -101,41 +88,32 @@ export function createQueue(parts: Parts & { direct: Direct; requests: Requests 
         async handle(delivery) {
           const entry = readEntry(delivery);
           if (!entry.ok) return reject(`breaks its contract: ${entry.problem}`);
-          return handler(entry.value, toArrival(delivery));
+          const verdict = await handler(entry.value, toArrival(delivery));
+          sweeping.note(delivery.durable);
+          return verdict;
         },
       });
       return {
         async stop() {
-          forget();
           await consumption.stop();
+          await sweeping.stop();
         },
       };
     },
 
     async depth() {
-      const infos = await Promise.all([
-        requests.askJson<StreamInfo>({ subject: `$JS.API.STREAM.INFO.${stream}`, giveUpAtMs: giveUpAtMs() }),
-        ...Object.keys(consumers)
-          .filter((durable) => specOf(durable).stream === stream)
-          .map((durable) =>
-            requests.askJson<ConsumerInfo>({
-              subject: `$JS.API.CONSUMER.INFO.${stream}.${durable}`,
-              giveUpAtMs: giveUpAtMs(),
-            }),
-          ),
-      ] as const);
-      const [info, ...shards] = infos;
-      const ready = shards.reduce(
-        (sum, { num_pending, num_ack_pending }) => sum + num_pending + num_ack_pending,
-        0,
-      );
+      const shards = await Promise.all(queueDurables.map(sweep.shard));
+      const info = await requests.askJson<StreamInfo>({
+        subject: `$JS.API.STREAM.INFO.${stream}`,
+        giveUpAtMs: giveUpAtMs(),
+      });
+      const ready = shards.reduce((sum, shard) => sum + shard.num_pending + shard.num_ack_pending, 0);
       return { ready, later: Math.max(0, info.state.messages - ready) };
     },
   };
 }
 
 type StreamInfo = { state: { messages: number } };
-type ConsumerInfo = { num_pending: number; num_ack_pending: number };
 
 /** RFC 3339 in the form that the server takes; milliseconds count. */
 const schedule = (entry: QueueEntry, atMs: number): Headers => ({

@@ -1,7 +1,7 @@
 /**
  * Puts messages into streams. Calls that come while others are on their way are stored together as one atomic batch:
- * with `sync_interval: always` one fsync then serves up to `batchMessagesMax` messages. An idle lane sends at once, so
- * batching never adds a wait. Each message carries what makes its repetition harmless (an id or an expectation).
+ * with `sync_interval: always` one fsync then serves up to `batchMessagesMax` messages. Few calls go one by one at once,
+ * so batching never adds a wait. Each message carries what makes its repetition harmless (an id or an expectation).
  */
 import { Failure } from "@tyto/contracts";
 import { nuid } from "nats";
@@ -20,10 +20,17 @@ export type Store = {
 
 /** The server's own limit on one atomic batch. */
 export const atomicMessagesMax = 1_000;
-const batchMessagesMax = 256;
-const batchBytesMax = 2_097_152;
-/** Batches of one lane on their way at a time: one is being synced while the next is being received. */
-const flightsMax = 2;
+/** How calls share the way to the server. */
+export type LaneLimits = {
+  /** A batch costs the server about as much as this many single messages, however few are in it. */
+  batchMessagesMin: number;
+  batchMessagesMax: number;
+  /** The server stores one batch after the other; the more wait meanwhile, the more share the next one. */
+  batchesMax: number;
+  singlesMax: number;
+};
+const laneLimits: LaneLimits = { batchMessagesMin: 24, batchMessagesMax: 512, batchesMax: 1, singlesMax: 24 };
+const batchBytesMax = 4_194_304;
 const waitingBytesMax = 134_217_728;
 /** Room for our headers inside the server's `max_payload`. */
 const headerBytesMax = 8_192;
@@ -36,7 +43,12 @@ type Unit = {
   reject(error: unknown): void;
 };
 
-export function createStore(link: Link, requests: Requests, publishMs: number): Store {
+export function createStore(
+  link: Link,
+  requests: Requests,
+  publishMs: number,
+  { batchMessagesMin, batchMessagesMax, batchesMax, singlesMax }: LaneLimits = laneLimits,
+): Store {
   const isTooLarge = ({ data }: Message) =>
     data.length + headerBytesMax > (link.nats.info?.max_payload ?? data.length);
   const tooLarge = (messages: readonly Message[]): Failure | undefined => {
@@ -120,29 +132,49 @@ export function createStore(link: Link, requests: Requests, publishMs: number): 
   const createLane = () => {
     let waiting: Unit[] = [];
     let waitingBytes = 0;
-    let flights = 0;
+    let waitingMessages = 0;
+    let singles = 0;
+    let batches = 0;
     let isLaunching = false;
+
+    const take = (count: number): Unit[] => {
+      const units = waiting.slice(0, count);
+      waiting = waiting.slice(count);
+      for (const unit of units) {
+        waitingBytes -= unit.bytes;
+        waitingMessages -= unit.messages.length;
+      }
+      return units;
+    };
+    /** How many of those that wait fit into one batch; at least one. */
+    const fitting = (): number => {
+      let messages = 0;
+      let bytes = 0;
+      const over = waiting.findIndex((unit, index) => {
+        messages += unit.messages.length;
+        bytes += unit.bytes;
+        return index > 0 && (messages > batchMessagesMax || bytes > batchBytesMax);
+      });
+      return over < 0 ? waiting.length : over;
+    };
 
     const launch = () => {
       isLaunching = false;
-      while (flights < flightsMax && waiting.length > 0) {
-        let messages = 0;
-        let bytes = 0;
-        let taken = 0;
-        for (const unit of waiting) {
-          messages += unit.messages.length;
-          bytes += unit.bytes;
-          if (taken > 0 && (messages > batchMessagesMax || bytes > batchBytesMax)) break;
-          taken++;
-        }
-        const units = waiting.slice(0, taken);
-        waiting = waiting.slice(taken);
-        for (const unit of units) waitingBytes -= unit.bytes;
-        flights++;
-        void fly(units).finally(() => {
-          flights--;
-          launch();
-        });
+      while (waiting.length > 0) {
+        const isWorthBatch = waitingMessages >= batchMessagesMin || waiting[0]?.messages.length !== 1;
+        if (isWorthBatch && batches < batchesMax) {
+          batches++;
+          void fly(take(fitting())).finally(() => {
+            batches--;
+            launch();
+          });
+        } else if (!isWorthBatch && singles < singlesMax) {
+          singles++;
+          void fly(take(1)).finally(() => {
+            singles--;
+            launch();
+          });
+        } else return;
       }
     };
 
@@ -154,6 +186,7 @@ export function createStore(link: Link, requests: Requests, publishMs: number): 
         const refused = tooLarge(messages);
         if (refused) return reject(refused);
         waitingBytes += bytes;
+        waitingMessages += messages.length;
         waiting.push({ messages, bytes, giveUpAtMs: Date.now() + publishMs, resolve, reject });
         if (isLaunching) return;
         isLaunching = true;

@@ -8,8 +8,8 @@ const dayMs = 86_400_000;
 
 export type StreamSpec = {
   subjects: readonly string[];
-  retention: "limits" | "workqueue";
-  /** 0 means without limit: a work queue must never drop mail by age. */
+  retention: "limits";
+  /** 0 means without limit: the queue must never drop mail by age. */
   maxAgeMs: number;
   duplicateWindowMs: number;
   storage: "file" | "memory";
@@ -17,6 +17,8 @@ export type StreamSpec = {
   atomicBatches?: boolean;
   directGet?: boolean;
   counters?: boolean;
+  /** A message may carry its own time to live. */
+  messageTtls?: boolean;
   maxMessagesPerSubject?: number;
 };
 
@@ -31,20 +33,28 @@ export const streams = {
     atomicBatches: true,
     directGet: true,
   },
-  /** Bodies of accepted messages in parts: `body.<messageId>.<part>`. Dropped at the final outcome, else by age. */
+  /**
+   * Bodies of accepted messages in parts: `body.<messageId>.<part>`. Dropped at the final outcome, else by age: an empty
+   * message with a short life of its own takes the place of a dropped part.
+   */
   BODY: {
     subjects: ["body.>"],
     retention: "limits",
     maxAgeMs: 40 * dayMs,
     duplicateWindowMs: 120_000,
     storage: "file",
+    atomicBatches: true,
+    messageTtls: true,
     directGet: true,
     maxMessagesPerSubject: 1,
   },
-  /** Recipients waiting to be tried, and those waiting for their time. Only the mta's user reaches it. */
+  /**
+   * Recipients waiting to be tried, and those waiting for their time. Only the mta's user reaches it. The bus purges
+   * what a shard's durable has acknowledged, many at a time: the server's own work queue syncs the removal of each.
+   */
   QUEUE: {
     subjects: ["queue.send.>", "queue.later.>"],
-    retention: "workqueue",
+    retention: "limits",
     maxAgeMs: 0,
     duplicateWindowMs: 120_000,
     storage: "file",
@@ -59,6 +69,7 @@ export const streams = {
     maxAgeMs: 14 * dayMs,
     duplicateWindowMs: 120_000,
     storage: "file",
+    atomicBatches: true,
     directGet: true,
     maxMessagesPerSubject: 1,
   },

@@ -42,7 +42,8 @@ export const users = {
     consumes: ["mta-intake", ...Array.from({ length: shardCount }, (_, shard) => shardConsumer(shard))],
     reads: ["SUPPRESSIONS", "DOMAINS", "ATTEMPTS", "CLAIMS"],
     writes: ["ATTEMPTS", "CLAIMS"],
-    puts: ["QUEUE"],
+    // BODY: dropped parts give way to empty ones.
+    puts: ["QUEUE", "BODY"],
     gets: ["BODY", "QUEUE"],
     drops: ["BODY", "QUEUE"],
   },

@@ -1,0 +1,95 @@
+/**
+ * Takes acknowledged entries out of the queue, a shard at a time and many at once: everything up to the floor below
+ * which its durable has all acknowledgements. It also removes what a kill -9 of the server leaves there (acknowledged
+ * entries that are never delivered again), without making the durable anew, which would send old mail again.
+ */
+import { consumers } from "@tyto/contracts";
+import type { Link } from "./link.ts";
+import type { BusLog } from "./log.ts";
+import { encode, type Requests } from "./requests.ts";
+
+const stream = "QUEUE";
+/** A crash of the server can forget an acknowledgement as long as its entry is there: so soon, yet rarely enough to cost little. */
+const sweepMs = 2_000;
+
+export const queueDurables = Object.keys(consumers).filter((name) => consumers[name]?.stream === stream);
+
+/** What a shard still has before it. */
+export type ShardInfo = { ack_floor: { stream_seq: number }; num_pending: number; num_ack_pending: number };
+
+export type Sweep = {
+  /** Sweeps one shard now, and tells how it stands. */
+  shard(durable: string): Promise<ShardInfo>;
+  /** Sweeps all, then those that are noted every `sweepMs`, and all again after a reconnect. */
+  start(): Promise<{ note(durable: string): void; stop(): Promise<void> }>;
+};
+
+export function createSweep(
+  { requests, link, log }: { requests: Requests; link: Link; log: BusLog },
+  requestMs: number,
+): Sweep {
+  /** Durable → the floor up to which this process has swept. */
+  const swept = new Map<string, number>();
+
+  const shard = async (durable: string): Promise<ShardInfo> => {
+    const giveUpAtMs = Date.now() + requestMs;
+    const info = await requests.askJson<ShardInfo>({
+      subject: `$JS.API.CONSUMER.INFO.${stream}.${durable}`,
+      giveUpAtMs,
+    });
+    const floor = info.ack_floor.stream_seq;
+    const filter = consumers[durable]?.filter[0];
+    if (filter === undefined || floor === 0 || swept.get(durable) === floor) return info;
+    await requests.askJson({
+      subject: `$JS.API.STREAM.PURGE.${stream}`,
+      // Everything before `seq`, which itself stays.
+      data: encode({ filter, seq: floor + 1 }),
+      giveUpAtMs,
+    });
+    swept.set(durable, floor);
+    return info;
+  };
+
+  const start: Sweep["start"] = async () => {
+    const noted = new Set<string>();
+    let sweeping: Promise<void> = Promise.resolve();
+    const sweep = (durables: readonly string[]): Promise<void> => {
+      sweeping = sweeping.then(async () => {
+        for (const durable of durables) {
+          try {
+            const { num_ack_pending } = await shard(durable);
+            // What is acknowledged a moment from now is swept the next time.
+            if (num_ack_pending > 0) noted.add(durable);
+          } catch (error) {
+            noted.add(durable);
+            log.warn("bus.sweep-failed", { durable, error });
+            return;
+          }
+        }
+      });
+      return sweeping;
+    };
+    const sweepNoted = () => {
+      const durables = [...noted];
+      noted.clear();
+      return sweep(durables);
+    };
+    const timer = setInterval(() => link.isConnected() && noted.size > 0 && void sweepNoted(), sweepMs);
+    timer.unref();
+    const forget = link.onReconnect(() => {
+      swept.clear();
+      void sweep(queueDurables);
+    });
+    await sweep(queueDurables);
+    return {
+      note: (durable) => void noted.add(durable),
+      async stop() {
+        clearInterval(timer);
+        forget();
+        if (link.isConnected()) await sweepNoted();
+      },
+    };
+  };
+
+  return { shard, start };
+}
