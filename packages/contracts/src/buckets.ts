@@ -92,7 +92,11 @@ export const Claim = z.object({ by: z.enum(["cancelled", "released"]), at: TimeM
 export type Claim = z.infer<typeof Claim>;
 
 /** The recorder's place in Convex's change log. */
-export const SyncCursor = z.object({ sequence: z.number().int().nonnegative() });
+export const SyncCursor = z.object({
+  sequence: z.number().int().nonnegative(),
+  /** Which change log the sequence counts in; another one means another store. */
+  log: z.string().default(""),
+});
 
 const hourMs = 3_600_000;
 

@@ -1,0 +1,5 @@
+import { runService } from "@tyto/service";
+import { readConfig } from "./config.ts";
+import { start } from "./start.ts";
+
+await runService("recorder", (log) => start(readConfig(), log));
