@@ -8,6 +8,7 @@ import {
   type PaginationResult,
 } from "convex/server";
 import { convexToJson, type Value } from "convex/values";
+import { livePages, type PagesState } from "~/utils/livePages.ts";
 
 /** Live data: queries that Convex answers again by itself whenever their result changes. */
 
@@ -20,12 +21,9 @@ type PagedQuery = FunctionReference<
 >;
 type Row<Q extends PagedQuery> = FunctionReturnType<Q>["page"][number];
 type PageArgs<Q extends PagedQuery> = Omit<FunctionArgs<Q>, "paginationOpts">;
-export type PagesState = "loading" | "more" | "loading-more" | "done";
 
 const tokenRetryMsMax = 15_000;
 const rememberedResultsMax = 40;
-/** A page may hold fewer rows than asked for, even none: so many are loaded in a row before a person is asked. */
-const emptyPagesMax = 10;
 
 let client: ConvexClient | undefined;
 /** Last results by query and arguments, so that going back shows the page at once; the live answer replaces them. */
@@ -132,19 +130,6 @@ export function useLive<Q extends Query>(query: Q, args: MaybeRefOrGetter<Functi
   return { data, error, pending, stale, retry: ask };
 }
 
-/** What the client hands over for a paginated query; its declared type says only `PaginationResult`. */
-type Pages = {
-  results: unknown[];
-  status: "LoadingFirstPage" | "CanLoadMore" | "LoadingMore" | "Exhausted";
-  loadMore: (rows: number) => boolean;
-};
-const pagesStates = {
-  LoadingFirstPage: "loading",
-  CanLoadMore: "more",
-  LoadingMore: "loading-more",
-  Exhausted: "done",
-} as const satisfies Record<Pages["status"], PagesState>;
-
 /** A live query in pages: every loaded page stays live, and `loadMore` adds one. */
 export function useLivePages<Q extends PagedQuery>(
   query: Q,
@@ -155,41 +140,32 @@ export function useLivePages<Q extends PagedQuery>(
   const rows = shallowRef<Row<Q>[]>([]);
   const state = ref<PagesState>("loading");
   const error = shallowRef<Error>();
-  let more: Pages["loadMore"] = () => false;
-  let emptyPages = 0;
-  let stop: (() => void) | undefined;
+  let pages: ReturnType<typeof livePages> | undefined;
   const key = computed(() => keyOf(query, toValue(args)));
 
   function ask() {
-    stop?.();
-    error.value = undefined;
-    const name = key.value;
+    pages?.stop();
+    const [name, filter] = [key.value, toValue(args)];
     rows.value = (remembered.get(name) as Row<Q>[] | undefined) ?? [];
     state.value = "loading";
-    emptyPages = 0;
-    stop = convex.onPaginatedUpdate_experimental(
-      query,
-      toValue(args) as FunctionArgs<Q>,
-      { initialNumItems: options.rowsPerPage },
-      (result) => {
-        const pages = result as unknown as Pages;
-        more = pages.loadMore;
-        state.value = pagesStates[pages.status];
-        if (pages.status === "LoadingFirstPage") return;
-        if (pages.status === "CanLoadMore" && pages.results.length === 0 && ++emptyPages <= emptyPagesMax)
-          pages.loadMore(options.rowsPerPage);
-        rows.value = pages.results as Row<Q>[];
-        error.value = undefined;
-        remember(name, pages.results.slice(0, options.rowsPerPage));
-      },
-      (failure) => {
-        error.value = failure;
+    error.value = undefined;
+    pages = livePages<Row<Q>>(
+      (paginationOpts, onAnswer, onError) =>
+        convex.onUpdate(query, { ...filter, paginationOpts } as FunctionArgs<Q>, onAnswer, onError),
+      options.rowsPerPage,
+      (view) => {
+        state.value = view.state;
+        error.value = view.error;
+        // While the first page loads, what is remembered stays in sight.
+        if (view.state === "loading") return;
+        rows.value = view.rows;
+        remember(name, view.rows.slice(0, options.rowsPerPage));
       },
     );
   }
 
   watch(key, ask, { immediate: true });
-  onScopeDispose(() => stop?.());
+  onScopeDispose(() => pages?.stop());
   /** True until there is something to show. */
   const pending = computed(
     () =>
@@ -197,7 +173,7 @@ export function useLivePages<Q extends PagedQuery>(
       rows.value.length === 0 &&
       error.value === undefined,
   );
-  return { rows, state, error, pending, retry: ask, loadMore: () => more(options.rowsPerPage) };
+  return { rows, state, error, pending, retry: ask, loadMore: () => pages?.loadMore() };
 }
 
 /** The socket's state, for the badge. `lost` is true once a connection that stood, or the first one, is being tried again. */

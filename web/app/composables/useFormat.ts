@@ -10,6 +10,7 @@ export function useFormat() {
     moment: (atMs: number) => formatMoment(atMs, language.value),
     clock: (atMs: number) => formatClock(atMs, language.value),
     slot: (atMs: number, withDay: boolean) => formatSlot(atMs, language.value, withDay),
+    day: (atMs: number) => formatDay(atMs, language.value),
     bytes: (bytes: number) => formatBytes(bytes, language.value),
     count: (count: number) => formatCount(count, language.value),
     share: (part: number, whole: number) => formatShare(part, whole, language.value),

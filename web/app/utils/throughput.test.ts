@@ -1,5 +1,15 @@
 import { expect, test } from "bun:test";
-import { type Bucket, fillBuckets, peakOf, type RangeId, ranges, sinceOf, sumBuckets } from "./throughput.ts";
+import {
+  type Bucket,
+  countTicks,
+  fillBuckets,
+  labelledBars,
+  peakOf,
+  type RangeId,
+  ranges,
+  sinceOf,
+  sumBuckets,
+} from "./throughput.ts";
 
 const now = Date.UTC(2026, 10, 21, 9, 5, 7);
 const bucket = (at: number, delivered: number): Bucket => ({
@@ -35,4 +45,30 @@ test("counts within one bar add up", () => {
   expect(sumBuckets(bars)).toEqual({ accepted: 7, delivered: 7, deferred: 2, bounced: 0 });
   expect(peakOf(bars)).toBe(bars[0]);
   expect(peakOf(fillBuckets([], "day", since))).toBeUndefined();
+});
+
+test.each([
+  [0, [0, 1]],
+  [3, [0, 1, 2, 3]],
+  [7, [0, 2, 4, 6, 8]],
+  [31, [0, 10, 20, 30, 40]],
+  [1_200, [0, 500, 1_000, 1_500]],
+])("an axis up to %d has whole steps that reach it", (top, expected) => {
+  expect(countTicks(top)).toEqual(expected);
+});
+
+test("an axis has few steps and reaches every top", () => {
+  for (let top = 1; top < 5_000_000; top = Math.ceil(top * 1.7)) {
+    const ticks = countTicks(top);
+    expect(ticks.length).toBeLessThanOrEqual(6);
+    expect(ticks.at(-1)).toBeGreaterThanOrEqual(top);
+  }
+});
+
+test("labels stand at round times, a handful per span", () => {
+  for (const range of Object.keys(ranges) as RangeId[]) {
+    const labelled = labelledBars(fillBuckets([], range, sinceOf(range, now)), range);
+    expect(labelled.length).toBeGreaterThanOrEqual(5);
+    expect(labelled.length).toBeLessThanOrEqual(8);
+  }
 });

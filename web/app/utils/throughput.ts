@@ -45,6 +45,27 @@ export function sumBuckets(bars: readonly Bucket[]): Omit<Bucket, "at"> {
   return sum;
 }
 
+/** Whole numbers for the axis: from 0 to at least `top`, in at most five steps of 1, 2 or 5 times a power of ten. */
+export function countTicks(top: number): number[] {
+  const stepsMax = 5;
+  let step = 1;
+  for (let power = 1; step * stepsMax < top; power *= 10)
+    step = [1, 2, 5].map((digit) => digit * power).find((size) => size * stepsMax >= top) ?? step;
+  const count = Math.max(1, Math.ceil(top / step));
+  return Array.from({ length: count + 1 }, (_, index) => index * step);
+}
+
+/** The bars that get a label: every ten minutes, every four hours, or the first of each day, by the local clock. */
+export function labelledBars(bars: readonly Bucket[], range: RangeId): number[] {
+  const isRound = (at: number, before: number | undefined): boolean => {
+    const date = new Date(at);
+    if (range === "hour") return date.getMinutes() % 10 === 0;
+    if (range === "day") return date.getMinutes() === 0 && date.getHours() % 4 === 0;
+    return before !== undefined && new Date(before).getDay() !== date.getDay();
+  };
+  return bars.filter((bar, index) => isRound(bar.at, bars[index - 1]?.at)).map((bar) => bar.at);
+}
+
 /** The bar with the most deliveries, or undefined when nothing was delivered. */
 export function peakOf(bars: readonly Bucket[]): Bucket | undefined {
   return bars.reduce<Bucket | undefined>(

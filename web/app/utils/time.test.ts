@@ -1,5 +1,13 @@
 import { expect, test } from "bun:test";
-import { formatAgo, formatClock, formatMoment, formatSlot, formatSpan, toLocalInput } from "./time.ts";
+import {
+  formatAgo,
+  formatClock,
+  formatDay,
+  formatMoment,
+  formatSlot,
+  formatSpan,
+  toLocalInput,
+} from "./time.ts";
 
 const second = 1_000;
 const minute = 60 * second;
@@ -44,6 +52,7 @@ test("a bar names its day only where the span is longer than one", () => {
   const at = Date.UTC(2026, 10, 21, 9, 5, 7);
   expect(formatSlot(at, "de-DE", false, "UTC")).toBe("09:05");
   expect(formatSlot(at, "de-DE", true, "UTC")).toBe("Sa., 21.11. 09:05");
+  expect(formatDay(at, "de-DE", "UTC")).toBe("Sa., 21.");
 });
 
 test("the value of a date field means the same minute when it is read back", () => {

@@ -58,6 +58,15 @@ export function formatSlot(atMs: number, locale: string, withDay: boolean, timeZ
   return `${day.format(atMs)} ${time}`;
 }
 
+/** A day on an axis: `Sat 21`. */
+export function formatDay(atMs: number, locale: string, timeZone?: string): string {
+  return new Intl.DateTimeFormat(locale, {
+    weekday: "short",
+    day: "numeric",
+    ...(timeZone === undefined ? {} : { timeZone }),
+  }).format(atMs);
+}
+
 /** The time of day with seconds; the day stands beside it where it changes. */
 export function formatClock(atMs: number, locale: string, timeZone?: string): string {
   return new Intl.DateTimeFormat(locale, {
