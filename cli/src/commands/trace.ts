@@ -23,7 +23,11 @@ export function formatTrace(message: EmailDetail): string[] {
     const atMs = Date.parse(step.at);
     const before = steps[index - 1];
     const since = before ? `+${duration(atMs - Date.parse(before.at))}` : "";
-    const facts = [step.recipient, step.reply && colours.cyan(step.reply), formatDetail(step.detail)];
+    const facts = [
+      step.recipient,
+      step.reply && colours.cyan(step.reply),
+      formatDetail(step.detail, step.reply),
+    ];
     return [
       colours.dim(step.at.slice(11, 23)),
       colours.dim(since),
@@ -62,8 +66,11 @@ const tint = (event: string) => {
       : event;
 };
 
-function formatDetail(detail: Record<string, unknown> | undefined): string {
-  const entries = Object.entries(detail ?? {}).filter(([, value]) => value !== null && value !== undefined);
+function formatDetail(detail: Record<string, unknown> | undefined, reply: string | undefined): string {
+  const entries = Object.entries(detail ?? {}).filter(
+    // What the reply says already is not said again.
+    ([, value]) => value !== null && value !== undefined && value !== reply,
+  );
   return colours.dim(
     entries
       .map(([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`)
