@@ -18,10 +18,21 @@ const headerSigns: readonly [name: string, sign: RegExp][] = [
 const subjectSigns =
   /^\s*(\[?auto(matic|mated)?[- ]?(reply|response)\]?\b|out of (the )?office\b|away from (my )?(mail|office)|on vacation\b|automatische(r? antwort)\b|abwesenheits?(notiz|benachrichtigung|meldung)?\b|réponse automatique\b|absence du bureau|respuesta automática\b|fuera de la oficina|risposta automatica\b|automatisch antwoord\b|resposta automática\b|自動返信|不在)/i;
 
-/** True for vacation notices and other mail that a program wrote in answer; nobody should be answered for it. */
+/** Mail systems mark their reports as sent by a program, too, and report to nobody's holiday. */
+const mailSystem = /\b(mailer-daemon|mail-daemon|postmaster|mail delivery (system|subsystem|service))\b/i;
+
+/**
+ * True for vacation notices and other mail that a program wrote in a person's place; nobody should be answered for
+ * it. False for what a mail system reports: that may be a bounce in words of its own.
+ */
 export function isAutoReply(message: Message): boolean {
+  const isReport =
+    /multipart\/report/i.test(header(message, "content-type") ?? "") ||
+    header(message, "x-failed-recipients") !== undefined ||
+    mailSystem.test(message.from ?? "");
   return (
-    headerSigns.some(([name, sign]) => sign.test(header(message, name) ?? "")) ||
-    subjectSigns.test(message.subject ?? "")
+    !isReport &&
+    (headerSigns.some(([name, sign]) => sign.test(header(message, name) ?? "")) ||
+      subjectSigns.test(message.subject ?? ""))
   );
 }

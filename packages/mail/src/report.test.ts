@@ -59,8 +59,12 @@ test.each([
   ["Subject: =?utf-8?Q?R=C3=A9ponse_automatique?= : absence", true],
   ["Subject: Automatische Antwort: Rechnung", true],
   ["Subject: Re: your out of office rules", false],
+  ["Auto-Submitted: auto-replied\r\nX-Failed-Recipients: ann@example.com\r\nSubject: Mail failure", false],
+  ["Auto-Submitted: auto-generated\r\nContent-Type: multipart/report; boundary=x", false],
+  ["Auto-Submitted: auto-replied\r\nFrom: Mail Delivery System <mailer-daemon@example.com>", false],
 ])("%p: auto-reply %p", async (head, expected) => {
-  const message = await readMessage(encode(`From: a@example.com\r\n${head}\r\n\r\nbody\r\n`));
+  const from = /^From:/m.test(head) ? "" : "From: a@example.com\r\n";
+  const message = await readMessage(encode(`${from}${head}\r\n\r\nbody\r\n`));
   expect(message && isAutoReply(message)).toBe(expected);
 });
 

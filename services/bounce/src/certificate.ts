@@ -1,3 +1,4 @@
+import { X509Certificate } from "node:crypto";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { generate } from "selfsigned";
@@ -24,7 +25,8 @@ export async function loadCertificate(
     });
   const [key, cert] = await Promise.all([read(keyFile), read(certFile)]);
   if (key !== undefined && cert !== undefined) return { key, cert };
-  if (key !== undefined || cert !== undefined)
+  // A certificate of our own without its key is what a crash in the middle of making both leaves: worth nothing.
+  if (key !== undefined || (cert !== undefined && !isSelfSigned(cert)))
     throw new Error(
       `${dir} holds only one of key.pem and cert.pem: add the other, or remove it to have both made`,
     );
@@ -36,9 +38,18 @@ export async function loadCertificate(
     notAfterDate: new Date(nowMs + validDays * dayMs),
   });
   await mkdir(dir, { recursive: true, mode: 0o700 });
-  // The certificate comes last and by rename: a pair is complete or absent.
-  await writeFile(keyFile, made.private, { mode: 0o600 });
-  await writeFile(`${certFile}.new`, made.cert, { mode: 0o644 });
-  await rename(`${certFile}.new`, certFile);
+  await writeWhole(certFile, made.cert, 0o644);
+  await writeWhole(keyFile, made.private, 0o600);
   return { key: made.private, cert: made.cert };
+}
+
+const isSelfSigned = (cert: string) => {
+  const read = new X509Certificate(cert);
+  return read.verify(read.publicKey);
+};
+
+/** By rename: the file is complete or absent. */
+async function writeWhole(file: string, text: string, mode: number): Promise<void> {
+  await writeFile(`${file}.new`, text, { mode });
+  await rename(`${file}.new`, file);
 }

@@ -14,8 +14,18 @@ const shape = {
   BOUNCE_MESSAGE_MB: count(25, 200),
   BOUNCE_CONNECTIONS: count(200, 10_000),
   BOUNCE_MEMORY_MB: count(200, 16_384),
-  MAIL_HOSTNAME: z.string().min(1).default("localhost"),
-  TYTO_DNS_SERVERS: z.string().optional(),
+  MAIL_HOSTNAME: z.string().min(1).toLowerCase().default("localhost"),
+  TYTO_DNS_SERVERS: z
+    .string()
+    .transform((text, context): Server[] => {
+      try {
+        return parseServers(text);
+      } catch (error) {
+        context.addIssue({ code: "custom", message: error instanceof Error ? error.message : String(error) });
+        return z.NEVER;
+      }
+    })
+    .optional(),
 };
 
 export type Config = ReturnType<typeof readConfig>;
@@ -25,8 +35,6 @@ const mebibyte = 1_048_576;
 /** The settings of bounce from the environment. Throws ConfigError that names every wrong one. */
 export function readConfig(env: Record<string, string | undefined> = process.env) {
   const given = loadConfig("bounce", shape, env);
-  const servers: Server[] =
-    given.TYTO_DNS_SERVERS === undefined ? systemServers() : parseServers(given.TYTO_DNS_SERVERS);
   return {
     nats: { url: given.NATS_URL, user: given.NATS_USER, password: given.NATS_PASSWORD },
     health: { host: given.HEALTH_HOST, port: given.HEALTH_PORT },
@@ -37,7 +45,7 @@ export function readConfig(env: Record<string, string | undefined> = process.env
     verpKey: given.BOUNCE_VERP_KEY,
     recipients: given.BOUNCE_RECIPIENTS,
     tlsDir: given.BOUNCE_TLS_DIR,
-    dnsServers: servers,
+    dnsServers: given.TYTO_DNS_SERVERS ?? systemServers(),
     messageBytesMax: given.BOUNCE_MESSAGE_MB * mebibyte,
     connectionsMax: given.BOUNCE_CONNECTIONS,
     /** What all messages on their way in may hold together. */

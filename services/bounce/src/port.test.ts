@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { connect, type Socket } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
@@ -21,37 +21,11 @@ import { silentLog } from "@tyto/service";
 import { loadCertificate } from "./certificate.ts";
 import { readConfig } from "./config.ts";
 import { start } from "./start.ts";
+import { converse } from "./testing.ts";
 
 const dialogs = join(import.meta.dir, "../fixtures/dialogs");
 const verpKey = "a verp key of enough length";
 const host = "bounces.sender.test";
-
-/** A conversation by lines: `say` writes one line, `hear` gives the next whole reply. */
-function converse(socket: Socket) {
-  let buffered = "";
-  let wake = () => {};
-  socket.on("data", (chunk) => {
-    buffered += chunk.toString("latin1");
-    wake();
-  });
-  socket.on("close", () => wake());
-  return {
-    say: (line: string) => void socket.write(`${line}\r\n`, "latin1"),
-    async hear(): Promise<string> {
-      for (;;) {
-        const reply = /^(?:\d{3}-[^\n]*\r\n)*\d{3} [^\n]*\r\n/.exec(buffered)?.[0];
-        if (reply !== undefined) {
-          buffered = buffered.slice(reply.length);
-          return reply;
-        }
-        if (socket.destroyed) return "";
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-      }
-    },
-  };
-}
 
 const report = (recipient: string, status = "5.1.1", diagnostic = "550 5.1.1 No such user here") =>
   `From: MAILER-DAEMON@mx.remote.test
@@ -204,6 +178,41 @@ describe("the SMTP port", () => {
     expect((await nextEvent(before + 2))?.subject).toBe("mail.received");
   });
 
+  test("every known report comes through the port as its expectation says", async () => {
+    const folder = join(import.meta.dir, "../../../packages/mail/fixtures/reports");
+    const { say, hear } = open();
+    await hear();
+    say("EHLO mx.remote.test");
+    await hear();
+    for (const file of readdirSync(folder).filter((name) => name.endsWith(".eml"))) {
+      const expected = await Bun.file(join(folder, file.replace(".eml", ".json"))).json();
+      const before = heard.length;
+      const about = deliveryId(newMessageId(), 1);
+      for (const line of ["MAIL FROM:<>", `RCPT TO:<${encodeReturnPath(about, host, verpKey)}>`, "DATA"]) {
+        say(line);
+        await hear();
+      }
+      const text = (await readFile(join(folder, file), "latin1")).replace(/\r?\n/g, "\r\n");
+      say(`${text.replace(/^\./gm, "..")}\r\n.`);
+      expect(await hear()).toStartWith("250");
+      await nextEvent(before + expected.recipients.length);
+      const told = heard.slice(before).map(({ subject, payload }) => ({
+        subject,
+        about: "deliveryId" in payload ? payload.deliveryId : undefined,
+        ...("reason" in payload ? { reason: payload.reason } : {}),
+      }));
+      type Told = { action: string; classification?: { reason: string } };
+      expect({ file, told }).toEqual({
+        file,
+        told: expected.recipients.map(({ action, classification }: Told) =>
+          action === "failed"
+            ? { subject: "mail.bounced", about, reason: classification?.reason }
+            : { subject: "mail.reported", about },
+        ),
+      });
+    }
+  }, 20_000);
+
   test("an endless message is refused and nothing of it stays", async () => {
     const before = heard.length;
     const { say, hear } = open();
@@ -218,26 +227,34 @@ describe("the SMTP port", () => {
     expect(heard.length).toBe(before);
   });
 
-  test.each(["\n.\n", "\n.\r\n", "\r.\r\n", "\r.\r", "\r\n.\n", "\r\n.\r"])(
-    "%j does not end the data",
-    async (trick) => {
-      const { say, hear } = open();
+  test.each([
+    "\n.\n",
+    "\n.\r\n",
+    "\n.\r",
+    "\r.\n",
+    "\r.\r\n",
+    "\r.\r",
+    "\r\n.\n",
+    "\r\n.\r",
+    "\r\n\0.\r\n",
+    "\r\r\n.\r\r\n",
+  ])("%j does not end the data", async (trick) => {
+    const { say, hear } = open();
+    await hear();
+    for (const line of ["EHLO x.test", "MAIL FROM:<a@b.test>", "RCPT TO:<help@elsewhere.test>", "DATA"]) {
+      say(line);
       await hear();
-      for (const line of ["EHLO x.test", "MAIL FROM:<a@b.test>", "RCPT TO:<help@elsewhere.test>", "DATA"]) {
-        say(line);
-        await hear();
-      }
-      const before = heard.length;
-      say(
-        `Subject: One\r\n\r\nfirst${trick}MAIL FROM:<eve@b.test>\r\nRCPT TO:<help@elsewhere.test>\r\nDATA\r\nSubject: Two\r\n\r\nsecond\r\n.`,
-      );
-      expect(await hear()).toStartWith("250");
-      say("QUIT");
-      expect(await hear()).toStartWith("221");
-      await nextEvent(before + 1);
-      expect(heard.length).toBe(before + 1);
-    },
-  );
+    }
+    const before = heard.length;
+    say(
+      `Subject: One\r\n\r\nfirst${trick}MAIL FROM:<eve@b.test>\r\nRCPT TO:<help@elsewhere.test>\r\nDATA\r\nSubject: Two\r\n\r\nsecond\r\n.`,
+    );
+    expect(await hear()).toStartWith("250");
+    say("QUIT");
+    expect(await hear()).toStartWith("221");
+    await nextEvent(before + 1);
+    expect(heard.length).toBe(before + 1);
+  });
 
   test("STARTTLS works with the certificate made at first start, and the certificate stays", async () => {
     const plain = connect(running.port, "127.0.0.1");
@@ -253,6 +270,18 @@ describe("the SMTP port", () => {
     second.say("EHLO x.test");
     expect(await second.hear()).toContain("250");
     expect(secure.getProtocol()).toMatch(/TLSv1\.[23]/);
+    const before = heard.length;
+    for (const [line, code] of [
+      ["MAIL FROM:<>", "250"],
+      [`RCPT TO:<${words.forgedPath}>`, "550 5.7.1"],
+      [`RCPT TO:<${words.returnPath}>`, "250"],
+      ["DATA", "354"],
+      [`${report("carol@remote.test", "5.2.2", "552 5.2.2 Mailbox full")}\r\n.`, "250"],
+    ] as const) {
+      second.say(line);
+      expect(await second.hear()).toStartWith(code);
+    }
+    expect((await nextEvent(before + 1))?.payload).toMatchObject({ reason: "mailbox.full", hard: false });
     secure.destroy();
     const once = await loadCertificate(dir, "mail.sender.test");
     expect(await loadCertificate(dir, "mail.sender.test")).toEqual(once);

@@ -1,6 +1,6 @@
 /** The SMTP port: smtp-server with everything that the open internet makes necessary. */
 import { Failure, toFailure, toSmtpReply } from "@tyto/contracts";
-import { Counter, type Log, type Registry } from "@tyto/service";
+import { Counter, Gauge, type Log, type Registry } from "@tyto/service";
 import { SMTPServer, type SMTPServerDataStream, type SMTPServerSession } from "smtp-server";
 import type { Certificate } from "./certificate.ts";
 import type { Incoming, Outcome } from "./intake.ts";
@@ -14,28 +14,37 @@ export type PortOptions = {
   messageBytesMax: number;
   connectionsMax: number;
   memoryBytesMax: number;
+  /** A client that is not counted: other parts of this machine. */
+  isOurs(ip: string): boolean;
   /** Throws Failure for a recipient that is not ours. */
   admit(address: string): Admitted;
   take(incoming: Incoming): Promise<Outcome[]>;
   log: Log;
   registry: Registry;
+  /** For tests: lower bounds than the ones below. */
+  limits?: Partial<typeof portLimits>;
 };
 
 export type OpenPort = { port: number; stop(): Promise<void> };
 
-const recipientsMax = 50;
-const connectionsPerIpMax = 20;
-const idleMsMax = 60_000;
-const sessionMsMax = 600_000;
-const stopMsMax = 10_000;
+const portLimits = {
+  recipientsMax: 50,
+  connectionsPerIpMax: 20,
+  /** Who guesses addresses is sent away. */
+  refusalsPerSessionMax: 20,
+  idleMsMax: 60_000,
+  sessionMsMax: 600_000,
+  stopMsMax: 10_000,
+};
 
 /** What smtp-server sends for an error: `<responseCode> <message>`. */
 class SmtpError extends Error {
   readonly responseCode: number;
-  constructor(failure: Failure) {
+  constructor(failure: Failure, hangUp = false) {
     const { code, enhanced, text } = toSmtpReply(failure);
     super(`${enhanced} ${text}`);
-    this.responseCode = code;
+    // RFC 5321 §3.8: the server ends a session on its own with 421 only.
+    this.responseCode = hangUp ? 421 : code;
   }
 }
 
@@ -45,33 +54,52 @@ type Memory = {
   endsBy: ReturnType<typeof setTimeout>;
   /** A message is on its way: stopping waits for it. */
   inData: boolean;
+  refusals: number;
 };
 
 export async function openPort(options: PortOptions): Promise<OpenPort> {
   const { log } = options;
+  const limits = { ...portLimits, ...options.limits };
+  const registers = [options.registry];
   const messages = new Counter({
     name: "tyto_bounce_messages_total",
     help: "Messages taken, by what became of them",
     labelNames: ["outcome"],
-    registers: [options.registry],
+    registers,
   });
   const refusals = new Counter({
     name: "tyto_bounce_refusals_total",
     help: "Refused recipients, messages and connections, by error",
     labelNames: ["code"],
-    registers: [options.registry],
+    registers,
+  });
+  new Gauge({
+    name: "tyto_bounce_connections",
+    help: "Open connections",
+    registers,
+    collect() {
+      this.set(server.connections.size);
+    },
+  });
+  new Gauge({
+    name: "tyto_bounce_held_bytes",
+    help: "Bytes of messages that are on their way in",
+    registers,
+    collect() {
+      this.set(heldBytes);
+    },
   });
   const sessions = new WeakMap<SMTPServerSession, Memory>();
-  const perIp = new Map<string, number>();
+  const perNetwork = new Map<string, number>();
   let heldBytes = 0;
 
-  const refuse = (error: unknown): SmtpError => {
+  const refuse = (error: unknown, hangUp = false): SmtpError => {
     const failure = toFailure(error);
     refusals.inc({ code: failure.code });
     if (failure.code === "internal" || failure.code === "upstream.down")
       log.error("mail.not-taken", { error });
     else log.debug("mail.refused", { code: failure.code, detail: failure.message });
-    return new SmtpError(failure);
+    return new SmtpError(failure, hangUp);
   };
 
   /** Reads the whole message within the bounds of one message and of all of them together. */
@@ -127,37 +155,45 @@ export async function openPort(options: PortOptions): Promise<OpenPort> {
     ...options.certificate,
     minVersion: "TLSv1.2",
     maxClients: options.connectionsMax,
-    socketTimeout: idleMsMax,
-    closeTimeout: stopMsMax,
+    socketTimeout: limits.idleMsMax,
+    closeTimeout: limits.stopMsMax,
     logger: false,
     onConnect(session, callback) {
-      const open = (perIp.get(session.remoteAddress) ?? 0) + 1;
-      perIp.set(session.remoteAddress, open);
-      const endsBy = setTimeout(() => closeSession(server, session), sessionMsMax);
-      sessions.set(session, { admitted: new Map(), endsBy, inData: false });
-      if (open > connectionsPerIpMax && !session.remoteAddress.startsWith("127."))
-        return callback(refuse(new Failure("limit.exceeded", "connections of one address")));
+      const network = networkOf(session.remoteAddress);
+      const open = (perNetwork.get(network) ?? 0) + 1;
+      perNetwork.set(network, open);
+      const endsBy = setTimeout(() => closeSession(server, session), limits.sessionMsMax);
+      sessions.set(session, { admitted: new Map(), endsBy, inData: false, refusals: 0 });
+      if (open > limits.connectionsPerIpMax && !options.isOurs(session.remoteAddress))
+        return callback(refuse(new Failure("limit.exceeded", "connections of one address"), true));
       callback();
     },
     onClose(session) {
-      const left = (perIp.get(session.remoteAddress) ?? 1) - 1;
-      if (left <= 0) perIp.delete(session.remoteAddress);
-      else perIp.set(session.remoteAddress, left);
-      clearTimeout(sessions.get(session)?.endsBy);
+      // Called for connections, too, that ended before they were counted.
+      const memory = sessions.get(session);
+      if (memory === undefined) return;
+      sessions.delete(session);
+      clearTimeout(memory.endsBy);
+      const network = networkOf(session.remoteAddress);
+      const left = (perNetwork.get(network) ?? 1) - 1;
+      if (left <= 0) perNetwork.delete(network);
+      else perNetwork.set(network, left);
     },
     onMailFrom(_address, session, callback) {
       sessions.get(session)?.admitted.clear();
       callback();
     },
     onRcptTo({ address }, session, callback) {
+      const memory = sessions.get(session);
       try {
-        const admitted = sessions.get(session)?.admitted;
-        if (admitted === undefined) throw new Failure("internal", "a recipient outside of a session");
-        if (admitted.size >= recipientsMax) throw new Failure("limit.exceeded", "recipients of one message");
-        admitted.set(address, options.admit(address));
+        if (memory === undefined) throw new Failure("internal", "a recipient outside of a session");
+        if (memory.admitted.size >= limits.recipientsMax)
+          throw new Failure("limit.exceeded", "recipients of one message");
+        memory.admitted.set(address, options.admit(address));
         callback();
       } catch (error) {
-        callback(refuse(error));
+        if (memory !== undefined) memory.refusals++;
+        callback(refuse(error, (memory?.refusals ?? 0) >= limits.refusalsPerSessionMax));
       }
     },
     onData(stream, session, callback) {
@@ -212,6 +248,17 @@ export async function openPort(options: PortOptions): Promise<OpenPort> {
       await closed;
     },
   };
+}
+
+/** One address, or the /64 that one IPv6 customer has (RFC 6177); smtp-server writes IPv4 without its mapped prefix. */
+export function networkOf(ip: string): string {
+  if (!ip.includes(":")) return ip;
+  const [front = "", back] = ip.split("::");
+  const [head, tail] = [front, back ?? ""].map((part) => part.split(":").filter((group) => group !== ""));
+  const zeros = back === undefined ? 0 : 8 - (head?.length ?? 0) - (tail?.length ?? 0);
+  return [...(head ?? []), ...Array<string>(Math.max(0, zeros)).fill("0"), ...(tail ?? [])]
+    .slice(0, 4)
+    .join(":");
 }
 
 /** smtp-server bounds silence, not the length of a session; a sender that drips bytes would stay for ever. */

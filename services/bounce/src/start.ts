@@ -30,6 +30,7 @@ export async function start(config: Config, log: Log): Promise<Running & { port:
   const port = await openPort({
     ...config,
     certificate: await loadCertificate(config.tlsDir, config.hostname),
+    isOurs: (ip) => ip.startsWith("127.") || ip === "::1",
     admit: (address) => admit(address, directory),
     take: intake({
       putRaw: bus.raw.put,
