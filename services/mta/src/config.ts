@@ -1,5 +1,5 @@
 import { parseServers, type Server, systemServers } from "@tyto/dns";
-import { busSettings, count, flag, loadConfig, processSettings, secret } from "@tyto/service";
+import { busSettings, count, loadConfig, processSettings, secret } from "@tyto/service";
 import { z } from "zod";
 import { parseRoutes } from "./routes.ts";
 
@@ -25,7 +25,7 @@ const shape = {
   MTA_CONCURRENCY: count(50, 2_000),
   MTA_SITE_CONNECTIONS: count(20, 2_000),
   MTA_CACHE_MB: count(64, 65_536),
-  MTA_ALLOW_PRIVATE: flag(false).optional(),
+  MTA_ALLOW_PRIVATE: z.stringbool().optional(),
   RETRY_FIRST_S: z.coerce.number().min(0.1).max(86_400).default(300),
 };
 

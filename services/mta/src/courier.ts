@@ -14,8 +14,11 @@ export type Carried =
   | { kind: "busy" }
   | { kind: "interrupted" };
 
-/** MX hosts tried in one attempt. */
+/** MX hosts tried in one attempt, and the time after which no further one is begun. */
 const hostsTriedMax = 5;
+const triesMsMax = 120_000;
+/** Waiting connections that turn out to be closed, before the message counts as tried. */
+const staleMax = 3;
 
 /**
  * Tries the hosts in their order (RFC 5321 §5.1) until one of them answers the message. A host that cannot be reached,
@@ -28,8 +31,10 @@ export async function carry(
   pool: Pool<Failed>,
   signal: AbortSignal,
 ): Promise<Carried> {
+  const untilMs = performance.now() + triesMsMax;
   let failed: Failed | undefined;
   for (const host of hosts.slice(0, hostsTriedMax)) {
+    if (performance.now() > untilMs) break;
     const result = await tryHost(mail, host, pool, signal);
     if (result.kind !== "failed" || result.isInDoubt) return result;
     // One host that may answer later outweighs any number that never will.
@@ -40,15 +45,14 @@ export async function carry(
 
 async function tryHost(mail: Mail, host: Host, pool: Pool<Failed>, signal: AbortSignal): Promise<Carried> {
   const startedMs = performance.now();
-  const lease = await pool.acquire(host, { signal });
-  if (lease.kind !== "lease") return lease;
-  const sent = await use(lease, mail, signal);
-  if (!isStale(lease, sent)) return carried(sent, lease, startedMs);
-
-  // The server closed the waiting connection before it heard of this message: that says nothing about the message.
-  const again = await pool.acquire(host, { fresh: true, signal });
-  if (again.kind !== "lease") return again;
-  return carried(await use(again, mail, signal), again, startedMs);
+  for (let stale = 0; ; stale++) {
+    const lease = await pool.acquire(host, { fresh: stale > 0, signal });
+    if (lease.kind !== "lease") return lease;
+    const sent = await use(lease, mail, signal);
+    // The server closed the waiting connection before it heard of this message: that says nothing about the message.
+    if (stale < staleMax && isStale(lease, sent)) continue;
+    return carried(sent, lease, startedMs);
+  }
 }
 
 async function use(lease: Lease, mail: Mail, signal: AbortSignal): Promise<Sent> {
@@ -125,7 +129,9 @@ export async function openHost(
 
   let last = failure("network.unreachable", `${host.name} has no address`);
   let isRestful = false;
+  const untilMs = performance.now() + triesMsMax;
   for (const ip of found.addresses) {
+    if (performance.now() > untilMs || signal?.aborted) break;
     const endpoint = { name: host.name, ip, port: host.port };
     let tls: TlsLevel | undefined = "modern";
     while (tls !== undefined) {

@@ -64,9 +64,9 @@ async function handle(ports: DeliverPorts, entry: QueueEntry): Promise<Verdict> 
   ]);
   if (mark !== undefined && isOver(mark, entry)) return repeat(ports, entry, mark);
 
+  if (await isCancelled(ports, entry)) return done;
   if (isSuppressed) return finish(ports, entry, { kind: "suppressed" }, startedMs);
   if (ports.now() >= entry.expiresAt) return finish(ports, entry, { kind: "expired" }, startedMs);
-  if (await isCancelled(ports, entry)) return done;
 
   const outcome = await ports.attempt(entry);
   switch (outcome.kind) {

@@ -17,7 +17,7 @@ const againMs = 5_000;
  */
 export function createKeymaker({ vault, publish, now, log }: KeymakerPorts) {
   const offered = new Set<Domain>();
-  let work: Promise<unknown> = Promise.resolve();
+  let work: Promise<void> = Promise.resolve();
   let retry: Timer | undefined;
   let isStopped = false;
 
@@ -45,11 +45,13 @@ export function createKeymaker({ vault, publish, now, log }: KeymakerPorts) {
     /** To be told of every record of DOMAINS, present and changed; `undefined` when it is gone. */
     see(domain: Domain, record: DomainRecord | undefined): void {
       if (record === undefined || record.keys.length > 0) offered.delete(domain);
-      else if (!offered.has(domain)) {
+      else if (!isStopped && !offered.has(domain)) {
         offered.add(domain);
         enqueue(record);
       }
     },
+    /** Resolves when every offer that was begun is over. */
+    settled: () => work,
     async stop(): Promise<void> {
       isStopped = true;
       clearTimeout(retry);

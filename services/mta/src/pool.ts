@@ -176,9 +176,9 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
   return {
     async acquire(host, { fresh = false, signal } = {}) {
       const key = `${host.name}:${host.port}`;
-      const site = siteOf(key);
       if (signal?.aborted) return { kind: "interrupted" };
-      if (fresh) for (const stale of [...site.idle]) if (dropIdle(key, site, stale)) stale.session.quit();
+      if (fresh) quitIdle(key, siteOf(key));
+      const site = siteOf(key);
 
       // The session used last is the least likely to have been closed by the server.
       const idle = site.idle.pop();
@@ -195,9 +195,13 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
       }
 
       const rested = resting.get(key);
-      if (rested !== undefined && rested.untilMs > options.now()) {
-        giveBack(key, site);
-        return rested.failure;
+      if (rested !== undefined) {
+        if (rested.untilMs > options.now()) {
+          giveBack(key, site);
+          return rested.failure;
+        }
+        // One asks again; until it knows, the others take the old answer.
+        rested.untilMs = options.now() + options.restMs;
       }
       let opened: Awaited<ReturnType<PoolOptions<F>["open"]>>;
       try {

@@ -136,11 +136,13 @@ export async function openSession(endpoint: Endpoint, options: OpenOptions): Pro
   connection.on("error", (error: SmtpError) => fail(error));
   connection.on("end", end);
 
+  const abort = () => connection.close();
+  options.signal?.addEventListener("abort", abort);
   const failure = await new Promise<SmtpError | undefined>((resolve) => {
     fail = resolve;
-    options.signal?.addEventListener("abort", () => connection.close(), { once: true });
     connection.connect(resolve);
   });
+  options.signal?.removeEventListener("abort", abort);
   fail = () => {};
   if (failure !== undefined) {
     connection.close();
@@ -179,7 +181,7 @@ export async function openSession(endpoint: Endpoint, options: OpenOptions): Pro
       resolve({ kind: "interrupted" });
       connection.close();
     };
-    signal?.addEventListener("abort", interrupt, { once: true });
+    signal?.addEventListener("abort", interrupt);
     fail = (error) => resolve(sendingTrouble(error, endpoint, progress()));
     connection.send(envelopeOf(mail, bodyBytes), body, (error, info) =>
       resolve(
@@ -237,43 +239,33 @@ type SmtpError = Error & {
   timeoutType?: string | undefined;
 };
 
-function connectSocket(
+async function connectSocket(
   { name, ip, port }: Endpoint,
   timeoutMs: number,
   signal: AbortSignal | undefined,
 ): Promise<Socket | Trouble> {
-  return new Promise((resolve) => {
-    const socket = connectTcp({ host: ip, port });
-    const give = (why: string) => {
-      socket.destroy();
-      resolve({
-        kind: "trouble",
-        step: "connect",
-        reason: "network.unreachable",
-        explanation: `no connection to ${name} [${ip}]:${port}: ${why}`,
-        isInDoubt: false,
-        isHungUp: false,
-        isTlsTooOld: false,
-      });
-    };
-    const timer = setTimeout(() => give(`no answer within ${timeoutMs / 1_000} s`), timeoutMs);
-    const abort = () => give("stopped");
-    signal?.addEventListener("abort", abort, { once: true });
-    const onError = (error: Error & { code?: string }) => give(error.code ?? error.message);
-    socket.once("error", onError);
-    socket.once("connect", () => {
-      socket.removeListener("error", onError);
-      resolve(socket);
-    });
-    socket.once("close", () => give("closed"));
-    void Promise.resolve().then(() => signal?.aborted && abort());
-    const settled = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", abort);
-    };
-    socket.once("connect", settled);
-    socket.once("close", settled);
-  });
+  const { promise, resolve } = Promise.withResolvers<Socket | string>();
+  const socket = connectTcp({ host: ip, port });
+  const timer = setTimeout(resolve, timeoutMs, `no answer within ${timeoutMs / 1_000} s`);
+  const abort = () => resolve("stopped");
+  signal?.addEventListener("abort", abort);
+  socket.once("connect", () => resolve(socket));
+  // Stays for the life of the socket: between two owners an error must not be unhandled.
+  socket.on("error", (error: Error & { code?: string }) => resolve(error.code ?? error.message));
+  const result = await promise;
+  clearTimeout(timer);
+  signal?.removeEventListener("abort", abort);
+  if (typeof result !== "string") return result;
+  socket.destroy();
+  return {
+    kind: "trouble",
+    step: "connect",
+    reason: "network.unreachable",
+    explanation: `no connection to ${name} [${ip}]:${port}: ${result}`,
+    isInDoubt: false,
+    isHungUp: false,
+    isTlsTooOld: false,
+  };
 }
 
 /** Why a session did not come about. A 4xx or 5xx greeting is about the host, not about the message. */
@@ -336,9 +328,9 @@ function sendingTrouble(error: SmtpError, { name, ip }: Endpoint, progress: Prog
   };
 }
 
-/** A 2xx counts only when the whole message had gone out before it. */
+/** A 2xx counts only when it is well formed and the whole message had gone out before it. */
 function acceptance(response: string, endpoint: Endpoint, isBodyEnded: boolean): Sent {
-  const reply = parseReply(response);
+  const reply = isUniform(response) ? parseReply(response) : undefined;
   if (isBodyEnded && reply !== undefined && reply.code < 300) return { kind: "accepted", reply };
   const why = isBodyEnded
     ? `the answer to the message is no reply: ${JSON.stringify(response.slice(0, 100))}`
@@ -353,6 +345,10 @@ function acceptance(response: string, endpoint: Endpoint, isBodyEnded: boolean):
     isTlsTooOld: false,
   };
 }
+
+/** Every line has the same code, as RFC 5321 §4.2.1 wants it: a reply that changes its mind accepts nothing. */
+const isUniform = (response: string) =>
+  new Set(response.split("\n").map((line) => /^\d{3}(?=[ -]|\r?$)/.exec(line)?.[0])).size === 1;
 
 const hungUp = ({ name, ip }: Endpoint): Trouble => ({
   kind: "trouble",

@@ -1,0 +1,119 @@
+import { beforeEach, expect, test } from "bun:test";
+import {
+  Address,
+  Domain,
+  defaultOrganization,
+  deliveryId,
+  Failure,
+  MessageId,
+  type QueueEntry,
+} from "@tyto/contracts";
+import { type AttemptPorts, attempt } from "./attempt.ts";
+import type { Carried } from "./courier.ts";
+import type { SigningKey } from "./dkim.ts";
+import type { Host } from "./mx.ts";
+import type { Mail } from "./smtp.ts";
+
+const messageId = MessageId.parse("01jd4000000000000000000000");
+const domain = Domain.parse("example.com");
+const entry: QueueEntry = {
+  deliveryId: deliveryId(messageId, 0),
+  messageId,
+  organizationId: defaultOrganization,
+  recipient: Address.parse("bob@Example.org"),
+  from: Address.parse("ann@example.com"),
+  domain,
+  attempt: 1,
+  bodyBytes: 4,
+  bodyChunks: 1,
+  recipients: 1,
+  acceptedAt: 0,
+  expiresAt: 1,
+};
+const host: Host = { name: "mx.example.org", port: 25, isTrusted: false, isImplicit: false };
+const key = { domain, selector: "tyto1e", algorithm: "ed25519-sha256" } as SigningKey;
+const accepted: Carried = {
+  kind: "accepted",
+  reply: { code: 250, text: "ok" },
+  conversation: { mx: "mx", ip: "192.0.2.1", tls: null, reused: false, durationMs: 1 },
+};
+
+let carried: { mail: Mail; hosts: readonly Host[] }[];
+beforeEach(() => {
+  carried = [];
+});
+const ports = (change: Partial<AttemptPorts> = {}): AttemptPorts => ({
+  signerOf: async () => ({ returnPathHost: Domain.parse("bounces.example.com"), keys: [key] }),
+  findPath: async () => ({ kind: "hosts", hosts: [host] }),
+  contentOf: async () => ({
+    bytes: Buffer.from("body"),
+    has8Bit: true,
+    signed: async () => Buffer.from("sig;"),
+  }),
+  returnPath: (id, at) => Address.parse(`${id}@${at}`),
+  async carry(mail, hosts) {
+    carried.push({ mail, hosts });
+    return accepted;
+  },
+  ...change,
+});
+
+test("the message goes out signed, from its own return path, and says so", async () => {
+  const returnPath = Address.parse(`${entry.deliveryId}@bounces.example.com`);
+  expect(await attempt(ports())(entry)).toEqual({
+    ...accepted,
+    kind: "delivered",
+    dkim: [{ domain, selector: "tyto1e", algorithm: "ed25519-sha256" }],
+    returnPath,
+  });
+  expect(carried).toHaveLength(1);
+  expect(carried[0]).toMatchObject({
+    hosts: [host],
+    mail: { from: returnPath, to: "bob@example.org", has8Bit: true },
+  });
+  expect(Buffer.concat([...(carried[0]?.mail.parts ?? [])]).toString()).toBe("sig;body");
+});
+
+test.each<[string, Partial<AttemptPorts>, Record<string, unknown>]>([
+  ["no keys", { signerOf: async () => undefined }, { reason: "sender.unsigned", isPermanent: false }],
+  [
+    "no path",
+    {
+      findPath: async () => ({ kind: "none", isPermanent: true, reason: "domain.unknown", explanation: "x" }),
+    },
+    { reason: "domain.unknown", isPermanent: true },
+  ],
+  [
+    "a body that is gone",
+    { contentOf: async () => Promise.reject(new Failure("resource.unknown", "gone")) },
+    { reason: "local.trouble", isPermanent: true },
+  ],
+  [
+    "a bus that is away",
+    { contentOf: async () => Promise.reject(new Failure("upstream.down", "away")) },
+    { reason: "local.trouble", isPermanent: false },
+  ],
+  [
+    "a signature that fails",
+    {
+      contentOf: async () => ({
+        bytes: Buffer.alloc(1),
+        has8Bit: false,
+        signed: async () => Promise.reject(new Error("bad key")),
+      }),
+    },
+    { reason: "local.trouble", isPermanent: false },
+  ],
+  [
+    "an error that nobody foresaw",
+    { signerOf: async () => Promise.reject(new TypeError("x is not a function")) },
+    { reason: "local.trouble", isPermanent: false },
+  ],
+])("with %s nothing is sent", async (_what, change, expected) => {
+  expect(await attempt(ports(change))(entry)).toMatchObject({
+    kind: "failed",
+    isInDoubt: false,
+    ...expected,
+  });
+  expect(carried).toEqual([]);
+});

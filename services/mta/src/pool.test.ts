@@ -1,0 +1,270 @@
+import { beforeEach, expect, test } from "bun:test";
+import type { Host } from "./mx.ts";
+import { createPool, type Lease, type Pool, type Refusal } from "./pool.ts";
+import type { Session } from "./smtp.ts";
+
+type Fake = Session & {
+  number: number;
+  isOpen: boolean;
+  quits: number;
+  resetAnswer: boolean;
+  hangUp(): void;
+};
+
+let opened: Fake[];
+let answer: "open" | "failure";
+let nowMs: number;
+beforeEach(() => {
+  opened = [];
+  answer = "open";
+  nowMs = 0;
+});
+
+function fakeSession(number: number): Fake {
+  const listeners: (() => void)[] = [];
+  const end = () => {
+    session.isOpen = false;
+    for (const listener of listeners.splice(0)) listener();
+  };
+  const session: Fake = {
+    endpoint: { name: "mx", ip: "192.0.2.1", port: 25 },
+    localIp: undefined,
+    tls: null,
+    number,
+    isOpen: true,
+    quits: 0,
+    resetAnswer: true,
+    send: async () => ({ kind: "interrupted" }),
+    reset: async () => session.resetAnswer,
+    quit() {
+      session.quits++;
+      end();
+    },
+    onEnd: (listener) => void listeners.push(listener),
+    hangUp: end,
+  };
+  return session;
+}
+
+const host = (name: string): Host => ({ name, port: 25, isTrusted: false, isImplicit: false });
+const poolOf = (change: Partial<Parameters<typeof createPool<{ kind: "failure" }>>[0]> = {}) =>
+  createPool<{ kind: "failure" }>({
+    async open() {
+      if (answer === "failure") return { failure: { kind: "failure" }, isRestful: true };
+      const session = fakeSession(opened.length);
+      opened.push(session);
+      return session;
+    },
+    siteConnectionsMax: 2,
+    idleMax: 10,
+    idleMsMax: 60_000,
+    messagesMax: 3,
+    siteWaitMs: 2_000,
+    restMs: 1_000,
+    now: () => nowMs,
+    ...change,
+  });
+
+async function leased(pool: Pool<{ kind: "failure" }>, name = "a", fresh = false): Promise<Lease> {
+  const lease = await pool.acquire(host(name), { fresh });
+  if (lease.kind !== "lease") throw new Error(`got ${lease.kind}`);
+  return lease;
+}
+const numberOf = ({ session }: Lease) => (session as Fake).number;
+/** Lets everything that is ready happen. */
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+test("a released session is used for the next message, the one used last first", async () => {
+  const pool = poolOf();
+  const [one, two] = [await leased(pool), await leased(pool)];
+  expect([one.isReused, two.isReused]).toEqual([false, false]);
+  one.release("ready");
+  two.release("ready");
+  const next = await leased(pool);
+  expect([numberOf(next), next.isReused]).toEqual([1, true]);
+});
+
+test("a site never has more connections than allowed; who waits longest gets the next one", async () => {
+  const pool = poolOf();
+  const [one, two] = [await leased(pool), await leased(pool)];
+  const order: string[] = [];
+  const waiting = ["third", "fourth"].map(async (name) => {
+    const lease = await leased(pool);
+    order.push(`${name} got ${numberOf(lease)}`);
+  });
+  await turn();
+  expect([order, opened.length]).toEqual([[], 2]);
+  two.release("ready");
+  one.release("ready");
+  await Promise.all(waiting);
+  expect(order).toEqual(["third got 1", "fourth got 0"]);
+  expect(opened).toHaveLength(2);
+});
+
+test("a broken session makes room for a new one", async () => {
+  const pool = poolOf({ siteConnectionsMax: 1 });
+  const one = await leased(pool);
+  const waiting = leased(pool);
+  one.release("broken");
+  expect(numberOf(await waiting)).toBe(1);
+  expect(opened[0]?.quits).toBe(1);
+});
+
+test("after a refusal the session is reset, and given up when that fails", async () => {
+  const pool = poolOf({ siteConnectionsMax: 1 });
+  (await leased(pool)).release("dirty");
+  await turn();
+  const again = await leased(pool);
+  expect(numberOf(again)).toBe(0);
+  if (opened[0]) opened[0].resetAnswer = false;
+  again.release("dirty");
+  await turn();
+  expect(numberOf(await leased(pool))).toBe(1);
+});
+
+test("a session carries a bounded number of messages", async () => {
+  const pool = poolOf({ siteConnectionsMax: 1 });
+  const numbers: number[] = [];
+  for (let message = 0; message < 5; message++) {
+    const lease = await leased(pool);
+    numbers.push(numberOf(lease));
+    lease.release("ready");
+  }
+  expect(numbers).toEqual([0, 0, 0, 1, 1]);
+});
+
+test("a session that the server closed while it waited is not handed out", async () => {
+  const pool = poolOf();
+  (await leased(pool)).release("ready");
+  opened[0]?.hangUp();
+  expect(pool.count()).toEqual({ open: 0, idle: 0 });
+  expect(numberOf(await leased(pool))).toBe(1);
+});
+
+test("fresh gives up those that wait and opens anew", async () => {
+  const pool = poolOf();
+  const [one, two] = [await leased(pool), await leased(pool)];
+  one.release("ready");
+  two.release("ready");
+  const fresh = await leased(pool, "a", true);
+  expect([numberOf(fresh), fresh.isReused]).toEqual([2, false]);
+  expect([opened[0]?.quits, opened[1]?.quits]).toEqual([1, 1]);
+  expect(pool.count()).toEqual({ open: 1, idle: 0 });
+});
+
+test("waiting sessions are bounded over all sites; the oldest site's goes first", async () => {
+  const pool = poolOf({ idleMax: 2 });
+  for (const name of ["a", "b", "c"]) (await leased(pool, name)).release("ready");
+  expect(pool.count()).toEqual({ open: 2, idle: 2 });
+  expect(opened.map(({ quits }) => quits)).toEqual([1, 0, 0]);
+});
+
+test("who waits too long is told that the site is busy, and costs no place", async () => {
+  const pool = poolOf({ siteConnectionsMax: 1, siteWaitMs: 10 });
+  const one = await leased(pool);
+  expect((await pool.acquire(host("a"))).kind).toBe("busy");
+  one.release("ready");
+  expect(numberOf(await leased(pool))).toBe(0);
+});
+
+test("an idle session says QUIT when its time is over", async () => {
+  const pool = poolOf({ idleMsMax: 5 });
+  (await leased(pool)).release("ready");
+  const { promise, resolve } = Promise.withResolvers<void>();
+  opened[0]?.onEnd(resolve);
+  await promise;
+  expect(pool.count()).toEqual({ open: 0, idle: 0 });
+});
+
+test("a site that cannot be reached rests, and one alone asks again", async () => {
+  answer = "failure";
+  let asked = 0;
+  const held: (() => void)[] = [];
+  const pool = poolOf({
+    siteConnectionsMax: 10,
+    async open() {
+      asked++;
+      await new Promise<void>((resolve) => held.push(resolve));
+      return answer === "failure" ? { failure: { kind: "failure" }, isRestful: true } : fakeSession(0);
+    },
+  });
+  const release = () => {
+    for (const go of held.splice(0)) go();
+  };
+  const first = pool.acquire(host("a"));
+  await turn();
+  release();
+  expect((await first).kind).toBe("failure");
+
+  expect((await pool.acquire(host("a"))).kind).toBe("failure");
+  expect(asked).toBe(1);
+
+  nowMs = 1_000;
+  const probe = pool.acquire(host("a"));
+  expect((await pool.acquire(host("a"))).kind).toBe("failure");
+  expect(asked).toBe(2);
+  answer = "open";
+  release();
+  expect((await probe).kind).toBe("lease");
+  const next = pool.acquire(host("a"));
+  await turn();
+  release();
+  expect((await next).kind).toBe("lease");
+});
+
+test("stopping ends the waits, and a closed pool keeps nothing", async () => {
+  const pool = poolOf({ siteConnectionsMax: 1 });
+  const stopping = new AbortController();
+  const [one, idle] = [await leased(pool, "a"), await leased(pool, "b")];
+  idle.release("ready");
+  const waiting: Promise<Lease | Refusal<{ kind: "failure" }>> = pool.acquire(host("a"), {
+    signal: stopping.signal,
+  });
+  stopping.abort();
+  expect((await waiting).kind).toBe("interrupted");
+  pool.close();
+  one.release("ready");
+  await turn();
+  expect(opened.map(({ quits }) => quits)).toEqual([1, 1]);
+  expect(pool.count()).toEqual({ open: 0, idle: 0 });
+});
+
+test("any order of leases, releases and hang-ups keeps to the bounds and loses no place", async () => {
+  let state = 5;
+  const next = (below: number) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((state / 2 ** 32) * below);
+  };
+  const pool = poolOf({ siteConnectionsMax: 3, idleMax: 4, siteWaitMs: 60_000 });
+  const held: Lease[] = [];
+  let pending = 0;
+  for (let step = 0; step < 3_000; step++) {
+    const action = next(5);
+    if (action < 2 && pending < 5) {
+      pending++;
+      answer = next(10) === 0 ? "failure" : "open";
+      void pool.acquire(host(`site${next(4)}`), { fresh: next(8) === 0 }).then((got) => {
+        pending--;
+        if (got.kind === "lease") held.push(got);
+      });
+    } else if (action < 4)
+      held
+        .splice(next(held.length + 1), 1)[0]
+        ?.release((["ready", "dirty", "broken"] as const)[next(3)] ?? "ready");
+    else opened[next(opened.length + 1)]?.hangUp();
+    nowMs += 300;
+    if (step % 3 === 0) await turn();
+    const { open, idle } = pool.count();
+    expect(open).toBeLessThanOrEqual(12);
+    expect(idle).toBeLessThanOrEqual(4);
+  }
+  // Everything given back: whoever waits is served, and nothing is left but idle sessions.
+  for (let round = 0; round < 50 && (pending > 0 || held.length > 0); round++) {
+    for (const lease of held.splice(0)) lease.release("broken");
+    await turn();
+  }
+  await turn();
+  expect(pending).toBe(0);
+  const { open, idle } = pool.count();
+  expect(open).toBe(idle);
+});
