@@ -29,6 +29,15 @@ export const waitMs = (times: number, msMax: number) =>
 export const isDown = (error: unknown) =>
   error instanceof Failure && error.code !== "internal" && errors[error.code].retry;
 
+/** What becomes of a message whose handler threw: the `throws` count this process's, `times` all deliveries. */
+export function afterThrow(error: unknown, { times, throws }: { times: number; throws: number }): Verdict {
+  const problem = error instanceof Error ? error.message : String(error);
+  if (isDown(error)) return retry(waitMs(times, downWaitMsMax), problem);
+  return throws < throwsMax
+    ? retry(waitMs(throws, throwWaitMsMax), problem)
+    : reject(`the handler threw ${throws} times: ${problem}`);
+}
+
 /** The work on one message, whatever it holds: run, judge, settle. It never throws. */
 export type Work = (delivery: Delivery, hand: Hand, handle: () => Promise<Verdict>) => Promise<void>;
 
@@ -37,20 +46,15 @@ export function createWork({ store, log, metrics }: Parts): Work {
 
   const judge = (delivery: Delivery, error: unknown): Verdict => {
     const { durable, sequence, times } = delivery;
-    const problem = error instanceof Error ? error.message : String(error);
-    if (isDown(error)) {
-      log.warn("bus.handler-waits", { durable, sequence, times, problem });
-      return retry(waitMs(times, downWaitMsMax), problem);
-    }
     const key = `${durable}.${sequence}`;
-    const throws = (thrown.get(key) ?? 0) + 1;
-    log.error("bus.handler-threw", { durable, sequence, times, throws, error });
+    const throws = (thrown.get(key) ?? 0) + (isDown(error) ? 0 : 1);
+    const verdict = afterThrow(error, { times, throws });
+    log[isDown(error) ? "warn" : "error"]("bus.handler-threw", { durable, sequence, times, throws, error });
     thrown.delete(key);
-    if (throws >= throwsMax) return reject(`the handler threw ${throws} times: ${problem}`);
-    thrown.set(key, throws);
+    if (verdict.kind === "retry" && throws > 0) thrown.set(key, throws);
     const oldest = thrown.keys().next();
     if (thrown.size > thrownMax && !oldest.done) thrown.delete(oldest.value);
-    return retry(waitMs(throws, throwWaitMsMax), problem);
+    return verdict;
   };
 
   return async (delivery, hand, handle) => {

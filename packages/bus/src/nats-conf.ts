@@ -38,8 +38,8 @@ ping_max: 2
 jetstream {
   # Accepted mail must survive a power cut. The server's default syncs every two minutes.
   sync_interval: always
-  # Rate counters only.
-  max_memory_store: 256MB
+  # Tyto keeps everything in files: a stream in memory is gone when the server restarts.
+  max_memory_store: 64MB
   # Keep it below the size of the disk: at this limit new mail is refused with 503, on a full disk JetStream turns off.
   max_file_store: 50GB
 }

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { Failure, type Subject, subjects, type UserName, users } from "@tyto/contracts";
-import { connect, type NatsConnection } from "nats";
+import type { NatsConnection } from "nats";
 import { until } from "../../../test/parts/until.ts";
 import { sampleEntry, sampleEvent } from "../test/samples.ts";
 import { type Bus, done, reject } from "./bus.ts";
 import { encode } from "./requests.ts";
-import { startNats, type TestNats } from "./testing.ts";
+import { plainClient, startNats, type TestNats } from "./testing.ts";
 
 /** With ops/nats.conf as it is committed: what the services do works, and what they must not do does not. */
 let nats: TestNats;
@@ -24,13 +24,7 @@ afterAll(async () => {
 
 /** A plain client with a user's login, as a stranger who got hold of the password would have. */
 async function plain(user: UserName | "subscriber" | "admin"): Promise<NatsConnection> {
-  const { url, password } = nats.login(user);
-  const client = await connect({
-    servers: url,
-    user,
-    ...(password && { pass: password }),
-    inboxPrefix: `_INBOX_${user}`,
-  });
+  const client = await plainClient(nats.login(user));
   cleanups.push(() => client.drain());
   return client;
 }
@@ -212,7 +206,7 @@ test("the mta defers, cancels and adds schedules", async () => {
 });
 
 test("buckets: everybody reads and writes what the table says, and no more", async () => {
-  const record = { sequence: 1 };
+  const record = { sequence: 1, log: "a" };
   const changes: unknown[] = [];
   const watch = await buses.recorder.bucket("SYNC").watch((key, value) => changes.push([key, value]));
   await buses.recorder.bucket("SYNC").put("cursor", record);

@@ -50,7 +50,8 @@ export function streamConfig(name: string, spec: StreamSpec): Config {
     name,
     subjects: spec.subjects,
     retention: spec.retention,
-    storage: spec.storage,
+    storage: "file",
+    persist_mode: spec.persistence ?? "",
     max_age: spec.maxAgeMs * nsPerMs,
     max_msgs: -1,
     max_bytes: -1,
@@ -135,7 +136,7 @@ const differing = (wanted: Config, present: Config): string[] =>
 const isSame = (wanted: unknown, present: unknown): boolean =>
   Array.isArray(wanted)
     ? JSON.stringify(wanted) === JSON.stringify(present)
-    : wanted === present || (present === undefined && (wanted === false || wanted === 0));
+    : wanted === present || (present === undefined && (wanted === false || wanted === 0 || wanted === ""));
 
 async function ensureStream(requests: Requests, wanted: Config): Promise<string | undefined> {
   const name = String(wanted.name);

@@ -2,7 +2,9 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type UserName, users } from "@tyto/contracts";
+import { type BucketName, buckets, consumers, streams, type UserName, users } from "@tyto/contracts";
+import { connect, type NatsConnection } from "nats";
+import { bucketStream } from "./bucket.ts";
 import type { Bus } from "./bus.ts";
 import { type BusOptions, connectBus } from "./connect.ts";
 import type { Login } from "./link.ts";
@@ -17,6 +19,8 @@ export type TestNats = {
   login(user: UserName | "admin" | "subscriber"): Login;
   /** A Bus as this user, drained by `stop` at the latest. */
   connect(user: UserName, options?: Partial<BusOptions>): Promise<Bus>;
+  /** Empties every stream and bucket, so that the next test finds nothing. Consumptions must have stopped. */
+  clear(): Promise<void>;
   /** SIGKILL; the store stays. */
   kill(): Promise<void>;
   /** SIGTERM; the store stays. */
@@ -33,7 +37,26 @@ export type TestNatsOptions = {
   bare?: boolean;
   /** As in production, an fsync for each write; the default leaves that to the system, which is faster. */
   syncAlways?: boolean;
+  /** Redeliver what is not acknowledged after this time instead of what the contracts say; for tests of crashes. */
+  ackWaitMs?: number;
 };
+
+/** A plain client for what only tests do: looking into streams, publishing what breaks a contract. */
+export async function plainClient({ url, user, password }: Login): Promise<NatsConnection> {
+  return connect({
+    servers: url,
+    ...(user === undefined ? {} : { user, inboxPrefix: `_INBOX_${user}` }),
+    ...(password === undefined ? {} : { pass: password }),
+  });
+}
+
+async function shortenAckWait(login: Login, ackWaitMs: number): Promise<void> {
+  const client = await plainClient(login);
+  const manager = await client.jetstreamManager();
+  for (const [name, { stream }] of Object.entries(consumers))
+    await manager.consumers.update(stream, name, { ack_wait: ackWaitMs * 1e6 });
+  await client.drain();
+}
 
 const startMsMax = 10_000;
 const natsConf = join(import.meta.dir, "../../../ops/nats.conf");
@@ -97,6 +120,7 @@ export async function startNats(options: TestNatsOptions = {}): Promise<TestNats
     options.users ? { url, user, password: passwords[user] } : { url };
   try {
     if (!options.bare) await provision(login("admin"), silentLog);
+    if (options.ackWaitMs !== undefined) await shortenAckWait(login("admin"), options.ackWaitMs);
   } catch (error) {
     await end("SIGKILL");
     throw error;
@@ -108,6 +132,13 @@ export async function startNats(options: TestNatsOptions = {}): Promise<TestNats
       const bus = await connectBus({ ...login(user), name: user, log: silentLog, ...more });
       buses.add(bus);
       return bus;
+    },
+    async clear() {
+      const client = await plainClient(login("admin"));
+      const manager = await client.jetstreamManager();
+      const names = [...Object.keys(streams), ...(Object.keys(buckets) as BucketName[]).map(bucketStream)];
+      await Promise.all(names.map((name) => manager.streams.purge(name)));
+      await client.drain();
     },
     kill: () => end("SIGKILL"),
     halt: () => end("SIGTERM"),

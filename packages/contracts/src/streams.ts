@@ -12,7 +12,8 @@ export type StreamSpec = {
   /** 0 means without limit: the queue must never drop mail by age. */
   maxAgeMs: number;
   duplicateWindowMs: number;
-  storage: "file" | "memory";
+  /** `"async"`: written without an fsync of its own; for what may lose its last moments. */
+  persistence?: "async";
   schedules?: boolean;
   atomicBatches?: boolean;
   directGet?: boolean;
@@ -29,7 +30,6 @@ export const streams = {
     retention: "limits",
     maxAgeMs: 14 * dayMs,
     duplicateWindowMs: 120_000,
-    storage: "file",
     atomicBatches: true,
     directGet: true,
   },
@@ -42,7 +42,6 @@ export const streams = {
     retention: "limits",
     maxAgeMs: 40 * dayMs,
     duplicateWindowMs: 120_000,
-    storage: "file",
     atomicBatches: true,
     messageTtls: true,
     directGet: true,
@@ -57,7 +56,6 @@ export const streams = {
     retention: "limits",
     maxAgeMs: 0,
     duplicateWindowMs: 120_000,
-    storage: "file",
     schedules: true,
     atomicBatches: true,
     directGet: true,
@@ -68,7 +66,6 @@ export const streams = {
     retention: "limits",
     maxAgeMs: 14 * dayMs,
     duplicateWindowMs: 120_000,
-    storage: "file",
     atomicBatches: true,
     directGet: true,
     maxMessagesPerSubject: 1,
@@ -79,16 +76,18 @@ export const streams = {
     retention: "limits",
     maxAgeMs: 30 * dayMs,
     duplicateWindowMs: 120_000,
-    storage: "file",
     directGet: true,
   },
-  /** Request counters of the API's rate limit: `rate.<apiKeyId>.<window>`. Worth nothing after the window. */
+  /**
+   * Request counters of the API's rate limit: `rate.<apiKeyId>.<window>`. Worth nothing after the window. In a
+   * file because a stream in memory is gone, with its declaration, when the server restarts.
+   */
   RATE: {
     subjects: ["rate.>"],
     retention: "limits",
     maxAgeMs: 120_000,
     duplicateWindowMs: 0,
-    storage: "memory",
+    persistence: "async",
     counters: true,
     directGet: true,
     maxMessagesPerSubject: 1,
