@@ -6,6 +6,10 @@ import { providers } from "./providers/index.ts";
 /** Longest silence on an open connection that Bun allows (seconds); streams of slow models pause for a while. */
 const idleS = 255;
 
+/** Answers that run longer are cut off at the end of the process. */
+const stopMsMax = 15_000;
+const stopCheckMs = 20;
+
 export async function start(config: Config, log: Log): Promise<Running & { url: string }> {
   if (config.provider === "custom" && config.upstream.baseUrl === undefined)
     throw new ConfigError("llm", ["LLM_BASE_URL is not set (LLM_PROVIDER=custom needs it)"]);
@@ -30,7 +34,11 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
   return {
     url: `http://${config.host}:${server.port}`,
     async stop() {
-      await server.stop();
+      // Takes no new connections; a kept-alive one without a request would hold it open for ever.
+      void server.stop();
+      for (const giveUpAtMs = Date.now() + stopMsMax; server.pendingRequests > 0 && Date.now() < giveUpAtMs; )
+        await Bun.sleep(stopCheckMs);
+      await server.stop(true);
       await health.stop();
     },
   };

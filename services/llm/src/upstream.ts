@@ -52,11 +52,14 @@ function messageOf(body: string): string | undefined {
   }
 }
 
+/** A stream that ended without saying why: half an answer must not pass for a whole one. */
+export const cutOff = () => new Failure("upstream.down", "the stream ended before the answer did");
+
 /** The `data:` payloads of a server-sent event stream, one event at a time, bounded by `lineCharsMax`. */
 export async function* serverSentData(body: ReadableStream<Uint8Array>): AsyncIterable<string> {
   const decoder = new TextDecoder();
   let rest = "";
-  for await (const chunk of body) {
+  for await (const chunk of unbroken(body)) {
     rest += decoder.decode(chunk, { stream: true });
     if (rest.length > lineCharsMax) throw new Failure("upstream.down", "the provider sent an endless line");
     const lines = rest.split(/\r?\n/);
@@ -64,6 +67,31 @@ export async function* serverSentData(body: ReadableStream<Uint8Array>): AsyncIt
     for (const line of lines) if (line.startsWith("data:")) yield line.slice(5).trim();
   }
   if (rest.startsWith("data:")) yield rest.slice(5).trim();
+}
+
+async function* unbroken(body: ReadableStream<Uint8Array>): AsyncIterable<Uint8Array> {
+  try {
+    yield* body;
+  } catch (error) {
+    throw new Failure("upstream.down", `the answer broke off: ${String(error)}`, { cause: error });
+  }
+}
+
+/** The JSON of a complete answer. Throws Failure `upstream.down` when it broke off or is no JSON. */
+export async function answerJson(answer: Response): Promise<unknown> {
+  const text = await answer.text().catch((error: unknown) => {
+    throw new Failure("upstream.down", `the answer broke off: ${String(error)}`, { cause: error });
+  });
+  return parseJson(text);
+}
+
+/** The JSON of one event. Throws Failure `upstream.down` for anything else. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Failure("upstream.down", `the provider sent no JSON: ${text.slice(0, 200)}`, { cause: error });
+  }
 }
 
 /** A provider's answer by its schema; another shape is the provider's trouble and worth another try. */

@@ -2,7 +2,7 @@
 import { type ChatRequest, Failure } from "@tyto/contracts";
 import { z } from "zod";
 import type { FinishReason, MakeProvider } from "../provider.ts";
-import { ask, readAnswer, serverSentData } from "../upstream.ts";
+import { answerJson, ask, cutOff, parseJson, readAnswer, serverSentData } from "../upstream.ts";
 
 const apiVersion = "2023-06-01";
 /** The API demands a bound; this is what applies when the caller gives none. */
@@ -58,7 +58,7 @@ export const anthropic: MakeProvider = ({ baseUrl = "https://api.anthropic.com/v
 
   return {
     async chat(request, signal) {
-      const answer = readAnswer(Answer, await (await post(toMessages(request), signal)).json());
+      const answer = readAnswer(Answer, await answerJson(await post(toMessages(request), signal)));
       return {
         model: answer.model,
         text: answer.content.map((part) => part.text ?? "").join(""),
@@ -70,19 +70,20 @@ export const anthropic: MakeProvider = ({ baseUrl = "https://api.anthropic.com/v
       const answer = await post({ ...toMessages(request), stream: true }, signal);
       if (answer.body === null) throw new Failure("upstream.down", "the provider sent no body");
       const usage = { promptTokens: 0, completionTokens: 0 };
-      let ended: FinishReason = "stop";
+      let ended: FinishReason | undefined;
       for await (const data of serverSentData(answer.body)) {
-        const event = readAnswer(StreamEvent, JSON.parse(data));
+        const event = readAnswer(StreamEvent, parseJson(data));
         if (event.error !== undefined) throw new Failure("upstream.down", event.error.message);
         if (event.message !== undefined) usage.promptTokens = event.message.usage.input_tokens;
         if (event.usage?.output_tokens !== undefined) usage.completionTokens = event.usage.output_tokens;
         if (event.delta?.stop_reason) ended = finish(event.delta.stop_reason);
         if (event.delta?.text) yield { text: event.delta.text };
       }
+      if (ended === undefined) throw cutOff();
       yield { text: "", finish: ended, usage };
     },
     async models(signal) {
-      return readAnswer(Models, await (await ask(`${base}/models`, { headers, signal })).json()).data.map(
+      return readAnswer(Models, await answerJson(await ask(`${base}/models`, { headers, signal }))).data.map(
         ({ id }) => id,
       );
     },

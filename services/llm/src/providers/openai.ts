@@ -2,7 +2,7 @@
 import { Failure } from "@tyto/contracts";
 import { z } from "zod";
 import type { FinishReason, MakeProvider, Usage } from "../provider.ts";
-import { ask, readAnswer, serverSentData } from "../upstream.ts";
+import { answerJson, ask, cutOff, parseJson, readAnswer, serverSentData } from "../upstream.ts";
 
 const WireUsage = z.object({ prompt_tokens: z.number(), completion_tokens: z.number().default(0) });
 const finishes: Record<string, FinishReason> = { length: "length", content_filter: "content_filter" };
@@ -50,7 +50,7 @@ export const openAi: MakeProvider = ({ baseUrl = "https://api.openai.com/v1", ap
     async chat(request, signal) {
       const answer = readAnswer(
         Answer,
-        await (await post("/chat/completions", { ...request, stream: false }, signal)).json(),
+        await answerJson(await post("/chat/completions", { ...request, stream: false }, signal)),
       );
       const [choice] = answer.choices;
       return {
@@ -64,25 +64,26 @@ export const openAi: MakeProvider = ({ baseUrl = "https://api.openai.com/v1", ap
       const body = { ...request, stream: true, stream_options: { include_usage: true } };
       const answer = await post("/chat/completions", body, signal);
       if (answer.body === null) throw new Failure("upstream.down", "the provider sent no body");
-      let ended: FinishReason = "stop";
+      let ended: FinishReason | undefined;
       let spent: Usage | undefined;
       for await (const data of serverSentData(answer.body)) {
         if (data === "[DONE]") break;
-        const piece = readAnswer(Piece, JSON.parse(data));
+        const piece = readAnswer(Piece, parseJson(data));
         const [choice] = piece.choices;
         if (piece.usage) spent = usage(piece.usage);
         if (choice?.finish_reason) ended = finish(choice.finish_reason);
         if (choice?.delta.content) yield { text: choice.delta.content };
       }
+      if (ended === undefined) throw cutOff();
       yield { text: "", finish: ended, ...(spent === undefined ? {} : { usage: spent }) };
     },
     async embed(request, signal) {
-      const answer = readAnswer(Vectors, await (await post("/embeddings", request, signal)).json());
+      const answer = readAnswer(Vectors, await answerJson(await post("/embeddings", request, signal)));
       const vectors = answer.data.toSorted((a, b) => a.index - b.index).map(({ embedding }) => embedding);
       return { model: answer.model, vectors, promptTokens: usage(answer.usage).promptTokens };
     },
     async models(signal) {
-      return readAnswer(Models, await (await ask(`${base}/models`, { headers, signal })).json()).data.map(
+      return readAnswer(Models, await answerJson(await ask(`${base}/models`, { headers, signal }))).data.map(
         ({ id }) => id,
       );
     },
