@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
-import { Reason, type Reply, reasons } from "@tyto/contracts";
+import { Reason, type Reply, Reply as ReplyContract, reasons } from "@tyto/contracts";
 import { rules } from "./reasons/index.ts";
 import { classifyReply, formatReply, parseReply } from "./reply.ts";
 
@@ -80,6 +80,41 @@ test("text is bounded and a text without a code is no reply", () => {
 test("a reply is shown on one line", () => {
   expect(formatReply(parsed("550-5.1.1 No\r\n550 5.1.1 user"))).toBe("550 5.1.1 No user");
   expect(formatReply({ code: 421, text: "" })).toBe("421");
+});
+
+test("any bytes are a bounded reply or none", () => {
+  let state = 42;
+  const next = (below: number) => {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
+    return (state >>> 8) % below;
+  };
+  const pieces = [
+    "550",
+    "451",
+    "-",
+    " ",
+    "\r\n",
+    "\n",
+    "5.1.1",
+    "4.2.2",
+    "#",
+    "(#5.1.1)",
+    "\0",
+    "\u{1f4ec}",
+    "user unknown",
+    ";",
+  ];
+  for (let i = 0; i < 3_000; i++) {
+    const raw = Array.from({ length: next(12) }, () =>
+      next(4) === 0 ? String.fromCharCode(next(65_536)) : pieces[next(pieces.length)],
+    ).join("");
+    const reply = parseReply(raw);
+    if (reply === undefined) continue;
+    expect(() => ReplyContract.parse(reply)).not.toThrow();
+    const verdict = classifyReply(reply);
+    expect(verdict.confidence).toBeWithin(0, 1.01);
+    if (verdict.hard) expect(reply.code).toBeGreaterThanOrEqual(500);
+  }
 });
 
 test("no pattern is slow on a long hostile text", () => {
