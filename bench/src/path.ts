@@ -6,11 +6,12 @@ import { type Installation, startInstallation } from "@tyto/test/parts/installat
 import { until } from "@tyto/test/parts/until.ts";
 import type { Benchmark } from "./main.ts";
 import { startPostfixRelay } from "./postfix-relay.ts";
-import { cpuSeconds, watchMemory } from "./processes.ts";
+import { cpuByName, cpuSeconds, watchMemory } from "./processes.ts";
 import { startSink } from "./sink.ts";
 
 type Job = { messages: number; bytes: number; sessions: number };
 
+const benched = ["gateway", "mta", "recorder", "nats-server", "convex-local"] as const;
 const percentile = (sorted: readonly number[], share: number) =>
   sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
 const round = (value: number, digits = 2) => Number(value.toFixed(digits));
@@ -22,7 +23,7 @@ async function throughTyto(job: Job) {
     env: { RATE_LIMIT_PER_S: "1000000" },
   });
   await tyto.addDomain("bench.test");
-  const roots = tyto.processes().map((process) => process.pid);
+  const roots = tyto.processes().map(({ pid }) => pid);
   const memory = watchMemory(roots);
   const text = "x"
     .repeat(72)
@@ -30,6 +31,11 @@ async function throughTyto(job: Job) {
     .repeat(Math.ceil(job.bytes / 74))
     .slice(0, job.bytes);
 
+  const named = benched.flatMap((name) => {
+    const process = tyto.process(name);
+    return process === undefined ? [] : [{ name, pid: process.pid }];
+  });
+  const byNameBefore = await cpuByName(named);
   const cpuBefore = await cpuSeconds(roots);
   const startedAt = performance.now();
   const acceptMs: number[] = [];
@@ -71,6 +77,7 @@ async function throughTyto(job: Job) {
   );
   const recordedS = (performance.now() - startedAt) / 1_000;
   const cpuS = (await cpuSeconds(roots)) - cpuBefore;
+  const byName = await cpuByName(named);
   const peakMb = memory.peakMb();
   memory.stop();
   const received = sink.received();
@@ -82,6 +89,12 @@ async function throughTyto(job: Job) {
     acceptPerS: round(job.messages / acceptedS, 0),
     recordedPerS: round(job.messages / recordedS, 0),
     cpuSPer1000: round((cpuS / job.messages) * 1_000),
+    cpuSPer1000ByProcess: Object.fromEntries(
+      named.map(({ name }) => [
+        name,
+        round((((byName[name] ?? 0) - (byNameBefore[name] ?? 0)) / job.messages) * 1_000),
+      ]),
+    ),
     peakMb,
     acceptP50Ms: round(percentile(acceptMs, 0.5), 1),
     acceptP99Ms: round(percentile(acceptMs, 0.99), 1),

@@ -42,6 +42,14 @@ export async function cpuSeconds(roots: readonly number[]): Promise<number> {
   return (await treesOf(roots)).reduce((sum, row) => sum + row.cpuS, 0);
 }
 
+/** CPU seconds of each process by a name for it, for a look at where they go. */
+export async function cpuByName(
+  processes: readonly { pid: number; name: string }[],
+): Promise<Record<string, number>> {
+  const rows = await table();
+  return Object.fromEntries(processes.map(({ pid, name }) => [name, rows.get(pid)?.cpuS ?? 0]));
+}
+
 /** Proportional set size of the trees in MB: shared pages are counted once. */
 export async function memoryMb(roots: readonly number[]): Promise<number> {
   let kb = 0;

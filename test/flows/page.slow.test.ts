@@ -60,7 +60,7 @@ describe.skipIf(skip)("the dashboard", () => {
       .getByText(/5\.1\.1/)
       .first()
       .waitFor({ timeout: 20_000 });
-    const shown = await page.getByRole("main").innerText();
+    const shown = await page.getByRole("main").textContent();
     expect(shown).toMatch(/bounced/i);
     expect(outside).toEqual([]);
     await page.close();

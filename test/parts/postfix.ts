@@ -63,8 +63,8 @@ function startGreylisting(domains: readonly string[]) {
               .map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]),
           );
           socket.data.buffered = socket.data.buffered.slice(end + 2);
-          const recipient = request["recipient"] ?? "";
-          const pair = `${request["sender"]} ${recipient}`;
+          const recipient = request.recipient ?? "";
+          const pair = `${request.sender} ${recipient}`;
           const wait = domains.includes(domainOf(recipient)) && !seen.has(pair);
           seen.add(pair);
           socket.write(`action=${wait ? "450 4.2.0 Greylisted, please try again" : "dunno"}\n\n`);

@@ -120,7 +120,8 @@ export const consumers: Record<string, ConsumerSpec> = {
   ...Object.fromEntries(
     Array.from({ length: shardCount }, (_, shard) => [
       shardConsumer(shard),
-      { stream: "QUEUE", filter: [`queue.send.${shard}.>`], ackPendingMax: 64, ackWaitMs: 60_000 } as const,
+      // Short: after an mta died, what it had in hand blocks its shards for this long. The bus keeps saying "still working".
+      { stream: "QUEUE", filter: [`queue.send.${shard}.>`], ackPendingMax: 64, ackWaitMs: 20_000 } as const,
     ]),
   ),
 };
