@@ -128,6 +128,8 @@ export function convexTest<Schema extends SchemaDefinition<GenericSchema, boolea
         : kind === "mutation"
           ? await runner.mutation(request)
           : await runner.action(request);
+    // biome-ignore lint/suspicious/noConsole: what a function under test prints belongs into the test's output
+    for (const line of outcome.logLines) console.log(line);
     if (!outcome.isSuccess) throw thrownError(outcome.failure);
     return jsonToConvex(JSON.parse(outcome.value) as JSONValue);
   };

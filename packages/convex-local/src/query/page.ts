@@ -43,11 +43,13 @@ export function readPage(plan: Plan, request: PageRequest, source: Source): Page
       if (request.bytesReadMax !== null && bytes >= request.bytesReadMax) isCut = true;
       if (isCut) break;
     }
-    const row = stream.next();
-    if (row === undefined) break;
+    const looked = stream.look();
+    if (looked === undefined) break;
+    const { row, isPassing } = looked;
+    bytes += row.json.length;
+    if (!isPassing) continue;
     documents.push(row.json);
     positions.push({ kind: "after", key: row.key });
-    bytes += row.json.length;
   }
   stream.close();
 

@@ -123,11 +123,7 @@ export function rangeOf(fields: readonly string[], bounds: readonly Bound[]): Ra
   const withBound = (bound: Bound) => sortKey([...values, boundValue(bound)]);
   const prefix = sortKey(values);
   const start =
-    lower === undefined
-      ? prefix
-      : lower.type === "Gte"
-        ? withBound(lower)
-        : (keyAfterPrefix(withBound(lower)) ?? prefix);
+    lower === undefined ? prefix : lower.type === "Gte" ? withBound(lower) : keyAfterPrefix(withBound(lower));
   const end =
     upper === undefined
       ? keyAfterPrefix(prefix)

@@ -54,21 +54,21 @@ export class QueryStream {
 
   /** The next row that passes every step, or undefined at the end. */
   next(): Row | undefined {
-    while (!this.#isDone) {
-      if (this.#left.includes(0)) return undefined;
-      const row = this.#nextRow();
-      if (row === undefined) {
-        this.#isDone = true;
-        return undefined;
-      }
-      if (this.#passes(row)) return row;
+    for (let looked = this.look(); looked !== undefined; looked = this.look()) {
+      if (looked.isPassing) return looked.row;
     }
     return undefined;
   }
 
-  /** Whether every row of the range has been seen. */
-  get isExhausted(): boolean {
-    return this.#isDone;
+  /** Looks at one more row, which a filter may drop; undefined at the end. */
+  look(): { row: Row; isPassing: boolean } | undefined {
+    if (this.#isDone || this.#left.includes(0)) return undefined;
+    const row = this.#nextRow();
+    if (row === undefined) {
+      this.#isDone = true;
+      return undefined;
+    }
+    return { row, isPassing: this.#passes(row) };
   }
 
   /** Records what was read; call once, when no more rows are wanted. */

@@ -12,7 +12,7 @@ const Minute = z.number().int().min(0).max(59).default(0);
 const DAYS = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"] as const;
 
 /** A schedule as `crons.ts` exports it; all times are UTC. */
-const Schedule = z.discriminatedUnion("type", [
+const Schedule = z.union([
   z.object({ type: z.literal("interval"), seconds: z.number().int().positive() }),
   z.object({ type: z.literal("interval"), minutes: z.number().int().positive() }),
   z.object({ type: z.literal("interval"), hours: z.number().int().positive() }),
@@ -168,6 +168,7 @@ export class Crons {
       .select()
       .from(crons)
       .where(where)
+      .orderBy(crons.name)
       .all()
       .map((row) => CronRow.parse(row));
   }

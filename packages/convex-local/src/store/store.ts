@@ -221,8 +221,12 @@ export class Store {
   }
 
   close(): void {
-    this.sql.raw.run("PRAGMA wal_checkpoint(TRUNCATE)");
-    this.sql.raw.close();
+    const { raw } = this.sql;
+    raw.run("PRAGMA wal_checkpoint(TRUNCATE)");
+    // Statements that nobody has collected yet keep the file open for a while; the lock must not stay with it.
+    raw.run("PRAGMA locking_mode = NORMAL");
+    raw.run("SELECT count(*) FROM sqlite_schema");
+    raw.close();
   }
 }
 

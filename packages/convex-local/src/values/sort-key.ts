@@ -143,16 +143,15 @@ export function compareValues(left: Json | undefined, right: Json | undefined): 
   return compareKeys(sortKey([left]), sortKey([right]));
 }
 
-/** The smallest key that is greater than every key starting with `prefix`; undefined when there is none. */
-export function keyAfterPrefix(prefix: SortKey): SortKey | undefined {
-  for (let end = prefix.byteLength; end > 0; end--) {
-    const last = prefix[end - 1] ?? 0;
-    if (last === 0xff) continue;
-    const after = prefix.slice(0, end);
-    after[end - 1] = last + 1;
-    return after;
-  }
-  return undefined;
+/**
+ * A key above every row that starts with these values, and below every row that starts with greater ones. Tags
+ * are small, so 0xFF ends them all; but a longer string goes on with 0xFF after its 0x00, and so stays above.
+ */
+export function keyAfterPrefix(prefix: SortKey): SortKey {
+  const after = new Uint8Array(prefix.byteLength + 1);
+  after.set(prefix);
+  after[prefix.byteLength] = 0xff;
+  return after;
 }
 
 /** The smallest key greater than `key`. */
