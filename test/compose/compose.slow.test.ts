@@ -69,6 +69,7 @@ describe.skipIf(skip)("compose", () => {
       BOUNCE_RECIPIENTS: "inbox@remote.test",
       TYTO_ROUTES: "remote.test=bounce:2525",
       MAIL_HOSTNAME: "mail.tyto.test",
+      MTA_ALLOW_PRIVATE: "true",
     };
     web = `http://localhost:${env.WEB_PORT}`;
     env.SITE_URL = web;

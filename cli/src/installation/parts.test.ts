@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { root } from "../places.ts";
-import { convexPart, natsPart, servicePart } from "./parts.ts";
+import { convexPart, natsPart, servicePart, serviceSecrets } from "./parts.ts";
 import { type Secrets, secretNames } from "./secrets.ts";
 import { loadSettings } from "./settings.ts";
 
@@ -48,25 +48,52 @@ test("what the environment of tyto up holds reaches only those that read it", ()
   expect(env("mta")).not.toHaveProperty("LLM_API_KEY");
 });
 
-test("every setting in a service's config.ts can be given to tyto up, or is given by it", async () => {
-  const everything = Object.fromEntries(
-    [...new Bun.Glob("services/*/src/config.ts").scanSync({ cwd: root })].map((path) => [
-      path.split("/")[1],
-      path,
-    ]),
-  );
+/** The names of the settings in each service's config.ts. */
+async function settingsRead(): Promise<Map<string, string[]>> {
+  const found = new Map<string, string[]>();
   for (const name of services) {
-    const path = everything[name];
-    if (!path) throw new Error(`services/${name} has no config.ts`);
-    const text = await Bun.file(join(root, path)).text();
-    const names = [...text.matchAll(/^\s+([A-Z][A-Z0-9_]{2,}):/gm)].map((match) => match[1] ?? "");
-    const given = Object.fromEntries(names.map((setting) => [setting, "given"]));
-    const env = servicePart({ ...installation, env: given }, name).env;
-    expect({ name, unreachable: names.filter((setting) => env[setting] === undefined) }).toEqual({
+    const text = await Bun.file(join(root, `services/${name}/src/config.ts`)).text();
+    found.set(
       name,
-      unreachable: [],
+      [...text.matchAll(/^\s+([A-Z][A-Z0-9_]{2,}):/gm)].map((match) => match[1] ?? ""),
+    );
+  }
+  return found;
+}
+
+test("every setting in a service's config.ts can be given to tyto up, or is given by it", async () => {
+  for (const [name, settings] of await settingsRead()) {
+    const given = Object.fromEntries(settings.map((setting) => [setting, "given"]));
+    const { env } = servicePart({ ...installation, env: given }, name as (typeof services)[number]);
+    expect({ name, lacks: settings.filter((setting) => env[setting] === undefined) }).toEqual({
+      name,
+      lacks: [],
     });
   }
+});
+
+test("every setting in a service's config.ts can be given to compose.yaml, or is given by it", async () => {
+  type Compose = { services: Record<string, { environment: Record<string, string> }> };
+  const compose = Bun.YAML.parse(await Bun.file(join(root, "compose.yaml")).text()) as Compose;
+  // The edge serves the pages in containers.
+  const elsewhere = new Set(["WEB_ROOT", "WEB_PORT"]);
+  for (const [name, settings] of await settingsRead()) {
+    const env = { ...compose.services[name]?.environment, ...serviceSecrets(name as "llm", secrets) };
+    const defaults = name === "gateway" ? ["GATEWAY_PORT"] : name === "llm" ? ["LLM_PORT"] : [];
+    const lacks = settings.filter(
+      (setting) => !(setting in env) && !elsewhere.has(setting) && !defaults.includes(setting),
+    );
+    expect({ name, lacks }).toEqual({ name, lacks: [] });
+  }
+});
+
+test("a secret is not taken from the environment of tyto up", () => {
+  const env = servicePart(
+    { ...installation, env: { MTA_API_KEY: "theirs", MTA_SECRET: "theirs" } },
+    "mta",
+  ).env;
+  expect(env.MTA_SECRET).toBe(secrets.MTA_SECRET);
+  expect(env).not.toHaveProperty("MTA_API_KEY");
 });
 
 test("one variable moves all ports, and one port can be given by itself", () => {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Environment, Places } from "../places.ts";
 import type { Part } from "../supervise/supervisor.ts";
 import { isClamdReady, isConvexReady, isNatsReady, isServiceReady } from "./readiness.ts";
-import { instanceName, type SecretName, type Secrets } from "./secrets.ts";
+import { instanceName, type SecretName, type Secrets, secretNames } from "./secrets.ts";
 import type { PortName, Settings } from "./settings.ts";
 
 export type Installation = {
@@ -32,34 +32,35 @@ const pick = (env: Environment, names: readonly string[]): Environment =>
 
 type ServiceName = "gateway" | "scanner" | "mta" | "bounce" | "recorder" | "llm";
 
-/** Settings that a person may give in the environment of `tyto up`, and the secrets of each service. */
-const services: Record<ServiceName, { health: PortName; settings: string[]; secrets: SecretName[] }> = {
+/**
+ * What each service reads: its own secrets, settings that begin with its name, and those that several services share.
+ * The first two never meet: a secret is not taken from the environment of `tyto up`.
+ */
+const services: Record<ServiceName, { health: PortName; shared: string[]; secrets: SecretName[] }> = {
   gateway: {
     health: "GATEWAY_HEALTH_PORT",
-    settings: ["GATEWAY_HOST", "TYTO_DNS_SERVERS", "RATE_LIMIT_PER_S", "TRUST_PROXY"],
+    shared: ["TYTO_DNS_SERVERS", "RATE_LIMIT_PER_S", "TRUST_PROXY"],
     secrets: ["GATEWAY_JWT_KEY", "BETTER_AUTH_SECRET", "MTA_API_KEY"],
   },
-  scanner: { health: "SCANNER_HEALTH_PORT", settings: [], secrets: [] },
+  scanner: { health: "SCANNER_HEALTH_PORT", shared: [], secrets: [] },
   mta: {
     health: "MTA_HEALTH_PORT",
-    settings: ["TYTO_DNS_SERVERS", "TYTO_ROUTES", "MTA_CONCURRENCY", "RETRY_FIRST_S"],
+    shared: ["TYTO_DNS_SERVERS", "TYTO_ROUTES", "RETRY_FIRST_S"],
     secrets: ["MTA_SECRET", "BOUNCE_VERP_KEY"],
   },
-  bounce: {
-    health: "BOUNCE_HEALTH_PORT",
-    settings: ["BOUNCE_HOST", "BOUNCE_RECIPIENTS", "TYTO_DNS_SERVERS"],
-    secrets: ["BOUNCE_VERP_KEY"],
-  },
+  bounce: { health: "BOUNCE_HEALTH_PORT", shared: ["TYTO_DNS_SERVERS"], secrets: ["BOUNCE_VERP_KEY"] },
   recorder: {
     health: "RECORDER_HEALTH_PORT",
-    settings: [],
+    shared: [],
     secrets: ["MTA_WEBHOOK_SECRET", "RECORDER_JWT_KEY"],
   },
-  llm: {
-    health: "LLM_HEALTH_PORT",
-    settings: ["LLM_PROVIDER", "LLM_BASE_URL", "LLM_API_KEY", "LLM_MODEL"],
-    secrets: ["LLM_TOKEN"],
-  },
+  llm: { health: "LLM_HEALTH_PORT", shared: [], secrets: ["LLM_TOKEN"] },
+};
+
+const settingsOf = (name: ServiceName, env: Environment): Environment => {
+  const own = Object.keys(env).filter((setting) => setting.startsWith(`${name.toUpperCase()}_`));
+  const secret = new Set<string>(secretNames);
+  return pick(env, [...own.filter((setting) => !secret.has(setting)), ...services[name].shared]);
 };
 
 export const serviceNames = Object.keys(services) as ServiceName[];
@@ -79,7 +80,7 @@ export const urls = ({ settings: { ports } }: Pick<Installation, "settings">) =>
 
 export function servicePart(installation: Installation, name: ServiceName): Part {
   const { settings, secrets, env, places } = installation;
-  const { health, settings: given } = services[name];
+  const { health } = services[name];
   const { convex, convexSite, nats } = urls(installation);
   const { ports } = settings;
   const wired: Record<ServiceName, Environment> = {
@@ -107,7 +108,8 @@ export function servicePart(installation: Installation, name: ServiceName): Part
     argv: [process.execPath, "--no-env-file", join(places.root, `services/${name}/src/main.ts`)],
     cwd: places.root,
     env: {
-      ...pick(env, [...ofMachine, "LOG_LEVEL", ...given]),
+      ...pick(env, [...ofMachine, "LOG_LEVEL"]),
+      ...settingsOf(name, env),
       PATH: installation.path,
       ...bus,
       ...wired[name],
