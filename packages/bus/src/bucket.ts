@@ -43,8 +43,9 @@ export function createBucket<B extends BucketName>(
       if (!value.ok) throw new Failure("internal", `${name} ${key} breaks its contract: ${value.problem}`);
       return value.value;
     },
-    put: (key, value) => store.together(stream, [message(key, writeValue(name, value), {})]),
-    delete: (key) => store.together(stream, [message(key, new Uint8Array(), { "KV-Operation": "DEL" })]),
+    put: async (key, value) => store.together(stream, [message(key, writeValue(name, value), {})]),
+    delete: async (key) =>
+      store.together(stream, [message(key, new Uint8Array(), { "KV-Operation": "DEL" })]),
     async create(key, value) {
       const data = writeValue(name, value);
       const id = nuid.next();

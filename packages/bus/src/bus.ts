@@ -54,11 +54,12 @@ export type Bus = {
   ): Promise<Consumption>;
   /**
    * Hands over up to `batchMax` events in stream order at a time. The handler returns one verdict for all of them, or
-   * a list with one for each in the same order, so that one bad event can be rejected without the rest.
+   * a list with one for each in the same order, so that one bad event can be rejected without the rest. After a
+   * handler threw, the next try waits at most `throwWaitMsMax` (10 s).
    */
   consumeBatches(
     durable: string,
-    options: { batchMax: number; waitMs: number },
+    options: { batchMax: number; waitMs: number; throwWaitMsMax?: number },
     handler: (
       batch: readonly { event: StoredEvent; arrival: Arrival }[],
     ) => Promise<Verdict | readonly Verdict[]>,

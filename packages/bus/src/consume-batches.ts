@@ -11,12 +11,16 @@ type BatchHandler = Parameters<Bus["consumeBatches"]>[2];
 
 /** A batch whose handler threw this often is halved, to find the event that it is about; a single one is dead then. */
 const throwsMax = 5;
-const throwWaitMsMax = 10_000;
+const throwWaitMsMaxDefault = 10_000;
 
 export function consumeBatches(
   parts: Parts,
   durable: string,
-  { batchMax, waitMs: fillMs }: { batchMax: number; waitMs: number },
+  {
+    batchMax,
+    waitMs: fillMs,
+    throwWaitMsMax = throwWaitMsMaxDefault,
+  }: { batchMax: number; waitMs: number; throwWaitMsMax?: number },
   handler: BatchHandler,
 ): Consumption {
   const { link, log, metrics } = parts;

@@ -50,7 +50,7 @@ export function createStore(
   { batchMessagesMin, batchMessagesMax, batchesMax, singlesMax }: LaneLimits = laneLimits,
 ): Store {
   const isTooLarge = ({ data }: Message) =>
-    data.length + headerBytesMax > (link.nats.info?.max_payload ?? data.length);
+    data.length + headerBytesMax > (link.nats.info?.max_payload ?? Number.POSITIVE_INFINITY);
   const tooLarge = (messages: readonly Message[]): Failure | undefined => {
     const large = messages.find(isTooLarge);
     return large && new Failure("request.too-large", `${large.data.length} bytes for ${large.subject}`);
