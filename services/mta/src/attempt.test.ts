@@ -8,6 +8,7 @@ import {
   MessageId,
   type QueueEntry,
 } from "@tyto/contracts";
+import { silentLog } from "@tyto/service";
 import { type AttemptPorts, attempt } from "./attempt.ts";
 import type { Carried } from "./courier.ts";
 import type { SigningKey } from "./dkim.ts";
@@ -55,6 +56,7 @@ const ports = (change: Partial<AttemptPorts> = {}): AttemptPorts => ({
     carried.push({ mail, hosts });
     return accepted;
   },
+  log: silentLog,
   ...change,
 });
 

@@ -6,6 +6,7 @@ import {
   type QueueEntry,
   toFailure,
 } from "@tyto/contracts";
+import type { Log } from "@tyto/service";
 import type { Content } from "./contents.ts";
 import type { Carried } from "./courier.ts";
 import type { Host, Path } from "./mx.ts";
@@ -20,6 +21,7 @@ export type AttemptPorts = {
   contentOf(entry: QueueEntry): Promise<Content>;
   returnPath(id: DeliveryId, host: Domain): Address;
   carry(mail: Mail, hosts: readonly Host[]): Promise<Carried>;
+  log: Pick<Log, "error">;
 };
 
 /** An outcome, or nothing tried: every connection to the site is in use, or the service stops. */
@@ -57,6 +59,7 @@ export const attempt =
       const dkim = signer.keys.map(({ domain, selector, algorithm }) => ({ domain, selector, algorithm }));
       return { kind: "delivered", reply, conversation, dkim, returnPath };
     } catch (error) {
+      ports.log.error("mta.attempt-broke", { deliveryId: entry.deliveryId, attempt: entry.attempt, error });
       return trouble(error);
     }
   };

@@ -2,6 +2,10 @@ import { parseServers, type Server, systemServers } from "@tyto/dns";
 import { busSettings, count, loadConfig, processSettings, secret } from "@tyto/service";
 import { z } from "zod";
 import { parseRoutes } from "./routes.ts";
+import type { Timeouts } from "./smtp.ts";
+
+/** A time in seconds, within bounds. */
+const seconds = (fallback: number, max: number) => z.coerce.number().min(0.1).max(max).default(fallback);
 
 /** A setting read by a function that throws TypeError with words for the operator. */
 const read = <T>(parse: (text: string) => T) =>
@@ -26,7 +30,14 @@ const shape = {
   MTA_SITE_CONNECTIONS: count(20, 2_000),
   MTA_CACHE_MB: count(64, 65_536),
   MTA_ALLOW_PRIVATE: z.stringbool().optional(),
-  RETRY_FIRST_S: z.coerce.number().min(0.1).max(86_400).default(300),
+  RETRY_FIRST_S: seconds(300, 86_400),
+  // RFC 5321 §4.5.3.2 for all but the connection, where Postfix's 30 s have proved right.
+  SMTP_CONNECT_S: seconds(30, 600),
+  SMTP_GREETING_S: seconds(300, 3_600),
+  SMTP_COMMAND_S: seconds(300, 3_600),
+  SMTP_BLOCK_S: seconds(180, 3_600),
+  SMTP_FINAL_S: seconds(600, 3_600),
+  SMTP_MESSAGE_S: seconds(1_800, 14_400),
 };
 
 export type Config = ReturnType<typeof readConfig>;
@@ -34,6 +45,14 @@ export type Config = ReturnType<typeof readConfig>;
 /** The settings of the mta from the environment. Throws ConfigError that names every wrong one. */
 export function readConfig(env: Record<string, string | undefined> = process.env) {
   const settings = loadConfig("mta", shape, env);
+  const timeouts: Timeouts = {
+    connectMs: settings.SMTP_CONNECT_S * 1_000,
+    greetingMs: settings.SMTP_GREETING_S * 1_000,
+    commandMs: settings.SMTP_COMMAND_S * 1_000,
+    blockMs: settings.SMTP_BLOCK_S * 1_000,
+    finalMs: settings.SMTP_FINAL_S * 1_000,
+    messageMs: settings.SMTP_MESSAGE_S * 1_000,
+  };
   const servers: Server[] = settings.TYTO_DNS_SERVERS ?? systemServers();
   return {
     nats: { url: settings.NATS_URL, user: settings.NATS_USER, password: settings.NATS_PASSWORD },
@@ -50,5 +69,6 @@ export function readConfig(env: Record<string, string | undefined> = process.env
     // Who names a resolver of their own has a network of their own; who does not, sends to the internet.
     allowPrivate: settings.MTA_ALLOW_PRIVATE ?? settings.TYTO_DNS_SERVERS !== undefined,
     firstWaitMs: settings.RETRY_FIRST_S * 1_000,
+    timeouts,
   };
 }

@@ -24,7 +24,7 @@ const timeouts = {
   commandMs: stepMs,
   blockMs: stepMs,
   finalMs: stepMs,
-  transactionMs: 3_000,
+  messageMs: 3_000,
 };
 
 let dns: DnsServer;

@@ -32,7 +32,7 @@ const entry: QueueEntry = {
   acceptedAt: nowMs,
   expiresAt: nowMs + 86_400_000,
 };
-const arrival = { times: 1, sequence: 1, storedAtMs: nowMs };
+const arrival = { times: 1, sequence: 1, storedAtMs: nowMs - 60_000 };
 const conversation: Conversation = { mx: "mx", ip: "192.0.2.1", tls: null, reused: false, durationMs: 1 };
 const delivered: Attempted = {
   kind: "delivered",
@@ -187,6 +187,26 @@ test("a suppressed recipient and an expired entry end without an attempt", async
   steps = [];
   await run({ expiresAt: nowMs });
   expect(steps).toEqual(["mark 1 final", "publish mail.bounced", "drop"]);
+});
+
+test("the suppression list is asked again for entries that waited, were deferred or were scheduled", async () => {
+  let asked = 0;
+  const handler = deliver({
+    ...ports(),
+    async isSuppressed() {
+      asked++;
+      return false;
+    },
+  });
+  outcomes = [delivered, deferred, delivered, delivered];
+  await handler(entry, { ...arrival, storedAtMs: nowMs - 1_000 });
+  expect(asked).toBe(0);
+  marks.clear();
+  await handler(entry, arrival);
+  await handler({ ...entry, attempt: 2 }, { ...arrival, storedAtMs: nowMs - 1_000 });
+  marks.clear();
+  await handler({ ...entry, scheduledAt: nowMs }, { ...arrival, storedAtMs: nowMs - 1_000 });
+  expect(asked).toBe(3);
 });
 
 test("a cancelled message is not sent and nothing is told; a released one is claimed", async () => {

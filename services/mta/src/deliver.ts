@@ -33,6 +33,8 @@ export type DeliverPorts = {
 
 /** An entry that cannot be tried at once comes back after about this time; it counts as no attempt. */
 const busyMs = 5_000;
+/** Intake has looked at the suppression list; an entry this young is not looked up again. */
+const suppressionFreshMs = 30_000;
 /** An outcome that cannot be stored is tried to be stored for this long; then the entry comes back and is sent again. */
 const keepMsMax = 600_000;
 
@@ -43,24 +45,24 @@ const keepMsMax = 600_000;
 export function deliver(ports: DeliverPorts) {
   const inHand = new Set<DeliveryId>();
 
-  return async (entry: QueueEntry, _arrival: Arrival): Promise<Verdict> => {
+  return async (entry: QueueEntry, arrival: Arrival): Promise<Verdict> => {
     // The same delivery twice at a time can only be a copy that came back early; it waits for the first one's mark.
     if (inHand.has(entry.deliveryId)) return retry(busyMs, "the same delivery is in hand");
     inHand.add(entry.deliveryId);
     try {
-      return await handle(ports, entry);
+      return await handle(ports, entry, arrival);
     } finally {
       inHand.delete(entry.deliveryId);
     }
   };
 }
 
-async function handle(ports: DeliverPorts, entry: QueueEntry): Promise<Verdict> {
+async function handle(ports: DeliverPorts, entry: QueueEntry, arrival: Arrival): Promise<Verdict> {
   const startedMs = performance.now();
   // Always looked up: an entry can come back with every sign of being new, after a crash of the server or a repeated intake.
   const [mark, isSuppressed] = await Promise.all([
     ports.markOf(entry.deliveryId),
-    ports.isSuppressed(suppressionKey(entry.recipient)),
+    wasJustQueued(entry, arrival, ports.now()) ? false : ports.isSuppressed(suppressionKey(entry.recipient)),
   ]);
   if (mark !== undefined && isOver(mark, entry)) return repeat(ports, entry, mark);
 
@@ -78,6 +80,9 @@ async function handle(ports: DeliverPorts, entry: QueueEntry): Promise<Verdict> 
       return finish(ports, entry, outcome, startedMs);
   }
 }
+
+const wasJustQueued = (entry: QueueEntry, arrival: Arrival, nowMs: number) =>
+  entry.attempt === 1 && entry.scheduledAt === undefined && nowMs - arrival.storedAtMs < suppressionFreshMs;
 
 const isOver = (mark: AttemptMark, entry: QueueEntry) => mark.final || mark.attempt >= entry.attempt;
 

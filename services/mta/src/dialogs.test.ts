@@ -26,7 +26,7 @@ const timeouts = {
   commandMs: stepMs,
   blockMs: stepMs,
   finalMs: stepMs,
-  transactionMs: 5 * stepMs,
+  messageMs: 5 * stepMs,
 };
 const resolver = createResolver({ servers: [{ host: "127.0.0.1", port: 9 }], triesMax: 1 });
 

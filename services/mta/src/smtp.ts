@@ -9,7 +9,7 @@ import SMTPConnection from "nodemailer/lib/smtp-connection";
 /** Where to connect. `name` is checked against the certificate and may be an IP address. */
 export type Endpoint = { name: string; ip: string; port: number };
 
-/** How long each step may take, in ms; the values of RFC 5321 §4.5.3.2 where it has one. */
+/** How long each step may take, in ms; see RFC 5321 §4.5.3.2. */
 export type Timeouts = {
   connectMs: number;
   greetingMs: number;
@@ -19,16 +19,7 @@ export type Timeouts = {
   /** For the reply to the final dot. */
   finalMs: number;
   /** For a whole message, however busy the server keeps the connection. */
-  transactionMs: number;
-};
-
-export const rfcTimeouts: Timeouts = {
-  connectMs: 30_000,
-  greetingMs: 300_000,
-  commandMs: 300_000,
-  blockMs: 180_000,
-  finalMs: 600_000,
-  transactionMs: 1_800_000,
+  messageMs: number;
 };
 
 /** What to send. `parts` are bytes with CRLF line ends, sent one behind the other. */
@@ -174,7 +165,7 @@ export async function openSession(endpoint: Endpoint, options: OpenOptions): Pro
     const deadline = setTimeout(() => {
       resolve(sendingTrouble(new Error("it took too long"), endpoint, progress()));
       connection.close();
-    }, timeouts.transactionMs);
+    }, timeouts.messageMs);
     const interrupt = () => {
       // Once the body is under way it is finished: cutting it would waste what the server has taken so far.
       if (isBodyStarted) return;

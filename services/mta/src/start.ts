@@ -16,7 +16,6 @@ import { findPath } from "./mx.ts";
 import type { Failed } from "./outcome.ts";
 import { createPool } from "./pool.ts";
 import { createSigners } from "./signers.ts";
-import { rfcTimeouts, type Timeouts } from "./smtp.ts";
 
 const smtpPort = 25;
 /** Postfix and the large receivers end idle connections after minutes; ours are of no use longer than a burst. */
@@ -27,18 +26,11 @@ const siteWaitMs = 10_000;
 const restMsMax = 30_000;
 const intakeAtOnceMax = 256;
 
-/** What tests turn: nothing of it is a setting. */
-export type Surroundings = { timeouts?: Timeouts; smtpPort?: number };
-
 /**
  * Starts the mta: wires ports to the bus, DNS and SMTP, and consumes. `url` is where health and metrics are served.
  * Throws Failure `upstream.down` when NATS cannot be reached.
  */
-export async function start(
-  config: Config,
-  log: Log,
-  surroundings: Surroundings = {},
-): Promise<Running & { url: string }> {
+export async function start(config: Config, log: Log): Promise<Running & { url: string }> {
   const health = serveHealth("mta", config.health.host, config.health.port);
   const bus = await connectBus({ ...config.nats, name: "mta", log, registry: health.registry });
   health.addCheck("nats", () => (bus.isConnected() ? undefined : "disconnected"));
@@ -67,7 +59,7 @@ export async function start(
         {
           resolver,
           ehloName: config.ehloName,
-          timeouts: surroundings.timeouts ?? rfcTimeouts,
+          timeouts: config.timeouts,
           allowPrivate: config.allowPrivate,
         },
         signal,
@@ -95,12 +87,13 @@ export async function start(
         resolver,
         routes: config.routes,
         ownHost: config.ehloName,
-        smtpPort: surroundings.smtpPort ?? smtpPort,
+        smtpPort,
         random,
       }),
     contentOf: contents.get,
     returnPath: (id, host) => encodeReturnPath(id, host, config.verpKey),
     carry: (mail, hosts) => carry(mail, hosts, pool, stopping.signal),
+    log,
   });
   const send = deliver({
     markOf: marks.get,
