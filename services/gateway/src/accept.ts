@@ -76,7 +76,7 @@ export async function decide(ports: AcceptPorts, mail: SendRequest): Promise<Sen
 }
 
 /** What the schema cannot say of a single field. */
-function wrongPlaces(mail: SendRequest, nowMs: number): Issue[] {
+export function wrongPlaces(mail: SendRequest, nowMs: number): Issue[] {
   const issues: Issue[] = [];
   const count = envelopeOf(mail).length;
   if (count > limits.recipientsMax)

@@ -50,7 +50,8 @@ export function createConvex(url: string, serviceToken: () => Promise<string>): 
   };
 }
 
-function asFailure(error: unknown): Failure {
+/** What a call to Convex threw, as the failure that the function named. */
+export function asFailure(error: unknown): Failure {
   if (error instanceof Failure) return error;
   if (error instanceof ConvexError) {
     const { code, hint } = (error.data ?? {}) as { code?: string; hint?: string };

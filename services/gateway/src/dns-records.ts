@@ -12,50 +12,31 @@ export const returnPathHostOf = (domain: string) => `bounces.${domain}`;
 
 /** What to publish: DKIM once the keys exist, then SPF and MX of the return path, then DMARC. All unchecked. */
 export function recordsOf(domain: string, keys: readonly PublicKey[], hosts: MailHosts): DnsRecordView[] {
-  const unchecked = { state: "unchecked", found: [] } as const;
+  const record = (
+    purpose: DnsRecordView["purpose"],
+    type: DnsRecordView["type"],
+    name: string,
+    value: string,
+  ): DnsRecordView => ({
+    purpose,
+    type,
+    name,
+    value,
+    required: purpose !== "dmarc",
+    state: "unchecked",
+    found: [],
+  });
   return [
-    ...keys.map(
-      ({ selector, algorithm, publicKey }) =>
-        ({
-          purpose: "dkim",
-          type: "TXT",
-          name: `${selector}._domainkey.${domain}`,
-          // RFC 6376 §3.6.1, RFC 8463 §4.
-          value: `v=DKIM1; k=${algorithm === "ed25519-sha256" ? "ed25519" : "rsa"}; p=${publicKey}`,
-          required: true,
-          ...unchecked,
-          found: [],
-        }) as const,
-    ),
-    {
-      purpose: "spf",
-      type: "TXT",
-      name: hosts.returnPathHost,
-      // SPF is asked for the domain of the return path (RFC 7208 §2.4); our mail leaves from the mail host's addresses.
-      value: `v=spf1 a:${hosts.mailHostname} -all`,
-      required: true,
-      ...unchecked,
-      found: [],
-    },
-    {
-      purpose: "return-path",
-      type: "MX",
-      name: hosts.returnPathHost,
-      value: `10 ${hosts.mailHostname}`,
-      required: true,
-      ...unchecked,
-      found: [],
-    },
-    {
-      purpose: "dmarc",
-      type: "TXT",
-      name: `_dmarc.${domain}`,
-      // A policy of the owner's choice counts as found; this one only asks for nothing (RFC 7489 §6.3).
-      value: "v=DMARC1; p=none",
-      required: false,
-      ...unchecked,
-      found: [],
-    },
+    ...keys.map(({ selector, algorithm, publicKey }) => {
+      const kind = algorithm === "ed25519-sha256" ? "ed25519" : "rsa";
+      // RFC 6376 §3.6.1, RFC 8463 §4.
+      return record("dkim", "TXT", `${selector}._domainkey.${domain}`, `v=DKIM1; k=${kind}; p=${publicKey}`);
+    }),
+    // SPF is asked for the domain of the return path (RFC 7208 §2.4); our mail leaves from the mail host's addresses.
+    record("spf", "TXT", hosts.returnPathHost, `v=spf1 a:${hosts.mailHostname} -all`),
+    record("return-path", "MX", hosts.returnPathHost, `10 ${hosts.mailHostname}`),
+    // A policy of the owner's choice counts as found; this one asks receivers for nothing (RFC 7489 §6.3).
+    record("dmarc", "TXT", `_dmarc.${domain}`, "v=DMARC1; p=none"),
   ];
 }
 

@@ -7,10 +7,10 @@ import type { Bucket } from "@tyto/bus";
 import { Failure, type IdempotencyRecord } from "@tyto/contracts";
 
 /**
- * After this time another process may finish a request whose owner is silent. Longer than a request can take. Two that
- * finish it at once do the same thing, so this bound protects nothing but work.
+ * After this time another process may finish a request whose owner is silent: it crashed, or takes long. Two that finish
+ * it at once store the same bytes under the same ids, so the bound saves work and protects nothing.
  */
-const leaseMs = 30_000;
+const leaseMs = 10_000;
 /** How often a reservation that vanished between two steps is looked up again. */
 const triesMax = 3;
 
@@ -20,8 +20,8 @@ export type Turn = {
   at: number;
   /** Everything is stored already; only the answer is wanted. */
   isReplay: boolean;
-  /** Call it when everything that was decided is stored. */
-  finish(): Promise<void>;
+  /** Call it with what became of each message when everything that was decided is stored. */
+  finish(decisions: IdempotencyRecord["decisions"]): Promise<void>;
   /** Call it at the end in any case: another try may follow at once. */
   release(): void;
 };
@@ -87,7 +87,7 @@ export function createIdempotency(
       decisions: record.decisions,
       at: record.at,
       isReplay: record.done,
-      finish: () => bucket.put(id, { ...record, done: true }),
+      finish: (decisions) => bucket.put(id, { ...record, decisions, done: true }),
       release,
     };
   }

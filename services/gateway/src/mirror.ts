@@ -12,6 +12,8 @@ const pendingEntriesMax = 10_000;
 
 export type Mirror<V> = {
   get(key: string): Promise<V | undefined>;
+  /** Keys whose present value passes. */
+  keysWhere(passes: (value: V) => boolean): string[];
   /** Takes `value` (`undefined`: gone) as true until the bucket says so itself. */
   expect(key: string, value: V | undefined): void;
   /** Resolves with the first value that passes, or with the present one after `waitMs`. */
@@ -34,9 +36,9 @@ export async function mirror<B extends BucketName>(
     if (value === undefined) known.delete(key);
     else if (known.has(key) || known.size < mirrorEntriesMax) known.set(key, value);
     else isWhole = false;
-    // A removal is confirmed by a removal only: the value of before may still be on its way.
+    // A removal is confirmed by a removal, a value by a value: what stood there before may still be on its way.
     const own = pending.get(key);
-    if (own !== undefined && (own.value !== undefined || value === undefined)) pending.delete(key);
+    if (own !== undefined && (own.value === undefined) === (value === undefined)) pending.delete(key);
     onChange(key, value);
     for (const wake of waiting) wake(key);
   });
@@ -52,6 +54,12 @@ export async function mirror<B extends BucketName>(
 
   return {
     get,
+    keysWhere(passes) {
+      return [...new Set([...known.keys(), ...pending.keys()])].filter((key) => {
+        const value = current(key);
+        return value !== undefined && passes(value);
+      });
+    },
     expect(key, value) {
       pending.delete(key);
       const oldest = pending.keys().next();

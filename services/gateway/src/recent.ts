@@ -10,7 +10,7 @@ const recentAgeMsMax = 15 * 60_000;
 
 export type Recent = {
   add(message: Payload<"mail.accepted">, suppressed: readonly Payload<"mail.suppressed">[]): void;
-  find(id: string): { message: Payload<"mail.accepted">; view: EmailDetail } | undefined;
+  find(id: string): EmailDetail | undefined;
 };
 
 export function createRecent(now: () => number): Recent {
@@ -26,7 +26,7 @@ export function createRecent(now: () => number): Recent {
     },
     find(id) {
       const entry = entries.get(id);
-      return entry && { message: entry.message, view: viewOf(entry.message, entry.suppressed) };
+      return entry && viewOf(entry.message, entry.suppressed);
     },
   };
 }

@@ -21,6 +21,13 @@ export function staticFile(bytes: Uint8Array, type: string): StaticFile {
   };
 }
 
+/** A file that lies here compressed. */
+export const zippedFile = (gzip: Uint8Array<ArrayBuffer>, type: string): StaticFile => ({
+  ...staticFile(Bun.gunzipSync(gzip), "application/octet-stream"),
+  gzip,
+  type,
+});
+
 /** Answers with the file as the client can take it; 304 when it has it already. */
 export function serveFile(request: Request, file: StaticFile, headers: Record<string, string>): Response {
   const shared = { ...headers, etag: file.etag, vary: "Accept-Encoding" };

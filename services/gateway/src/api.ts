@@ -1,0 +1,115 @@
+/** What all routes share: the app's type, the door in front of /v1, and how errors look in the reference. */
+import { createRoute, OpenAPIHono } from "@hono/zod-openapi";
+import { type ErrorCode, errors, Failure, limits, type Scope } from "@tyto/contracts";
+import type { Server } from "bun";
+import type { Context, MiddlewareHandler } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { allow, type Caller, type CallerPorts, identify } from "./caller.ts";
+import { invalidRequest } from "./problems.ts";
+import type { Relay } from "./proxy.ts";
+import { quotaHeaders, type RateLimit, refuseExceeded } from "./rate-limit.ts";
+import { Problem } from "./schemas.ts";
+
+export type GatewayEnv = {
+  /** Absent when requests are handed in as values, as tests do. */
+  Bindings: { server?: Server<Relay> };
+  Variables: { requestId: string; caller: Caller };
+};
+export type Api = OpenAPIHono<GatewayEnv>;
+
+export const newApi = (): Api =>
+  new OpenAPIHono<GatewayEnv>({
+    defaultHook: (result) => {
+      if (!result.success) throw invalidRequest(result.error);
+    },
+  });
+
+export type GuardPorts = {
+  callers: CallerPorts;
+  rateLimit: RateLimit;
+  /** Told when an API key was used. */
+  onCaller(caller: Caller): void;
+};
+
+/** Who → how often → may they, before a byte of the body is read. */
+export function guard(
+  { callers, rateLimit, onCaller }: GuardPorts,
+  scope: Scope,
+): MiddlewareHandler<GatewayEnv> {
+  return async (c, next) => {
+    const caller = await identify(c.req.raw, callers);
+    const quota = await rateLimit(caller.id);
+    for (const [name, value] of Object.entries(quotaHeaders(quota))) c.header(name, value);
+    refuseExceeded(quota);
+    allow(caller, scope);
+    onCaller(caller);
+    c.set("caller", caller);
+    await next();
+  };
+}
+
+/** Bodies of all requests that are being read or handled, together. */
+const inFlightBytesMax = 256 * 1_048_576;
+let inFlightBytes = 0;
+
+/** Bounds the body before it is read, alone and together with the others in hand. */
+export function bounded(bytesMax: number): MiddlewareHandler<GatewayEnv> {
+  const limit = bodyLimit({
+    maxSize: bytesMax,
+    onError: () => {
+      throw new Failure("request.too-large", `more than ${bytesMax} bytes`, {
+        hint: `The request may have at most ${bytesMax} bytes`,
+      });
+    },
+  });
+  return async (c, next) => {
+    // Without a length the body may be as long as it is allowed to be.
+    const length = Number(c.req.header("content-length") ?? (c.req.raw.body === null ? 0 : bytesMax));
+    const counted = Math.min(bytesMax, Number.isFinite(length) ? length : bytesMax);
+    if (inFlightBytes + counted > inFlightBytesMax)
+      throw new Failure("storage.full", "too many bytes in flight", { retryAfterS: 1 });
+    inFlightBytes += counted;
+    try {
+      await limit(c, next);
+    } finally {
+      inFlightBytes -= counted;
+    }
+  };
+}
+
+export const smallBodyBytesMax = 65_536;
+export const mailBodyBytesMax = limits.requestBytesMax;
+export const batchBodyBytesMax = limits.batchBytesMax;
+
+/** The error answers of a route for the reference. Every route with a caller has the first four. */
+export function problems(...codes: ErrorCode[]) {
+  const all: ErrorCode[] = [
+    "request.invalid",
+    "request.unauthenticated",
+    "request.forbidden",
+    "limit.exceeded",
+    ...codes,
+    "upstream.down",
+  ];
+  const byStatus = Map.groupBy(all, (code) => errors[code].http);
+  return Object.fromEntries(
+    [...byStatus].map(([status, rows]) => [
+      status,
+      {
+        description: rows.map((code) => `\`${code}\`: ${errors[code].say}`).join("; "),
+        content: { "application/problem+json": { schema: Problem } },
+        ...(status === 429 || status === 503 ? { headers: retryAfter } : {}),
+      },
+    ]),
+  );
+}
+
+const retryAfter = {
+  "Retry-After": { description: "Seconds to wait", schema: { type: "integer" as const } },
+};
+
+export const secured = [{ apiKey: [] }];
+
+export const callerOf = (c: Context<GatewayEnv>): Caller => c.get("caller");
+
+export { createRoute };

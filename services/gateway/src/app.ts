@@ -1,0 +1,99 @@
+/** Everything behind one address: the public API, the dashboard's own routes and its files. */
+import { Failure } from "@tyto/contracts";
+import type { Check, Log } from "@tyto/service";
+import { routePath } from "hono/route";
+import { type Api, newApi } from "./api.ts";
+import type { Auth } from "./auth.ts";
+import type { Metrics } from "./metrics.ts";
+import { describeApi, type PublicPorts, publicRoutes } from "./openapi.ts";
+import { failureOf, problemResponse } from "./problems.ts";
+import { convex } from "./routes/convex.ts";
+import { docs } from "./routes/docs.ts";
+import { health } from "./routes/health.ts";
+import { session } from "./routes/session.ts";
+import { setup } from "./routes/setup.ts";
+import { signIn } from "./routes/sign-in.ts";
+import type { Spa } from "./spa.ts";
+import type { Tokens } from "./tokens.ts";
+
+export type AppPorts = PublicPorts & {
+  auth: Auth;
+  tokens: Tokens;
+  convexUrl: string;
+  /** The dashboard; absent when only the API is served. */
+  spa: Spa | undefined;
+  checks: Readonly<Record<string, Check>>;
+  metrics: Metrics;
+  log: Log;
+  trustProxy: boolean;
+};
+
+/** Paths that are never a page of the dashboard. */
+const notPages = /^\/(v1|api|convex)(\/|$)/;
+const requestIdPattern = /^[\w.:-]{1,100}$/;
+
+export function createApp(ports: AppPorts): Api {
+  const { auth, tokens, convexUrl, spa, checks, metrics, log, trustProxy } = ports;
+  const { isOwnOrigin } = ports.guards.callers;
+  const api = newApi();
+
+  api.use(async (c, next) => {
+    const startedAtMs = performance.now();
+    const given = c.req.header("x-request-id") ?? "";
+    c.set("requestId", requestIdPattern.test(given) ? given : crypto.randomUUID());
+    await next();
+    c.header("X-Request-Id", c.get("requestId"));
+    c.header("X-Content-Type-Options", "nosniff");
+    c.header("Referrer-Policy", "same-origin");
+    const route = routePath(c, -1);
+    const { method } = c.req;
+    metrics.requests.inc({ method, route, status: c.res.status });
+    metrics.seconds.observe({ method, route }, (performance.now() - startedAtMs) / 1_000);
+  });
+
+  api.onError((error, c) => {
+    const failure = failureOf(error);
+    const requestId = c.get("requestId");
+    metrics.failures.inc({ code: failure.code });
+    if (failure.row.http >= 500)
+      log.error("request.failed", { requestId, code: failure.code, detail: failure.message, error });
+    else log.debug("request.refused", { requestId, code: failure.code, detail: failure.message });
+    return problemResponse(failure, requestId);
+  });
+
+  publicRoutes(api, ports);
+  setup(api, { auth, isOwnOrigin });
+  session(api, { auth, tokens });
+  signIn(api, { auth, trustProxy });
+  convex(api, { convexUrl, isOwnOrigin });
+  health(api, checks);
+  docs(api, describeApi(api));
+
+  const methods = methodsByPath(api);
+  api.notFound((c) => {
+    const { path, method } = c.req;
+    const known = methods(path);
+    if (known.length > 0 && !known.includes(method)) {
+      c.header("Allow", known.join(", "));
+      throw new Failure("method.unknown", `${method} ${path}`, { hint: `Use ${known.join(" or ")}` });
+    }
+    const isRead = method === "GET" || method === "HEAD";
+    const page = isRead && !notPages.test(path) ? spa?.(c.req.raw) : undefined;
+    if (page !== undefined) return page;
+    throw new Failure("resource.unknown", path, { hint: "The API is described at /docs" });
+  });
+  return api;
+}
+
+/** The methods that a path answers to, by the routes that the app has. */
+function methodsByPath(api: Api): (path: string) => string[] {
+  const routes = api.routes
+    .filter(({ method, path }) => method !== "ALL" && !path.includes("*"))
+    .map(({ method, path }) => ({
+      method,
+      pattern: new RegExp(`^${path.replaceAll(".", "\\.").replace(/:[^/]+/g, "[^/]+")}$`),
+    }));
+  return (path) => [
+    ...new Set(routes.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method)),
+  ];
+}

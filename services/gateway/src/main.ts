@@ -1,0 +1,5 @@
+import { runService } from "@tyto/service";
+import { gatewayConfig } from "./config.ts";
+import { start } from "./start.ts";
+
+await runService("gateway", (log) => start(gatewayConfig(), log));

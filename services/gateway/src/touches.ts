@@ -1,0 +1,40 @@
+/** When each API key was last used: told to Convex at most once a minute and key, behind the requests. */
+
+const touchAgainMs = 60_000;
+/** Keys remembered at a time; one that was forgotten is told once more. */
+const keysMax = 10_000;
+const touchesInFlightMax = 4;
+
+export type Touches = {
+  note(apiKeyId: string): void;
+  /** Resolves when what is on its way has arrived. */
+  stop(): Promise<void>;
+};
+
+export function createTouches(
+  touch: (apiKeyId: string, at: number) => Promise<void>,
+  now: () => number,
+  onError: (error: unknown) => void,
+): Touches {
+  const told = new Map<string, number>();
+  const inFlight = new Set<Promise<void>>();
+  return {
+    note(apiKeyId) {
+      const at = now();
+      if ((told.get(apiKeyId) ?? Number.NEGATIVE_INFINITY) > at - touchAgainMs) return;
+      // When Convex is slow the time of use waits for the next request.
+      if (inFlight.size >= touchesInFlightMax) return;
+      told.delete(apiKeyId);
+      told.set(apiKeyId, at);
+      const oldest = told.keys().next();
+      if (told.size > keysMax && oldest.done !== true) told.delete(oldest.value);
+      const sent: Promise<void> = touch(apiKeyId, at)
+        .catch(onError)
+        .finally(() => inFlight.delete(sent));
+      inFlight.add(sent);
+    },
+    async stop() {
+      await Promise.all(inFlight);
+    },
+  };
+}
