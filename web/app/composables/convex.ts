@@ -23,6 +23,8 @@ type Row<Q extends PagedQuery> = FunctionReturnType<Q>["page"][number];
 type PageArgs<Q extends PagedQuery> = Omit<FunctionArgs<Q>, "paginationOpts">;
 
 const tokenRetryMsMax = 15_000;
+const errorRetryMs = 1_000;
+const errorRetryMsMax = 30_000;
 const rememberedResultsMax = 40;
 
 let client: ConvexClient | undefined;
@@ -78,9 +80,28 @@ async function fetchToken(lose: () => Promise<void>): Promise<string | null> {
 const keyOf = (query: Query, args: unknown) =>
   `${getFunctionName(query)} ${JSON.stringify(convexToJson(args as Value))}`;
 
+/** Asks again after an error, later each time, until an answer comes: a store that just started may not know its functions yet. */
+function useRetry(ask: () => void) {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let delayMs = errorRetryMs;
+  const stop = () => clearTimeout(timer);
+  onScopeDispose(stop);
+  return {
+    failed() {
+      stop();
+      timer = setTimeout(ask, delayMs);
+      delayMs = Math.min(delayMs * 2, errorRetryMsMax);
+    },
+    answered() {
+      stop();
+      delayMs = errorRetryMs;
+    },
+  };
+}
+
 /**
  * A live query. While new arguments load, the old result stays and `stale` is true. `args` undefined: not asked.
- * `retry` asks again after an error.
+ * After an error it is asked again by itself; `retry` does so at once.
  */
 export function useLive<Q extends Query>(query: Q, args: MaybeRefOrGetter<FunctionArgs<Q> | undefined>) {
   const convex = useConvex();
@@ -93,36 +114,42 @@ export function useLive<Q extends Query>(query: Q, args: MaybeRefOrGetter<Functi
     const value = toValue(args);
     return value === undefined ? undefined : keyOf(query, value);
   });
+  const again = useRetry(ask);
 
   function ask() {
     stop?.();
     stop = undefined;
-    error.value = undefined;
     const [value, name] = [toValue(args), key.value];
-    if (value === undefined || name === undefined) {
-      data.value = undefined;
-      stale.value = false;
-      return;
-    }
-    if (remembered.has(name)) data.value = remembered.get(name) as FunctionReturnType<Q>;
-    stale.value = data.value !== undefined;
+    if (value === undefined || name === undefined) return;
     stop = convex.onUpdate(
       query,
       value,
       (result) => {
+        again.answered();
         data.value = result;
         error.value = undefined;
         stale.value = false;
         remember(name, result);
       },
       (failure) => {
+        again.failed();
         error.value = failure;
         stale.value = false;
       },
     );
   }
 
-  watch(key, ask, { immediate: true });
+  watch(
+    key,
+    (name) => {
+      error.value = undefined;
+      if (name === undefined) data.value = undefined;
+      else if (remembered.has(name)) data.value = remembered.get(name) as FunctionReturnType<Q>;
+      stale.value = data.value !== undefined;
+      ask();
+    },
+    { immediate: true },
+  );
   onScopeDispose(() => stop?.());
   const pending = computed(
     () => key.value !== undefined && data.value === undefined && error.value === undefined,
@@ -142,20 +169,20 @@ export function useLivePages<Q extends PagedQuery>(
   const error = shallowRef<Error>();
   let pages: ReturnType<typeof livePages> | undefined;
   const key = computed(() => keyOf(query, toValue(args)));
+  const again = useRetry(ask);
 
   function ask() {
     pages?.stop();
     const [name, filter] = [key.value, toValue(args)];
-    rows.value = (remembered.get(name) as Row<Q>[] | undefined) ?? [];
-    state.value = "loading";
-    error.value = undefined;
     pages = livePages<Row<Q>>(
       (paginationOpts, onAnswer, onError) =>
         convex.onUpdate(query, { ...filter, paginationOpts } as FunctionArgs<Q>, onAnswer, onError),
       options.rowsPerPage,
       (view) => {
-        state.value = view.state;
+        if (view.error === undefined) again.answered();
+        else again.failed();
         error.value = view.error;
+        state.value = view.state;
         // While the first page loads, what is remembered stays in sight.
         if (view.state === "loading") return;
         rows.value = view.rows;
@@ -164,7 +191,16 @@ export function useLivePages<Q extends PagedQuery>(
     );
   }
 
-  watch(key, ask, { immediate: true });
+  watch(
+    key,
+    (name) => {
+      rows.value = (remembered.get(name) as Row<Q>[] | undefined) ?? [];
+      state.value = "loading";
+      error.value = undefined;
+      ask();
+    },
+    { immediate: true },
+  );
   onScopeDispose(() => pages?.stop());
   /** True until there is something to show. */
   const pending = computed(

@@ -4,7 +4,6 @@ type SendAnswer = {
   id: string;
   status: "accepted" | "scheduled";
   recipients: { address: string; status: "accepted" | "suppressed" }[];
-  warnings: string[];
 };
 
 /** The draft of a test mail and its sending. Wrong fields, ours and the gateway's, are listed by field. */

@@ -30,6 +30,20 @@ test("one recipient's rows keep what happened to the whole message, with spans o
   ]);
 });
 
+test("our own words do not pass for the other server's reply", () => {
+  const deferred = (reply: string): TimelineEvent => ({
+    ...event("mail.deferred", 1_000, "ann@example.org"),
+    reply,
+    detail: { reason: "network.unreachable", explanation: "no connection" },
+  });
+  expect(timelineRows([deferred("no connection")])[0]).toMatchObject({
+    reply: undefined,
+    explanation: "no connection",
+    reason: "network.unreachable",
+  });
+  expect(timelineRows([deferred("421 4.3.2 Shutting down")])[0]?.reply).toBe("421 4.3.2 Shutting down");
+});
+
 test("every event of a message has words and a look", () => {
   const ofMessages = subjects.filter((subject) => subject.startsWith("mail.") && subject !== "mail.received");
   expect(ofMessages.filter((subject) => !isKnownEvent(subject))).toEqual([]);

@@ -30,7 +30,9 @@ export const timelineLook = (subject: string): Look =>
 /** True for the events that have words of their own in the locales. */
 export const isKnownEvent = (subject: string): boolean => Object.hasOwn(looks, subject);
 
-export type TimelineRow = TimelineEvent & {
+export type TimelineRow = Omit<TimelineEvent, "reply"> & {
+  /** The other server's words. */
+  reply: string | undefined;
   /** Since the row above; undefined for the first. */
   deltaMs: number | undefined;
   facts: Fact[];
@@ -49,12 +51,15 @@ export function timelineRows(events: readonly TimelineEvent[], recipient?: strin
   return shown.map((event, index) => {
     const above = shown[index - 1];
     const detail = isRecord(event.detail) ? event.detail : {};
+    const explanation = textOf(detail.explanation) ?? textOf(detail.why) ?? textOf(detail.diagnostic);
     return {
       ...event,
+      // Where the other server said nothing, Convex keeps our own words as the reply, too.
+      reply: event.reply === explanation ? undefined : event.reply,
       deltaMs: above === undefined ? undefined : event.at - above.at,
       facts: factsOf(event.detail),
       reason: textOf(detail.reason),
-      explanation: textOf(detail.explanation) ?? textOf(detail.why) ?? textOf(detail.diagnostic),
+      explanation,
     };
   });
 }

@@ -1,0 +1,321 @@
+/**
+ * The pages in Chromium, on a whole installation: what a person does from the first visit on, in one browser, on real
+ * services and live data. Nothing here reloads a page to see a change.
+ */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { AxeBuilder } from "@axe-core/playwright";
+import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import { type Installation, startInstallation } from "../../test/parts/installation.ts";
+import { missing, needs } from "../../test/parts/missing.ts";
+import { until } from "../../test/parts/until.ts";
+import { type Remote, startRemote } from "./remote.ts";
+
+const skip = missing("the dashboard's pages", needs.nats(), needs.clamd(), needs.chromium());
+const account = { name: "Ann Admin", email: "ann@sender.test", password: "correct horse battery" };
+const flags = [
+  ...["--no-sandbox", "--headless=new", "--disable-gpu", "--no-first-run", "--disable-background-networking"],
+  ...["--disable-component-update", "--disable-sync"],
+];
+
+describe.skipIf(skip)("the dashboard", () => {
+  let remote: Remote;
+  let tyto: Installation;
+  let browser: Browser;
+  let context: BrowserContext;
+  let page: Page;
+  /** What must never happen on any page: requests to elsewhere, scripts that the policy stops, errors nobody caught. */
+  const faults: string[] = [];
+
+  function watchOver(one: Page): Page {
+    one.on("request", (request) => {
+      if (!request.url().startsWith(tyto.webUrl) && !/^(data|blob):/.test(request.url()))
+        faults.push(`request to ${request.url()}`);
+    });
+    one.on("console", (line) => {
+      if (/content security policy/i.test(line.text())) faults.push(line.text());
+    });
+    one.on("pageerror", (error) => faults.push(String(error)));
+    return one;
+  }
+  const open = (path: string) => page.goto(`${tyto.webUrl}${path}`);
+  const button = (name: string | RegExp) => page.getByRole("button", { name, exact: true });
+  const inDialog = (name: string) => page.getByRole("dialog").getByRole("button", { name, exact: true });
+  const see = (text: string | RegExp) => page.getByText(text).first().waitFor({ timeout: 20_000 });
+  const send = (to: string, subject: string, more: Record<string, unknown> = {}) =>
+    tyto.send({ from: "Shop <shop@sender.test>", to, subject, text: "Hello", ...more });
+
+  beforeAll(async () => {
+    remote = startRemote();
+    tyto = await startInstallation({ routes: { "*": remote.address }, env: { RETRY_FIRST_S: "60" } });
+    browser = await chromium.launch({
+      executablePath: Bun.which("chromium") ?? Bun.which("chromium-browser") ?? "chromium",
+      args: flags,
+    });
+    context = await browser.newContext({ locale: "en-US", viewport: { width: 1280, height: 900 } });
+    context.setDefaultTimeout(20_000);
+    page = watchOver(await context.newPage());
+  }, 300_000);
+
+  afterAll(async () => {
+    await browser?.close();
+    await tyto?.stop();
+    remote?.stop();
+  }, 60_000);
+
+  test("a first visit to any page asks for an account, and says what is wrong with it", async () => {
+    await open("/messages");
+    await page.waitForURL("**/setup");
+    await page.getByLabel("Name").fill(account.name);
+    await page.getByLabel("Email").fill("ann");
+    await button("Create account").click();
+    await see("Enter an address such as ann@example.com");
+    await see("Use at least 12 characters");
+    await page.getByLabel("Email").fill(account.email);
+    await page.getByLabel("Password", { exact: true }).fill(account.password);
+    await button("Create account").click();
+    await see("Send your first mail");
+    await see("0 of 4 done");
+  }, 60_000);
+
+  test("a domain is added, and its records appear as soon as its keys are made", async () => {
+    await page.getByRole("link", { name: "Add a domain" }).click();
+    await page.getByRole("dialog").getByLabel("Domain").fill("https://Sender.test/");
+    await inDialog("Add a domain").click();
+    await page.waitForURL("**/domains/sender.test");
+    await see("DKIM · RSA");
+    await see("DKIM · Ed25519");
+    await see("bounces.sender.test");
+    await see("Waiting for DNS");
+  }, 60_000);
+
+  test("a wrong domain is named next to its field, a second one by the gateway", async () => {
+    await open("/domains?add=1");
+    await page.getByRole("dialog").getByLabel("Domain").fill("not a domain");
+    await inDialog("Add a domain").click();
+    await see("Enter a domain such as example.com");
+    await page.getByRole("dialog").getByLabel("Domain").fill("sender.test");
+    await inDialog("Add a domain").click();
+    await see("This domain is set up already");
+  }, 60_000);
+
+  test("a key is shown once, works, and ends when it is revoked", async () => {
+    await open("/api-keys?add=1");
+    await page.getByRole("dialog").getByLabel("Name").fill("Web shop");
+    await inDialog("Create a key").click();
+    await see("Save this key now");
+    const key = /tyto_[0-9A-Za-z]{32,}/.exec((await page.getByRole("dialog").textContent()) ?? "")?.[0] ?? "";
+    expect(key).not.toBe("");
+    await inDialog("I have saved it").click();
+    await see("never used");
+    expect(await page.getByText(key).count()).toBe(0);
+
+    const asShop = () =>
+      fetch(`${tyto.apiUrl}/v1/emails`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
+        body: JSON.stringify({ from: "a@sender.test", to: "bob@remote.test", subject: "By key", text: "x" }),
+      });
+    // The key reaches the gateway by way of Convex and the recorder.
+    await until("the key is known", async () => (await asShop()).status === 202);
+    await button("Revoke Web shop").click();
+    await inDialog("Revoke").click();
+    await see("No API keys yet");
+    await until("the key is unknown", async () => (await asShop()).status === 401);
+  }, 60_000);
+
+  test("a test mail from the page is seen on its way, with the other server's reply and how it was spoken to", async () => {
+    await open("/send");
+    await page.getByLabel("To", { exact: true }).fill("bob@nowhere");
+    await button("Send").click();
+    await see("Every recipient has to look like ann@example.com");
+    await page.getByLabel("To", { exact: true }).fill("bob@remote.test");
+    await see("The DNS records of sender.test are not all published yet");
+    await button("Send").click();
+    await see("Tyto has accepted the message");
+    await see("250 2.0.0 Ok: queued as 4XkT2p1Mz9");
+    await button("Technical details").last().click();
+    await see("not encrypted");
+    await see("_domainkey.sender.test (rsa-sha256)");
+    await page.getByRole("link", { name: "Open the message" }).click();
+    await see("The receiving server accepted it.");
+  }, 60_000);
+
+  test("what the gateway finds wrong stands next to the field", async () => {
+    await open("/send");
+    await page.getByLabel("Tags").fill("no spaces");
+    await page.keyboard.press("Enter");
+    await button("Send").click();
+    await see("letters, digits and _ . : - only");
+    await see("The request is not valid");
+  }, 60_000);
+
+  test("a bounce shows on the open list, and its address among the suppressed, without a reload", async () => {
+    await open("/suppressions");
+    await see("Nobody is suppressed");
+    const list = watchOver(await context.newPage());
+    await list.goto(`${tyto.webUrl}/messages`);
+    await list.getByText("A test from Tyto").waitFor();
+    const id = await send("nobody@remote.test", "To nobody");
+    await list.getByText("To nobody").waitFor();
+    await list.getByText("550 5.1.1 User unknown in virtual mailbox table").waitFor();
+    await list.close();
+    await see("nobody@remote.test");
+    await see("Hard bounce");
+    await page.getByRole("link", { name: "Show message" }).click();
+    await page.waitForURL(`**/messages/${id}`);
+    await see("The mailbox does not exist");
+
+    await open("/suppressions?search=nobody");
+    await button("Allow mail to nobody@remote.test again").click();
+    await inDialog("Allow mail again").click();
+    await see("No such address here");
+  }, 60_000);
+
+  test("filters are held in the address of the page", async () => {
+    await send("later@remote.test", "Come back later", { tags: ["greeting"] });
+    await open("/messages");
+    await see("Come back later");
+    await button("Bounced").click();
+    await page.waitForURL("**/messages?status=bounced");
+    await page.getByText("Come back later").waitFor({ state: "detached" });
+    await see("To nobody");
+    await page.reload();
+    await see("To nobody");
+    expect(await page.getByText("Come back later").count()).toBe(0);
+    await open("/messages?tag=greeting&recipient=later@remote.test");
+    await see("Come back later");
+    expect(await page.getByText("To nobody").count()).toBe(0);
+    await open("/messages?recipient=somebody@else.test");
+    await see("No message matches");
+    await page.getByRole("main").getByRole("button", { name: "Clear", exact: true }).last().click();
+    await see("To nobody");
+  }, 60_000);
+
+  test("a scheduled message says when it leaves, and can be called back", async () => {
+    const leaves = new Date(Date.now() + 3_600_000).toISOString();
+    const id = await send("bob@remote.test", "Not yet", { scheduled_at: leaves });
+    await open(`/messages/${id}`);
+    await see(/Leaves in \d+ min/);
+    await button("Cancel message").click();
+    await inDialog("Cancel message").click();
+    await see("It was cancelled before it left.");
+  }, 60_000);
+
+  test("a long list is loaded in pages, and the newest message comes on top", async () => {
+    await Promise.all(
+      Array.from({ length: 60 }, (_, index) =>
+        send("bob@remote.test", `Number ${index}`, { tags: ["many"] }),
+      ),
+    );
+    await open("/messages?tag=many");
+    const rows = page.getByRole("main").getByRole("listitem");
+    await see("Number");
+    await button("Load more").click();
+    await see("All 60 entries shown");
+    await send("bob@remote.test", "The newest", { tags: ["many"] });
+    await see("The newest");
+    await rows.first().getByText("The newest").waitFor();
+  }, 90_000);
+
+  test("the chart tells the same in a sentence and as a table", async () => {
+    await open("/");
+    await see(/\d+ delivered in the last hour/);
+    await button("View as table").click();
+    await page.getByRole("columnheader", { name: "Bounced" }).waitFor();
+    expect(await page.getByRole("row").count()).toBeGreaterThan(1);
+  }, 60_000);
+
+  test("the keyboard leads everywhere", async () => {
+    await open("/");
+    await see("Latest messages");
+    await page.keyboard.press("g");
+    await page.keyboard.press("d");
+    await page.waitForURL("**/domains");
+    await page.keyboard.press("?");
+    await see("They work everywhere except while you type in a field.");
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("Control+k");
+    await page.getByPlaceholder("Search, or paste a message id").fill("suppr");
+    await page.keyboard.press("Enter");
+    await page.waitForURL(/suppressions/);
+    await open("/messages");
+    await see("The newest");
+    await page.keyboard.press("j");
+    await page.keyboard.press("j");
+    await page.keyboard.press("Enter");
+    await page.waitForURL(/messages\/[0-9a-z]{26}/);
+  }, 60_000);
+
+  const pages = ["/", "/messages", "/send", "/domains", "/domains/sender.test", "/api-keys?add=1"];
+  const more = ["/suppressions", "/suppressions?add=1", "/inbound", "/messages?status=refused"];
+  test.each([
+    ["en-US", "light", 1280],
+    ["de-DE", "dark", 390],
+  ] as const)(
+    "no page has a serious barrier (%s, %s, %d pixels wide)",
+    async (locale, colorScheme, width) => {
+      const barriers: string[] = [];
+      const other = await browser.newContext({
+        locale,
+        colorScheme,
+        viewport: { width, height: 900 },
+        storageState: await context.storageState(),
+      });
+      await other.clearCookies({ name: "tyto_language" });
+      const one = watchOver(await other.newPage());
+      const audit = async (path: string) => {
+        await one.goto(`${tyto.webUrl}${path}`);
+        await one.locator("h1").waitFor();
+        await one.waitForLoadState("networkidle");
+        const { violations } = await new AxeBuilder({ page: one }).analyze();
+        for (const { impact, id, nodes } of violations)
+          if (impact === "serious" || impact === "critical")
+            barriers.push(`${path}: ${id} at ${nodes.map((node) => node.html.slice(0, 160)).join(" | ")}`);
+      };
+      const id = await send(["bob@remote.test", "nobody@remote.test"].join(","), "Audit").catch(() =>
+        send("bob@remote.test", "Audit"),
+      );
+      for (const path of [...pages, ...more, `/messages/${id}`]) await audit(path);
+      expect(await one.locator("html").getAttribute("lang")).toBe(locale);
+      await other.clearCookies();
+      await audit("/sign-in");
+      await other.close();
+      expect(barriers).toEqual([]);
+    },
+    180_000,
+  );
+
+  test("a lost connection is said, and what was missed is there when it is back", async () => {
+    await open("/messages");
+    await see("The newest");
+    const convex = tyto.process("convex-local");
+    if (convex === undefined) throw new Error("convex-local does not run");
+    process.kill(convex.pid, "SIGKILL");
+    await see("Reconnecting");
+    await page.getByText("Reconnecting").waitFor({ state: "detached", timeout: 60_000 });
+    await send("bob@remote.test", "After the outage");
+    await see("After the outage");
+  }, 120_000);
+
+  test("who signs out sees nothing more, and comes back to the page that was asked for", async () => {
+    await open("/");
+    await page.getByRole("button", { name: /Ann Admin/ }).click();
+    await page.getByRole("menuitem", { name: "Sign out" }).click();
+    await page.waitForURL("**/sign-in");
+    await open("/messages?status=bounced");
+    await page.waitForURL(/\/sign-in\?next=/);
+    expect(await page.getByText("To nobody").count()).toBe(0);
+    await page.getByLabel("Email").fill(account.email);
+    await page.getByLabel("Password", { exact: true }).fill("wrong horse battery");
+    await button("Sign in").click();
+    await see("Email or password is wrong");
+    await page.getByLabel("Password", { exact: true }).fill(account.password);
+    await button("Sign in").click();
+    await page.waitForURL("**/messages?status=bounced");
+    await see("To nobody");
+  }, 60_000);
+
+  test("nothing was asked of any other host, stopped by the content policy, or thrown and not caught", () => {
+    expect(faults).toEqual([]);
+  });
+});
