@@ -34,6 +34,7 @@ export type DeploymentOptions = {
 };
 
 export const ROOT = "";
+const SWEEP_MS = 3600_000;
 
 /** One Convex deployment: the store, the functions, and everything that runs them. */
 export class Deployment {
@@ -58,6 +59,7 @@ export class Deployment {
   readonly log: DeploymentOptions["log"];
   #cloudOrigin = "http://127.0.0.1";
   #siteOrigin = "http://127.0.0.1";
+  #sweeps: ReturnType<typeof setInterval> | undefined;
 
   constructor(options: DeploymentOptions) {
     installSandbox();
@@ -101,8 +103,11 @@ export class Deployment {
   async start(): Promise<void> {
     await this.pushes.restore().catch((error: unknown) => this.log("bundle.failed", { error }));
     await this.scheduler.start();
-    await this.scheduler.sweep();
     this.crons.start();
+    const sweep = () =>
+      this.scheduler.sweep().catch((error: unknown) => this.log("scheduler.sweep-failed", { error }));
+    await sweep();
+    this.#sweeps = setInterval(sweep, SWEEP_MS);
   }
 
   /** Changes environment variables, and loads the code again, which may have read them. */
@@ -116,6 +121,7 @@ export class Deployment {
 
   /** Waits for what is running, then closes the database. */
   async stop(): Promise<void> {
+    clearInterval(this.#sweeps);
     this.crons.stop();
     await this.scheduler.stop();
     await this.executor.idle();

@@ -1,8 +1,9 @@
 import { createHmac, randomUUID, timingSafeEqual } from "node:crypto";
-import { eq } from "drizzle-orm";
+import { eq, sql } from "drizzle-orm";
 import type { Deployment } from "../deployment.ts";
 import { UserError } from "../functions/errors.ts";
 import type { Transaction } from "../functions/transaction.ts";
+import type { Store } from "../store/store.ts";
 import { FileRow, files } from "../store/tables.ts";
 import type { Blobs } from "./blobs.ts";
 
@@ -25,11 +26,13 @@ export class Files {
   readonly #deployment: Deployment;
   readonly #blobs: Blobs;
   readonly #uploadKey: string;
+  readonly #statements: ReturnType<typeof prepare>;
 
   constructor(deployment: Deployment, blobs: Blobs, instanceSecret: string) {
     this.#deployment = deployment;
     this.#blobs = blobs;
     this.#uploadKey = `upload ${instanceSecret}`;
+    this.#statements = prepare(deployment.store);
   }
 
   /** Starts a file, chunk by chunk; `finish` makes it durable. Nothing points to it before `add`. */
@@ -77,10 +80,7 @@ export class Files {
       size: file.bytes,
       ...(file.contentType === null ? {} : { contentType: file.contentType }),
     });
-    this.#deployment.store.sql.orm
-      .insert(files)
-      .values({ storageId: id, ...file })
-      .run();
+    this.#statements.add.run({ storageId: id, ...file });
     transaction.afterRollback(() => this.#blobs.delete(file.uuid));
     return id;
   }
@@ -100,7 +100,7 @@ export class Files {
     const file = this.#find(transaction, component, id);
     if (file === null) throw new UserError("StorageFileNotFound", `Storage file ${id} not found`);
     transaction.remove(component, id, FILES_TABLE);
-    this.#deployment.store.sql.orm.delete(files).where(eq(files.storageId, id)).run();
+    this.#statements.remove.run({ id });
     transaction.afterCommit(() => this.#blobs.delete(file.uuid));
   }
 
@@ -111,7 +111,7 @@ export class Files {
 
   /** For the public URL, which anyone may read who knows it. */
   byUuid(uuid: string): { file: FileRow; blob: Blob } | null {
-    const row = this.#deployment.store.sql.orm.select().from(files).where(eq(files.uuid, uuid)).get();
+    const row = this.#statements.byUuid.get({ uuid });
     if (row === undefined) return null;
     const file = FileRow.parse(row);
     return { file, blob: this.#blobs.open(file.uuid, file.contentType) };
@@ -152,11 +152,41 @@ export class Files {
 
   #find(transaction: Transaction, component: string, id: string): FileRow | null {
     if (transaction.get(component, id, FILES_TABLE, true) === null) return null;
-    const row = this.#deployment.store.sql.orm.select().from(files).where(eq(files.storageId, id)).get();
+    const row = this.#statements.byId.get({ id });
     return row === undefined ? null : FileRow.parse(row);
   }
 
   #sign(body: string): string {
     return createHmac("sha256", this.#uploadKey).update(body).digest("base64url");
   }
+}
+
+function prepare({ sql: { orm } }: Store) {
+  const value = sql.placeholder;
+  return {
+    add: orm
+      .insert(files)
+      .values({
+        storageId: value("storageId"),
+        uuid: value("uuid"),
+        sha256: value("sha256"),
+        bytes: value("bytes"),
+        contentType: value("contentType"),
+      })
+      .prepare(),
+    byId: orm
+      .select()
+      .from(files)
+      .where(eq(files.storageId, value("id")))
+      .prepare(),
+    byUuid: orm
+      .select()
+      .from(files)
+      .where(eq(files.uuid, value("uuid")))
+      .prepare(),
+    remove: orm
+      .delete(files)
+      .where(eq(files.storageId, value("id")))
+      .prepare(),
+  };
 }

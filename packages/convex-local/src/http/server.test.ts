@@ -4,6 +4,7 @@ import { makeFunctionReference } from "convex/server";
 import { ConvexError } from "convex/values";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { deployFixture } from "../../fixtures/deploy.ts";
+import { Random } from "../../fixtures/random.ts";
 import { type ConvexLocal, startConvexLocal } from "../index.ts";
 
 const query = (name: string) => makeFunctionReference<"query">(name);
@@ -216,4 +217,88 @@ test("a query at an old timestamp is refused instead of answered from newer data
   expect(await (await ask()).json()).toMatchObject({ status: "success" });
   await client.mutation(mutation("messages:send"), { author: "later", body: "x" });
   expect(await (await ask()).json()).toMatchObject({ code: "TimestampUnavailable" });
+});
+
+test("random requests are answered, never with a fault of the server", async () => {
+  const random = new Random(2026);
+  const paths = [
+    "/api/query",
+    "/api/mutation",
+    "/api/run/messages/list",
+    "/api/run/%zz",
+    "/api/query_batch",
+    "/api/query_at_ts",
+  ];
+  const more = [
+    "/api/storage/upload?token=",
+    "/api/storage/x",
+    "/api/deploy2/start_push",
+    "/http/echo",
+    "/version",
+    "/api/function",
+  ];
+  const values = [
+    0,
+    -1,
+    "",
+    "messages:list",
+    "messages:secret",
+    [],
+    [{}],
+    {},
+    null,
+    true,
+    { $integer: "x" },
+    [[[1]]],
+  ];
+  const names = [
+    "path",
+    "args",
+    "format",
+    "queries",
+    "ts",
+    "appDefinition",
+    "dryRun",
+    "componentPath",
+    "changes",
+  ];
+  const body = () => {
+    if (random.below(5) === 0) return random.string(30);
+    return JSON.stringify(
+      Object.fromEntries(
+        names.filter(() => random.below(2) === 0).map((name) => [name, random.pick(values)]),
+      ),
+    );
+  };
+  for (let round = 0; round < 300; round++) {
+    const isAdmin = random.below(2) === 0;
+    const answer = await fetch(convex.url + random.pick([...paths, ...more]), {
+      method: random.pick(["POST", "POST", "POST", "PUT", "DELETE"]),
+      body: body(),
+      headers: {
+        ...(isAdmin ? { authorization: `Convex ${convex.adminKey}` } : {}),
+        ...(random.below(10) === 0 ? { "content-encoding": random.pick(["br", "gzip", "x"]) } : {}),
+      },
+    });
+    await answer.arrayBuffer();
+    expect(answer.status).toBeLessThan(500);
+  }
+});
+
+test("with redaction the public learns that a function failed, and an admin why", async () => {
+  const quiet = await startConvexLocal({ redact: true });
+  try {
+    await deployFixture(quiet);
+    const ask = async (path: string, headers: Record<string, string>) => {
+      const body = JSON.stringify({ path: "messages:wrongReturn", args: {} });
+      const answer = await fetch(`${quiet.url}${path}`, { method: "POST", body, headers });
+      return ((await answer.json()) as { errorMessage: string }).errorMessage;
+    };
+    expect(await ask("/api/query", {})).toMatch(/^\[Request ID: \w+\] Server Error$/);
+    expect(await ask("/api/query", { authorization: `Convex ${quiet.adminKey}` })).toContain(
+      "ReturnsValidationError",
+    );
+  } finally {
+    await quiet.stop();
+  }
 });

@@ -155,7 +155,7 @@ export class HttpServer {
       "POST /api/query_batch": async (request, requester) =>
         Response.json(await functions.queryBatch(await readJson(request, QueryBatch), requester)),
       "POST /api/run": async (request, requester, { pathname }) => {
-        const path = decodeURIComponent(pathname.slice("/api/run/".length)).replace(/\/([^/:]+)$/, ":$1");
+        const path = functionPath(pathname.slice("/api/run/".length));
         const { args, format } = await readJson(request, RunRequest);
         return Response.json(await functions.runAny({ path, args, format }, requester));
       },
@@ -288,6 +288,15 @@ function fromSearch(search: URLSearchParams): FunctionRequest {
       "InvalidQuery",
       `path and args (JSON) are expected: ${(error as Error).message}`,
     );
+  }
+}
+
+/** "dir/file/fn" of a URL as "dir/file:fn". */
+function functionPath(encoded: string): string {
+  try {
+    return decodeURIComponent(encoded).replace(/\/([^/:]+)$/, ":$1");
+  } catch (error) {
+    throw new HttpProblem(400, "InvalidPath", `The path is not a URL: ${(error as Error).message}`);
   }
 }
 

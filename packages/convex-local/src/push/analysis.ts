@@ -57,7 +57,9 @@ export function schemaOf(exports: Exports | undefined): { text: string; schema: 
     throw new UserError("InvalidSchema", "schema.ts must have defineSchema({...}) as its default export");
   }
   const text = exports.default.export();
-  return { text, schema: SchemaJson.parse(JSON.parse(text)) };
+  const parsed = SchemaJson.safeParse(JSON.parse(text));
+  if (!parsed.success) throw new UserError("InvalidSchema", `schema.ts: ${z.prettifyError(parsed.error)}`);
+  return { text, schema: parsed.data };
 }
 
 const CronSpecs = z.record(z.string(), CronSpec);

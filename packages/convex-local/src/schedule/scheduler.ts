@@ -1,4 +1,3 @@
-import { and, asc, eq, lt, lte } from "drizzle-orm";
 import { waitAtMost } from "../deadline.ts";
 import type { Deployment } from "../deployment.ts";
 import { UserError } from "../functions/errors.ts";
@@ -6,8 +5,9 @@ import type { RequestMetadata } from "../functions/frame.ts";
 import { FUNCTION_ARGS_BYTES_MAX, SCHEDULED_ARGS_BYTES_MAX } from "../functions/limits.ts";
 import { pathWithExtension, resolveFunction } from "../functions/module.ts";
 import type { Transaction } from "../functions/transaction.ts";
-import { endedJobs, JobRow, jobs } from "../store/tables.ts";
+import type { JobRow } from "../store/tables.ts";
 import type { JsonObject } from "../values/wire.ts";
+import { Jobs } from "./jobs.ts";
 
 export const JOBS_TABLE = "_scheduled_functions";
 
@@ -18,6 +18,8 @@ const DELAY_MS_MAX = 5 * 365 * 24 * 3600_000;
 const SLEEP_MS_MAX = 24 * 3600_000;
 const EXPIRED_PER_SWEEP_MAX = 1000;
 const RETRY_MS = 1000;
+/** Far more than ever ran at once, so that a lower limit leaves nothing behind. */
+const INTERRUPTED_MAX = 10_000;
 const STOP_MS_MAX = 10_000;
 
 type State = { kind: "pending" | "inProgress" | "success" | "canceled" } | { kind: "failed"; error: string };
@@ -29,12 +31,15 @@ type State = { kind: "pending" | "inProgress" | "success" | "canceled" } | { kin
  */
 export class Scheduler {
   readonly #deployment: Deployment;
+  readonly #jobs: Jobs;
   readonly #running = new Map<string, Promise<void>>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isStarted = false;
+  #isWaking = false;
 
   constructor(deployment: Deployment) {
     this.#deployment = deployment;
+    this.#jobs = new Jobs(deployment.store);
   }
 
   schedule(
@@ -64,25 +69,23 @@ export class Scheduler {
       scheduledTime: dueMs,
       state: { kind: "pending" },
     });
-    const row = { id, component, path, args: JSON.stringify(args), dueMs, state: "pending" as const };
-    store.sql.orm.insert(jobs).values(row).run();
-    transaction.afterCommit(() => this.wake());
+    this.#jobs.add({ id, component, path, args: JSON.stringify(args), dueMs, state: "pending" });
+    transaction.afterCommit(() => this.#wakeSoon());
     return id;
   }
 
   /** Cancels what has not started; a running action goes on, but is noted as canceled. */
   cancel(transaction: Transaction, component: string, id: string): void {
-    const { orm } = this.#deployment.store.sql;
     if (transaction.tableOfId(component, id, JOBS_TABLE, "cancel") === undefined) return;
     transaction.open();
-    const job = orm.select().from(jobs).where(eq(jobs.id, id)).get();
-    if (job !== undefined) this.#end(transaction, JobRow.parse(job), { kind: "canceled" });
+    const job = this.#jobs.find(id);
+    if (job !== undefined) this.#end(transaction, job, { kind: "canceled" });
   }
 
   /** Starts the timer. Actions that a crash interrupted have failed: nobody knows how far they came. */
   async start(): Promise<void> {
     await this.#deployment.runner.transact((transaction) => {
-      for (const job of this.#select(eq(jobs.state, "inProgress"), Number.MAX_SAFE_INTEGER)) {
+      for (const job of this.#jobs.inProgress(INTERRUPTED_MAX)) {
         this.#end(transaction, job, { kind: "failed", error: "The action was interrupted by a restart" });
       }
     });
@@ -97,6 +100,16 @@ export class Scheduler {
     await waitAtMost(this.settle(), STOP_MS_MAX);
   }
 
+  /** Wakes once, however many jobs a transaction has scheduled. */
+  #wakeSoon(): void {
+    if (this.#isWaking) return;
+    this.#isWaking = true;
+    queueMicrotask(() => {
+      this.#isWaking = false;
+      this.wake();
+    });
+  }
+
   wake(): void {
     if (!this.#isStarted) return;
     clearTimeout(this.#timer);
@@ -109,15 +122,13 @@ export class Scheduler {
 
   /** When the next pending job is due, those already running not counted. */
   nextDueMs(): number | undefined {
-    return this.#select(eq(jobs.state, "pending"), JOBS_RUNNING_MAX + 1).find(
-      ({ id }) => !this.#running.has(id),
-    )?.dueMs;
+    const pending = this.#jobs.pending(Number.MAX_SAFE_INTEGER, JOBS_RUNNING_MAX + 1);
+    return pending.find(({ id }) => !this.#running.has(id))?.dueMs;
   }
 
   /** Starts what is due, as far as there are free places. */
   startDue(): void {
-    const isDue = and(eq(jobs.state, "pending"), lte(jobs.dueMs, this.#deployment.now()));
-    for (const job of this.#select(isDue, 2 * JOBS_RUNNING_MAX)) {
+    for (const job of this.#jobs.pending(this.#deployment.now(), 2 * JOBS_RUNNING_MAX)) {
       if (this.#running.size >= JOBS_RUNNING_MAX) return;
       if (this.#running.has(job.id)) continue;
       const run = this.#run(job).then(
@@ -143,20 +154,25 @@ export class Scheduler {
 
   /** Removes the documents of jobs that ended long ago. */
   async sweep(): Promise<void> {
-    await this.#deployment.runner.transact((transaction) => {
-      const { orm } = this.#deployment.store.sql;
-      const isExpired = lt(endedJobs.endedMs, this.#deployment.now() - JOB_RETENTION_MS);
-      for (const { id } of orm.select().from(endedJobs).where(isExpired).limit(EXPIRED_PER_SWEEP_MAX).all()) {
-        transaction.open();
-        orm.delete(endedJobs).where(eq(endedJobs.id, id)).run();
-        for (const component of this.#deployment.components.keys()) {
-          const table = this.#deployment.store.table(component, JOBS_TABLE);
-          if (table !== undefined && transaction.get(component, id, undefined, true) !== null) {
-            transaction.remove(component, id);
-          }
-        }
+    const { runner, now } = this.#deployment;
+    for (let removed = EXPIRED_PER_SWEEP_MAX; removed >= EXPIRED_PER_SWEEP_MAX; ) {
+      removed = await runner.transact((transaction) => {
+        const expired = this.#jobs.endedBefore(now() - JOB_RETENTION_MS, EXPIRED_PER_SWEEP_MAX);
+        for (const id of expired) this.#forget(transaction, id);
+        return expired.length;
+      });
+    }
+  }
+
+  #forget(transaction: Transaction, id: string): void {
+    transaction.open();
+    this.#jobs.forget(id);
+    for (const component of this.#deployment.components.keys()) {
+      const table = this.#deployment.store.table(component, JOBS_TABLE);
+      if (table !== undefined && transaction.get(component, id, undefined, true) !== null) {
+        transaction.remove(component, id);
       }
-    });
+    }
   }
 
   async #run(job: JobRow): Promise<void> {
@@ -165,20 +181,16 @@ export class Scheduler {
     if (kind === "mutation") return await this.#runMutation(job);
 
     const isMine = await runner.transact((transaction) => {
-      if (!this.#isPending(job)) return false;
+      if (this.#jobs.find(job.id)?.state !== "pending") return false;
       transaction.open();
-      this.#deployment.store.sql.orm
-        .update(jobs)
-        .set({ state: "inProgress" })
-        .where(eq(jobs.id, job.id))
-        .run();
+      this.#jobs.markInProgress(job.id);
       transaction.patch(job.component, job.id, { state: { kind: "inProgress" } });
       return true;
     });
     if (!isMine) return;
     const outcome = await runner.action(this.#call(job));
     await runner.transact((transaction) => {
-      if (!this.#exists(job)) return; // Canceled meanwhile.
+      if (this.#jobs.find(job.id) === undefined) return; // Canceled meanwhile.
       this.#end(transaction, job, outcome.isSuccess ? { kind: "success" } : failed(outcome.failure));
     });
   }
@@ -186,7 +198,7 @@ export class Scheduler {
   async #runMutation(job: JobRow): Promise<void> {
     const { executor, runner } = this.#deployment;
     await executor.run(async () => {
-      if (!this.#isPending(job)) return;
+      if (this.#jobs.find(job.id)?.state !== "pending") return;
       const outcome = await runner.mutationNow(this.#call(job), (transaction) => {
         this.#end(transaction, job, { kind: "success" });
       });
@@ -224,33 +236,10 @@ export class Scheduler {
   }
 
   #end(transaction: Transaction, job: JobRow, state: State): void {
-    const { store, now } = this.#deployment;
+    const { now } = this.#deployment;
     transaction.open();
-    const { orm } = store.sql;
-    orm.delete(jobs).where(eq(jobs.id, job.id)).run();
-    orm.insert(endedJobs).values({ id: job.id, endedMs: now() }).onConflictDoNothing().run();
+    this.#jobs.end(job.id, now());
     transaction.patch(job.component, job.id, { state, completedTime: now() });
-  }
-
-  #exists(job: JobRow): boolean {
-    return this.#deployment.store.sql.orm.select().from(jobs).where(eq(jobs.id, job.id)).get() !== undefined;
-  }
-
-  #isPending(job: JobRow): boolean {
-    const { orm } = this.#deployment.store.sql;
-    return orm.select().from(jobs).where(eq(jobs.id, job.id)).get()?.state === "pending";
-  }
-
-  #select(where: ReturnType<typeof and>, rowsMax: number): JobRow[] {
-    const { orm } = this.#deployment.store.sql;
-    return orm
-      .select()
-      .from(jobs)
-      .where(where)
-      .orderBy(asc(jobs.dueMs))
-      .limit(rowsMax)
-      .all()
-      .map((row) => JobRow.parse(row));
   }
 }
 

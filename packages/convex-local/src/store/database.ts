@@ -29,6 +29,8 @@ export function openDatabase(dataDir: string | null, synchronous: Synchronous): 
   }
   raw.transaction(() => {
     for (const table of all) raw.run(createTable(table));
+    raw.run("CREATE INDEX IF NOT EXISTS ended_jobs_by_end ON ended_jobs (ended_ms)");
+    raw.run("CREATE INDEX IF NOT EXISTS requests_by_end ON requests (ended_ms)");
     raw.run("CREATE INDEX IF NOT EXISTS jobs_by_due ON jobs (state, due_ms)");
     raw.run(`PRAGMA user_version = ${LAYOUT}`);
   })();

@@ -7,6 +7,7 @@ import { deployFixture } from "../../fixtures/deploy.ts";
 import { Random } from "../../fixtures/random.ts";
 import { type ConvexLocal, startConvexLocal } from "../index.ts";
 import { decodeTs } from "../values/timestamp.ts";
+import { splitText } from "./connection.ts";
 
 const query = (name: string) => makeFunctionReference<"query">(name);
 const mutation = (name: string) => makeFunctionReference<"mutation">(name);
@@ -32,7 +33,7 @@ afterEach(async () => {
 afterAll(() => convex.stop());
 
 function connect(): ConvexClient {
-  const client = new ConvexClient(convex.url);
+  const client = new ConvexClient(convex.url, { logger: false });
   clients.push(client);
   return client;
 }
@@ -319,4 +320,35 @@ test("random messages never stop the server", async () => {
   }
   const client = connect();
   expect(await client.query(query("messages:list"), { author: "nobody" })).toEqual([]);
+});
+
+test("a result of many megabytes arrives in pieces", async () => {
+  const client = connect();
+  const body = "é".repeat(250_000);
+  for (let i = 0; i < 24; i++) await client.mutation(mutation("messages:send"), { author: "large", body });
+  const raw = await rawSocket();
+  raw.send(connectMessage);
+  const modifications = [{ type: "Add", queryId: 0, udfPath: "messages:list", args: [{ author: "large" }] }];
+  raw.send({ type: "ModifyQuerySet", baseVersion: 0, newVersion: 1, modifications });
+  const parts: string[] = [];
+  for (let total = 2; parts.length < total; ) {
+    const { chunk, partNumber, totalParts } = (await raw.message("TransitionChunk")) as Record<string, never>;
+    expect(partNumber).toBe(parts.length as never);
+    parts.push(chunk as unknown as string);
+    total = totalParts as unknown as number;
+  }
+  expect(parts.length).toBeGreaterThan(1);
+  expect((JSON.parse(parts.join("")) as { type: string }).type).toBe("Transition");
+  const found = (await client.query(query("messages:list"), { author: "large" })) as { body: string }[];
+  expect(found.every((message) => message.body === body)).toBe(true);
+});
+
+test("text is cut into parts that fit together again, and never through a character", () => {
+  const random = new Random(6);
+  for (let round = 0; round < 500; round++) {
+    const text = random.string(30);
+    const parts = splitText(text, 2 + random.below(5));
+    expect(parts.join("")).toBe(text);
+    expect(parts.every((part) => part.isWellFormed())).toBe(true);
+  }
 });
