@@ -3,7 +3,8 @@ import { z } from "zod";
 const CustomJwt = z.object({
   type: z.literal("customJwt"),
   issuer: z.string(),
-  jwks: z.string(),
+  /** https:, or data: with the key set itself. */
+  jwks: z.url(),
   algorithm: z.enum(["RS256", "ES256"]),
   applicationID: z.string().nullish(),
 });

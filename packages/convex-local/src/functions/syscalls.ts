@@ -110,6 +110,9 @@ const inTransactions: Record<string, Handler> = {
     writable(frame).remove(frame.component, text(id), optionalText(table)),
 
   "1.0/runUdf": async ({ runner }, frame, args) => {
+    if (args.udfType === "snapshotQuery") {
+      throw new UserError("StaleSnapshotNotSupported", "useStaleSnapshot is not supported");
+    }
     const kind = args.udfType === "mutation" ? "mutation" : "query";
     const { component, path } = addressOf(frame, args);
     const running = runner.nested(frame, kind, component, path, args.args ?? {});
