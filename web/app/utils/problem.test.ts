@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { Failure, toProblem } from "@tyto/contracts";
-import { problemOf, RequestFailure, toRequestProblem } from "./problem.ts";
+import { problemOf, RequestFailure, signInProblemOf, toRequestProblem } from "./problem.ts";
 
 test("problem details of the contract are read back whole", () => {
   const failure = new Failure("request.invalid", "private", {
@@ -17,9 +17,9 @@ test("problem details of the contract are read back whole", () => {
   });
 });
 
-test("a wrong password has a code of its own", () => {
-  const body = JSON.stringify({ code: "INVALID_EMAIL_OR_PASSWORD", message: "Invalid email or password" });
-  expect(toRequestProblem(401, body).code).toBe("sign-in.wrong");
+test("while signing in, a 401 means a wrong password, and everything else stays what it is", () => {
+  expect(signInProblemOf(new RequestFailure(toRequestProblem(401, ""))).code).toBe("sign-in.wrong");
+  expect(signInProblemOf(new RequestFailure(toRequestProblem(503, ""))).code).toBe("upstream.down");
 });
 
 test.each([

@@ -47,8 +47,6 @@ function codeOf(status: number): ErrorCode {
 export function toRequestProblem(status: number, body: string): RequestProblem {
   const parsed = parseJson(body);
   if (!isRecord(parsed)) return { status, code: codeOf(status), title: `HTTP ${status}`, issues: [] };
-  if (parsed.code === "INVALID_EMAIL_OR_PASSWORD")
-    return { status, code: "sign-in.wrong", title: "Invalid email or password", issues: [] };
   const code = textOf(parsed.code);
   const detail = textOf(parsed.detail);
   const instance = textOf(parsed.instance);
@@ -71,6 +69,13 @@ function parseJson(body: string): unknown {
     if (error instanceof SyntaxError) return undefined;
     throw error;
   }
+}
+
+/** While signing in, "not authenticated" means that email or password is wrong. */
+export function signInProblemOf(error: unknown): RequestProblem {
+  const problem = problemOf(error);
+  if (problem.status !== 401) return problem;
+  return { status: 401, code: "sign-in.wrong", title: "Invalid email or password", issues: [] };
 }
 
 /** Anything thrown, as a problem: what is not a RequestFailure never reached the gateway. */
