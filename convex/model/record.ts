@@ -35,9 +35,12 @@ export async function applyEvents(
 async function applyEvent(ctx: MutationCtx, batch: Batch, event: StoredEvent): Promise<boolean> {
   if (event.subject === "domain.keyed") return await keepFirstKeys(ctx, event.payload);
   if (event.subject === "mail.received") return await receive(ctx, event.payload);
-  if (await isOnTimeline(ctx, event.payload.id)) return false;
   const { payload } = event;
-  const message = await batch.message(payload.messageId, payload.organizationId, payload.at);
+  const message = await batch.message(payload.messageId, payload.organizationId);
+  if (batch.isRepeated(payload.id)) return false;
+  // No event of a message that is not stored can have been applied: the row comes with the first one.
+  if (message.isStored && (await isOnTimeline(ctx, payload.id))) return false;
+  message.touch(payload.at);
   await addToTimeline(ctx, event);
   const reply = replyIn(event);
   if (reply !== undefined) message.heard({ at: payload.at, eventId: payload.id, text: reply });
@@ -95,6 +98,7 @@ function openBatch(ctx: MutationCtx) {
   const open = new Map<string, Awaited<ReturnType<typeof openMessage>>>();
   const perMinute = new Map<number, Counts>();
   const suppressions: Suppression[] = [];
+  const seen = new Set<string>();
   let described = 0;
 
   const count = (name: Counted, at: number, add = 1) => {
@@ -105,7 +109,13 @@ function openBatch(ctx: MutationCtx) {
   };
   return {
     count,
-    message: async (messageId: string, organizationId: string, at: number) => {
+    /** True from the second time that this batch names the event. */
+    isRepeated: (eventId: string) => {
+      const isRepeated = seen.has(eventId);
+      seen.add(eventId);
+      return isRepeated;
+    },
+    message: async (messageId: string, organizationId: string) => {
       let message = open.get(messageId);
       if (message === undefined) {
         message = await openMessage(ctx, messageId, organizationId, {
@@ -117,7 +127,6 @@ function openBatch(ctx: MutationCtx) {
         });
         open.set(messageId, message);
       }
-      message.touch(at);
       return message;
     },
     close: async () => {
@@ -152,6 +161,7 @@ async function openMessage(
     ...stored,
   };
   let added: string[] = [];
+  let isTouched = false;
 
   /** The delivery with the address that we sent to; a bounce that waited for it suppresses it now. */
   const withAddress = ({ suppression, ...delivery }: Delivery, address: string): Delivery => {
@@ -162,7 +172,9 @@ async function openMessage(
   };
 
   return {
+    isStored: stored !== null,
     touch: (at: number) => {
+      isTouched = true;
       message.updatedAt = Math.max(message.updatedAt, at);
     },
     mark: (name: keyof Marks) => {
@@ -181,7 +193,10 @@ async function openMessage(
       message.domain = event.domain;
       message.acceptedAt = event.at;
       added = message.details.tags;
-      const known = await deliveriesOf(ctx, messageId, event.recipients.length);
+      const known =
+        message.deliveryCount === 0
+          ? new Map<string, never>()
+          : await deliveriesOf(ctx, messageId, event.recipients.length);
       for (const [index, { address, role }] of event.recipients.entries()) {
         const deliveryId = `${messageId}-${index}`;
         const delivery = known.get(deliveryId);
@@ -220,6 +235,7 @@ async function openMessage(
       } else await ctx.db.replace(known._id, { ...delivery, state });
     },
     close: async () => {
+      if (!isTouched) return;
       const { marks, tally, deliveryCount, details } = message;
       message.status = messageStatus(marks, tally, deliveryCount, details?.scheduledAt);
       if (stored === null) await ctx.db.insert("messages", message);

@@ -1,8 +1,16 @@
 import { busSettings, loadConfig, processSettings } from "@tyto/service";
-import type { JWK } from "jose";
 import { z } from "zod";
 
-const PrivateJwk = z.looseObject({
+/** `whsec_` and base64, as Standard Webhooks writes secrets; at least 16 bytes. */
+const webhookSecret = z
+  .string()
+  .regex(
+    /^whsec_(?:[A-Za-z0-9+/]{4}){5,}[A-Za-z0-9+/]{0,4}={0,2}$/,
+    "must be whsec_ and at least 16 bytes in base64",
+  )
+  .transform((text) => Buffer.from(text.slice("whsec_".length), "base64"));
+
+const EcPrivateKey = z.object({
   kty: z.literal("EC"),
   crv: z.literal("P-256"),
   x: z.string(),
@@ -10,24 +18,29 @@ const PrivateJwk = z.looseObject({
   d: z.string(),
 });
 
-/** A private ES256 JWK as base64url of its JSON. */
-const jwkSetting = z.string().transform((text, context): JWK => {
+const privateKey = z.string().transform((text, context) => {
   try {
-    return PrivateJwk.parse(JSON.parse(Buffer.from(text, "base64url").toString()));
+    return EcPrivateKey.parse(JSON.parse(Buffer.from(text, "base64url").toString()));
   } catch (error) {
-    const message = `must be the base64url of a private ES256 JWK (${error instanceof Error ? error.name : "unreadable"})`;
-    context.addIssue({ code: "custom", message });
+    // What was wrong with a key is not told: the message would quote the key.
+    context.addIssue({
+      code: "custom",
+      message: `must be a private P-256 JWK in base64url (${typeName(error)})`,
+    });
     return z.NEVER;
   }
 });
+const typeName = (error: unknown) => (error instanceof Error ? error.name : typeof error);
+
+const httpUrl = z.url({ protocol: /^https?$/, error: "must be an http(s) address" });
 
 const shape = {
   ...busSettings,
   ...processSettings(3105),
-  CONVEX_URL: z.url().default("http://127.0.0.1:3210"),
-  CONVEX_SITE_URL: z.url().default("http://127.0.0.1:3211"),
-  MTA_WEBHOOK_SECRET: z.string().regex(/^whsec_[A-Za-z0-9+/]{24,}={0,2}$/, "must be whsec_ and base64"),
-  RECORDER_JWT_KEY: jwkSetting,
+  CONVEX_URL: httpUrl.default("http://127.0.0.1:3210"),
+  CONVEX_SITE_URL: httpUrl.default("http://127.0.0.1:3211"),
+  MTA_WEBHOOK_SECRET: webhookSecret,
+  RECORDER_JWT_KEY: privateKey,
 };
 
 export type Config = ReturnType<typeof readConfig>;
@@ -40,8 +53,8 @@ export function readConfig(env: Record<string, string | undefined> = process.env
     health: { host: given.HEALTH_HOST, port: given.HEALTH_PORT },
     logLevel: given.LOG_LEVEL,
     convexUrl: given.CONVEX_URL,
-    convexSiteUrl: given.CONVEX_SITE_URL.replace(/\/+$/, ""),
-    webhookSecret: given.MTA_WEBHOOK_SECRET,
+    siteUrl: given.CONVEX_SITE_URL,
+    webhookKey: given.MTA_WEBHOOK_SECRET,
     jwtKey: given.RECORDER_JWT_KEY,
   };
 }

@@ -1,5 +1,8 @@
-import { runService } from "@tyto/service";
+import { createLog, runService } from "@tyto/service";
 import { readConfig } from "./config.ts";
 import { start } from "./start.ts";
 
-await runService("recorder", (log) => start(readConfig(), log));
+await runService("recorder", () => {
+  const config = readConfig();
+  return start(config, createLog("recorder", config.logLevel));
+});

@@ -1,44 +1,55 @@
-/**
- * Requests to Convex's HTTP actions, signed in the Standard Webhooks format (standardwebhooks.com, version 1): HMAC-SHA256
- * over `<id>.<timestamp>.<body>`. The package of that name signs text only, and raw mail is bytes.
- */
-import { createHmac } from "node:crypto";
+/** Signed requests to Convex's HTTP actions, and what their answers mean. */
+import { signatureHeaders } from "./signature.ts";
 
 export type Answer =
-  | { kind: "taken" }
-  /** Convex says that the content is wrong; sending it again cannot help. */
-  | { kind: "malformed"; why: string }
-  /** Not reachable, not ready, or it does not believe us: the same request may pass later. */
-  | { kind: "down"; why: string };
+  | { kind: "ok"; body: unknown }
+  /** The request itself is wrong: sending it again gives the same. */
+  | { kind: "refused"; problem: string }
+  /** Convex took the request and failed with it; whether the request or Convex is to blame is not known. */
+  | { kind: "failed"; problem: string }
+  /** Convex is away, overloaded, without our functions, or does not accept our signature. */
+  | { kind: "down"; problem: string };
 
-export type Post = (path: string, body: Uint8Array, headers?: Record<string, string>) => Promise<Answer>;
+export type Post = (
+  path: "/events" | "/inbound",
+  body: Uint8Array,
+  headers?: Record<string, string>,
+) => Promise<Answer>;
 
-const answerMsMax = 30_000;
-const whyCharsMax = 500;
+/** Below what a service may take to stop. */
+const answerMsMax = 15_000;
+const problemCharsMax = 300;
 
-export function createPost(siteUrl: string, secret: string, now: () => number): Post {
-  const key = Buffer.from(secret.replace(/^whsec_/, ""), "base64");
+/** Never throws: every way to fail is an answer. */
+export function createPost(siteUrl: string, key: Uint8Array, now: () => number): Post {
+  const origin = siteUrl.replace(/\/+$/, "");
   return async (path, body, headers = {}) => {
     const id = `msg_${crypto.randomUUID()}`;
-    const timestamp = String(Math.floor(now() / 1_000));
-    const signature = createHmac("sha256", key).update(`${id}.${timestamp}.`).update(body).digest("base64");
-    const answer = await fetch(`${siteUrl}${path}`, {
-      method: "POST",
-      headers: {
-        ...headers,
-        "webhook-id": id,
-        "webhook-timestamp": timestamp,
-        "webhook-signature": `v1,${signature}`,
-      },
-      body: new Uint8Array(body),
-      signal: AbortSignal.timeout(answerMsMax),
-    }).catch((error: unknown) => String(error));
-    if (typeof answer === "string") return { kind: "down", why: answer };
-    const why = `${answer.status} ${(await answer.text().catch(String)).slice(0, whyCharsMax)}`;
-    if (answer.ok) return { kind: "taken" };
-    // 401 is our secret or our clock, not the content: losing mail's history over that would be wrong.
-    return answer.status === 400 || answer.status === 413
-      ? { kind: "malformed", why }
-      : { kind: "down", why };
+    try {
+      const response = await fetch(origin + path, {
+        method: "POST",
+        // A copy: fetch takes no view of a shared buffer.
+        body: new Uint8Array(body),
+        headers: { ...headers, ...signatureHeaders(key, id, now(), body) },
+        signal: AbortSignal.timeout(answerMsMax),
+        redirect: "error",
+      });
+      const text = await response.text();
+      if (response.ok) return { kind: "ok", body: JSON.parse(text) };
+      return { kind: meaningOf(response.status), problem: problemIn(response.status, text) };
+    } catch (error) {
+      return { kind: "down", problem: error instanceof Error ? error.message : String(error) };
+    }
   };
+}
+
+function meaningOf(status: number): "refused" | "failed" | "down" {
+  if (status === 500) return "failed";
+  return status === 400 || status === 413 || status === 415 || status === 422 ? "refused" : "down";
+}
+
+/** `401 webhook-signature does not match`: the detail of a problem document, else the first of the text. */
+function problemIn(status: number, text: string): string {
+  const detail = /"detail":"((?:[^"\\]|\\.)*)"/.exec(text)?.[1] ?? text;
+  return `${status} ${detail}`.slice(0, problemCharsMax);
 }

@@ -1,97 +1,71 @@
 import { connectBus } from "@tyto/bus";
-import { Counter, Gauge, Histogram, type Log, type Running, serveHealth } from "@tyto/service";
-import { ConvexClient } from "convex/browser";
+import { type Log, type Running, serveHealth } from "@tyto/service";
 import type { Config } from "./config.ts";
+import { openFeed } from "./feed.ts";
+import { follow } from "./follow.ts";
+import { createMetrics } from "./metrics.ts";
 import { createPost } from "./post.ts";
-import { record } from "./record.ts";
-import { follow } from "./sync.ts";
-import { serviceToken } from "./token.ts";
+import { createRecorder } from "./record.ts";
+import { createToken } from "./token.ts";
 
 const batchMax = 200;
-const batchWaitMs = 100;
+/** How long a batch waits to fill: people watch the dashboard live. */
+const fillMs = 50;
+/** Batches on their way at once; Convex applies events in any order. */
+const lanes = 2;
 
-/** Wires the stream to Convex and Convex's change log to the buckets. Throws when NATS cannot be reached. */
-export async function start(config: Config, log: Log): Promise<Running> {
+/**
+ * Wires events to Convex and Convex's changes to the buckets. `url` is where health and metrics are served. Throws
+ * Failure `upstream.down` when NATS cannot be reached; a Convex that is away is waited for.
+ */
+export async function start(config: Config, log: Log): Promise<Running & { url: string }> {
+  const now = Date.now;
   const health = serveHealth("recorder", config.health.host, config.health.port);
+  const metrics = createMetrics(health.registry, now);
   const bus = await connectBus({ ...config.nats, name: "recorder", log, registry: health.registry });
-  const stopping = new AbortController();
-  const wait = (ms: number) =>
-    new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      stopping.signal.addEventListener("abort", () => {
-        clearTimeout(timer);
-        resolve();
-      });
-    });
 
-  const registers = [health.registry];
-  const recorded = new Counter({
-    name: "tyto_recorder_events_total",
-    help: "Events by outcome",
-    labelNames: ["outcome"],
-    registers,
-  });
-  const batches = new Histogram({
-    name: "tyto_recorder_batch_events",
-    help: "Events in one request",
-    buckets: [1, 5, 20, 50, 100, 200],
-    registers,
-  });
-  const lag = new Gauge({
-    name: "tyto_recorder_lag_seconds",
-    help: "Age of the oldest event of the last batch when it came",
-    registers,
-  });
-  const away = new Gauge({
-    name: "tyto_recorder_convex_down",
-    help: "1 while Convex does not take events",
-    registers,
-  });
-
-  const client = new ConvexClient(config.convexUrl, {
-    skipConvexDeploymentUrlCheck: true,
-    unsavedChangesWarning: false,
-    logger: false,
-  });
-  client.setAuth(() => serviceToken(config.jwtKey, Date.now()));
-  const following = await follow({ bucket: bus.bucket, client, wait, log });
-
-  let problem: string | undefined;
-  const toConvex = record({
-    post: createPost(config.convexSiteUrl, config.webhookSecret, Date.now),
+  const recorder = createRecorder({
+    post: createPost(config.siteUrl, config.webhookKey, now),
     getRaw: bus.raw.get,
     dropRaw: bus.raw.drop,
-    wait,
-    isStopping: () => stopping.signal.aborted,
-    heard(answer) {
-      problem = answer.kind === "down" ? answer.why : undefined;
-      away.set(answer.kind === "down" ? 1 : 0);
-    },
+    metrics,
     log,
+    now,
+    random: Math.random,
   });
-  const recording = await bus.consumeBatches("recorder", { batchMax, waitMs: batchWaitMs }, async (batch) => {
-    batches.observe(batch.length);
-    const oldest = batch[0]?.arrival.storedAtMs;
-    if (oldest !== undefined) lag.set(Math.max(0, (Date.now() - oldest) / 1_000));
-    const verdicts = await toConvex(batch.map(({ event }) => event));
-    for (const { kind } of verdicts) recorded.inc({ outcome: kind });
-    return verdicts;
+  const token = createToken(config.jwtKey, now);
+  const follower = follow({
+    openFeed: () => openFeed(config.convexUrl, token),
+    bucket: bus.bucket,
+    metrics,
+    log,
+    wait,
   });
+  for (let lane = 0; lane < lanes; lane++)
+    await bus.consumeBatches("recorder", { batchMax, waitMs: fillMs }, recorder.record);
 
   health.addCheck("nats", () => (bus.isConnected() ? undefined : "disconnected"));
-  health.addCheck("convex", () => problem);
-  health.addCheck("sync", () =>
-    following.behind() === undefined ? "Convex's change log was not read yet" : undefined,
-  );
-
+  health.addCheck("convex", recorder.problem);
+  health.addCheck("sync", follower.problem);
   return {
+    url: health.url,
     async stop() {
-      stopping.abort();
-      await following.stop();
-      await recording.stop();
-      await client.close();
+      await follower.stop();
       await bus.drain();
       await health.stop();
     },
   };
 }
+
+const wait = (ms: number, signal: AbortSignal) =>
+  new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener(
+      "abort",
+      () => {
+        clearTimeout(timer);
+        resolve();
+      },
+      { once: true },
+    );
+  });

@@ -1,15 +1,20 @@
 import { importJWK, type JWK, SignJWT } from "jose";
 
-const tokenMs = 15 * 60_000;
+const issuer = "https://recorder.tyto.internal";
+const tokenS = 900;
 
-/** A new service token for Convex, issued by the recorder for itself alone (RFC 7519, ES256). */
-export async function serviceToken(jwk: JWK, nowMs: number): Promise<string> {
-  return new SignJWT({ role: "service" })
-    .setProtectedHeader({ alg: "ES256", kid: "recorder", typ: "JWT" })
-    .setIssuer("https://recorder.tyto.internal")
-    .setAudience("convex")
-    .setSubject("recorder")
-    .setIssuedAt(Math.floor(nowMs / 1_000))
-    .setExpirationTime(Math.floor((nowMs + tokenMs) / 1_000))
-    .sign(await importJWK(jwk, "ES256"));
+/** A service token for Convex (ES256, 15 minutes), made anew on each call. */
+export function createToken(jwk: JWK, now: () => number): () => Promise<string> {
+  const key = importJWK(jwk, "ES256");
+  return async () => {
+    const issuedAtS = Math.floor(now() / 1_000);
+    return new SignJWT({ role: "service" })
+      .setProtectedHeader({ alg: "ES256", kid: "recorder", typ: "JWT" })
+      .setIssuer(issuer)
+      .setSubject("recorder")
+      .setAudience("convex")
+      .setIssuedAt(issuedAtS)
+      .setExpirationTime(issuedAtS + tokenS)
+      .sign(await key);
+  };
 }
