@@ -3,7 +3,6 @@ import { createRoute, OpenAPIHono } from "@hono/zod-openapi";
 import { type ErrorCode, errors, Failure, limits, type Scope } from "@tyto/contracts";
 import type { Server } from "bun";
 import type { Context, MiddlewareHandler } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import { allow, type Caller, type CallerPorts, identify } from "./caller.ts";
 import { invalidRequest } from "./problems.ts";
 import type { Relay } from "./proxy.ts";
@@ -52,29 +51,51 @@ export function guard(
 const inFlightBytesMax = 256 * 1_048_576;
 let inFlightBytes = 0;
 
-/** Bounds the body before it is read, alone and together with the others in hand. */
+/**
+ * Bounds the body before it is read, alone and together with the others in hand. Throws Failure `request.too-large`, or
+ * `storage.full` while the others take all the room.
+ */
 export function bounded(bytesMax: number): MiddlewareHandler<GatewayEnv> {
-  const limit = bodyLimit({
-    maxSize: bytesMax,
-    onError: () => {
-      throw new Failure("request.too-large", `more than ${bytesMax} bytes`, {
-        hint: `The request may have at most ${bytesMax} bytes`,
-      });
-    },
-  });
+  const tooLarge = () =>
+    new Failure("request.too-large", `more than ${bytesMax} bytes`, {
+      hint: `The request may have at most ${bytesMax} bytes`,
+    });
   return async (c, next) => {
-    // Without a length the body may be as long as it is allowed to be.
-    const length = Number(c.req.header("content-length") ?? (c.req.raw.body === null ? 0 : bytesMax));
-    const counted = Math.min(bytesMax, Number.isFinite(length) ? length : bytesMax);
-    if (inFlightBytes + counted > inFlightBytesMax)
-      throw new Failure("storage.full", "too many bytes in flight", { retryAfterS: 1 });
-    inFlightBytes += counted;
+    let counted = 0;
+    const count = (bytes: number) => {
+      if (counted + bytes > bytesMax) throw tooLarge();
+      if (inFlightBytes + bytes > inFlightBytesMax)
+        throw new Failure("storage.full", "too many bytes in flight", { retryAfterS: 1 });
+      counted += bytes;
+      inFlightBytes += bytes;
+    };
     try {
-      await limit(c, next);
+      const length = c.req.header("content-length") ?? "";
+      if (/^\d{1,15}$/.test(length)) count(Number(length));
+      // Without a length it is counted while it comes.
+      else if (c.req.raw.body !== null) c.req.raw = await readWhole(c.req.raw, c.req.raw.body, count);
+      await next();
     } finally {
       inFlightBytes -= counted;
     }
   };
+}
+
+async function readWhole(
+  request: Request,
+  body: ReadableStream<Uint8Array>,
+  count: (bytes: number) => void,
+): Promise<Request> {
+  const parts: Uint8Array[] = [];
+  for await (const part of body) {
+    count(part.length);
+    parts.push(part);
+  }
+  return new Request(request.url, {
+    method: request.method,
+    headers: request.headers,
+    body: Buffer.concat(parts),
+  });
 }
 
 export const smallBodyBytesMax = 65_536;

@@ -1,4 +1,5 @@
 /** So many requests per caller and second, counted on the bus, so that several gateways share the count. */
+import type { Bus } from "@tyto/bus";
 import { Failure } from "@tyto/contracts";
 
 const windowMs = 1_000;
@@ -23,13 +24,14 @@ export type RateLimit = (callerId: string) => Promise<Quota>;
  */
 export function createRateLimit(
   limitPerS: number,
-  count: (key: string, windowMs: number) => Promise<number>,
+  bus: Pick<Bus, "count" | "isConnected">,
   now: () => number,
 ): RateLimit {
   return async (callerId) => {
     const nowMs = now();
+    if (!bus.isConnected()) return quotaAt(0, limitPerS, nowMs);
     try {
-      return quotaAt(await count(callerId, windowMs), limitPerS, nowMs);
+      return quotaAt(await bus.count(callerId, windowMs), limitPerS, nowMs);
     } catch (error) {
       if (error instanceof Failure && error.code === "upstream.down") return quotaAt(0, limitPerS, nowMs);
       throw error;

@@ -66,6 +66,8 @@ export type TestGatewayOptions = {
   config?: Partial<WiringConfig>;
   zone?: Zone;
   spa?: Spa;
+  /** True: with ops/nats.conf, each user with its own rights only. */
+  users?: boolean;
   /** False: what changes in Convex does not come back to the buckets. */
   syncs?: boolean;
 };
@@ -79,12 +81,12 @@ const signingKey = {
 } as const;
 
 export async function startTestGateway(options: TestGatewayOptions = {}): Promise<TestGateway> {
-  const nats = await startNats({ users: true });
+  const nats = await startNats({ users: options.users ?? false });
   const dns = await startDns(options.zone ?? {});
   const clock = { now: Date.UTC(2027, 0, 15, 8) };
   const outage = { convex: false };
   const convex = startConvex({ now: () => clock.now });
-  const bus = await nats.connect("gateway", { now: () => clock.now });
+  const bus = await nats.connect("gateway", { now: () => clock.now, publishMs: 2_000 });
   const recorder = await nats.connect("recorder");
   const registry = new Registry();
 
@@ -132,7 +134,10 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
 
   const request = async (path: string, init: RequestInit = {}) => app.request(`${site}${path}`, init);
   const login = nats.login("admin");
-  const admin = await connect({ servers: login.url, user: login.user ?? "", pass: login.password ?? "" });
+  const admin = await connect({
+    servers: login.url,
+    ...(login.user === undefined ? {} : { user: login.user, pass: login.password ?? "" }),
+  });
   const streams = await admin.jetstreamManager();
   const stored: StoredEvent[] = [];
   let recorded = 0;

@@ -83,7 +83,7 @@ export async function wire(connections: Connections, config: WiringConfig): Prom
         ofCookies: auth.person,
         isOwnOrigin: (request) => isOwnOrigin(request, config.siteUrl),
       },
-      rateLimit: createRateLimit(config.rateLimitPerS, bus.count, now),
+      rateLimit: createRateLimit(config.rateLimitPerS, bus, now),
       onCaller: (caller) => {
         if (caller.kind === "key" && caller.id !== "root") touches.note(caller.id);
       },
