@@ -27,6 +27,8 @@ export type DeploymentOptions = {
   synchronous: Synchronous;
   instanceName: string;
   instanceSecret: string;
+  /** A query or mutation that awaits something that never comes is given up after this; 10 s by default. */
+  transactionMsMax?: number;
   /** Milliseconds since 1970, fractions welcome. */
   now: () => number;
   /** One structured line per thing that happened. */
@@ -34,6 +36,7 @@ export type DeploymentOptions = {
 };
 
 export const ROOT = "";
+const TRANSACTION_MS_MAX = 10_000;
 const SWEEP_MS = 3600_000;
 
 /** One Convex deployment: the store, the functions, and everything that runs them. */
@@ -71,7 +74,7 @@ export class Deployment {
       if (this.store.table(ROOT, name) === undefined) this.store.createTable(ROOT, name);
     }
     this.live = new Live(this);
-    this.runner = new Runner(this);
+    this.runner = new Runner(this, options.transactionMsMax ?? TRANSACTION_MS_MAX);
     this.syscalls = new Syscalls(this);
     this.scheduler = new Scheduler(this);
     this.crons = new Crons(this);

@@ -46,8 +46,6 @@ export type Outcome =
 export type QueryOutcome = Outcome & { reads: Read[]; journal: string | null; ts: number };
 export type MutationOutcome = Outcome & { ts: number };
 
-/** A query or mutation that awaits something that never comes is given up after this. */
-const TRANSACTION_MS_MAX = 10_000;
 const ACTION_MS_MAX = 30 * 60_000;
 const ACTIONS_RUNNING_MAX = 256;
 const ACTIONS_WAITING_MAX = 2000;
@@ -55,10 +53,12 @@ const ACTIONS_WAITING_MAX = 2000;
 /** Runs functions: finds them, checks arguments and results, wraps them in a transaction. */
 export class Runner {
   readonly #deployment: Deployment;
+  readonly #transactionMsMax: number;
   readonly #actions = new Slots(ACTIONS_RUNNING_MAX, ACTIONS_WAITING_MAX);
 
-  constructor(deployment: Deployment) {
+  constructor(deployment: Deployment, transactionMsMax: number) {
     this.#deployment = deployment;
+    this.#transactionMsMax = transactionMsMax;
   }
 
   query(call: Call, journal: string | null = null): Promise<QueryOutcome> {
@@ -189,7 +189,7 @@ export class Runner {
     };
     const savepoint = kind === "mutation" ? transaction.savepoint() : undefined;
     try {
-      const value = await this.#invoke(inner, resolved, args, TRANSACTION_MS_MAX);
+      const value = await this.#invoke(inner, resolved, args, this.#transactionMsMax);
       if (savepoint !== undefined) transaction.release(savepoint);
       return value;
     } catch (error) {
@@ -256,7 +256,7 @@ export class Runner {
           ? this.#resolve(call.component, call.target, call.access, kind)
           : describeFunction("inline", call.target);
       frame.path = resolved.path;
-      const limitMs = kind === "action" ? ACTION_MS_MAX : TRANSACTION_MS_MAX;
+      const limitMs = kind === "action" ? ACTION_MS_MAX : this.#transactionMsMax;
       const value = await this.#invoke(frame, resolved, call.args, limitMs);
       outcome = { isSuccess: true, value, logLines: frame.logLines };
     } catch (error) {
