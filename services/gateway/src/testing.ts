@@ -18,7 +18,13 @@ import {
   suppressionKey,
 } from "@tyto/contracts";
 import { api, internal } from "@tyto/convex/api";
-import { asGateway, asRecorder, startConvex, type TestDeployment } from "@tyto/convex/samples.testing.ts";
+import {
+  asGateway,
+  asRecorder,
+  sample,
+  startConvex,
+  type TestDeployment,
+} from "@tyto/convex/samples.testing.ts";
 import { createResolver } from "@tyto/dns";
 import { type DnsServer, startDns, type Zone } from "@tyto/dns/testing";
 import { Registry, silentLog } from "@tyto/service";
@@ -26,6 +32,7 @@ import { exportJWK, generateKeyPair } from "jose";
 import { connect } from "nats";
 import type { Api } from "./api.ts";
 import { asFailure, type Convex } from "./convex.ts";
+import { sha256 } from "./idempotency.ts";
 import { newApiKey } from "./keys.ts";
 import type { Spa } from "./spa.ts";
 import { createTokens } from "./tokens.ts";
@@ -53,6 +60,14 @@ export type TestGateway = {
   key(...scopes: Scope[]): Promise<string>;
   addDomain(domain: string, more?: Partial<DomainRecord>): Promise<void>;
   suppress(address: string): Promise<void>;
+  /** Takes a key out of the bucket and waits until the gateway knows. */
+  revoke(key: string): Promise<void>;
+  /** Waits until the gateway takes the domain's records for published, or not. */
+  whenVerified(domain: string, verified: boolean): Promise<void>;
+  /** Whether domains that were added get keys, as the mta makes them; those that wait get theirs at once. */
+  makesKeys(does: boolean): Promise<void>;
+  /** Resolves when what the gateway does behind its answers is done. */
+  settled(): Promise<void>;
   /** Every event of the stream so far, in order. */
   events(): Promise<StoredEvent[]>;
   /** Takes all events to Convex, as the recorder does. */
@@ -68,6 +83,8 @@ export type TestGatewayOptions = {
   spa?: Spa;
   /** True: with ops/nats.conf, each user with its own rights only. */
   users?: boolean;
+  /** True: the mta is there, and gives keys to domains that are added. */
+  makesKeys?: boolean;
   /** False: what changes in Convex does not come back to the buckets. */
   syncs?: boolean;
 };
@@ -92,6 +109,13 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
 
   const gateway = asGateway(convex);
   const sync = createSync(convex, recorder);
+  let makesKeys = options.makesKeys ?? false;
+  const giveKeys = async () => {
+    for (const { domain, keys } of await gateway.query(api.service.listDomains, {}))
+      if (makesKeys && keys.length === 0)
+        await convex.mutation(internal.record.apply, { events: [sample("domain.keyed", { domain })] });
+    await sync();
+  };
   const answer = async <R>(ask: () => Promise<R>): Promise<R> => {
     if (outage.convex) throw new Failure("upstream.down", "Convex is away");
     return ask().catch((error: unknown) => {
@@ -104,11 +128,12 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
       answer(async () => {
         const result = await gateway.mutation(fn, args);
         if (options.syncs !== false) await sync();
+        if (makesKeys) await giveKeys();
         return result;
       }),
   };
   const { privateKey } = await generateKeyPair("ES256", { extractable: true });
-  const { app, apiKeys, domainRecords, stop } = await wire(
+  const { app, apiKeys, domainRecords, settled, stop } = await wire(
     {
       bus,
       convex: asConvex,
@@ -203,6 +228,19 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
         since: 0,
       });
     },
+    async revoke(key) {
+      const hash = sha256(key);
+      await recorder.bucket("API_KEYS").delete(hash);
+      await apiKeys.waitFor(hash, (known) => known === undefined, arriveMsMax);
+    },
+    async whenVerified(domain, verified) {
+      await domainRecords.waitFor(domain, (known) => known?.verified === verified, arriveMsMax);
+    },
+    async makesKeys(does) {
+      makesKeys = does;
+      await giveKeys();
+    },
+    settled: () => settled(),
     events,
     async record() {
       const all = await events();

@@ -8,7 +8,7 @@ const touchesInFlightMax = 4;
 export type Touches = {
   note(apiKeyId: string): void;
   /** Resolves when what is on its way has arrived. */
-  stop(): Promise<void>;
+  settled(): Promise<void>;
 };
 
 export function createTouches(
@@ -33,7 +33,7 @@ export function createTouches(
         .finally(() => inFlight.delete(sent));
       inFlight.add(sent);
     },
-    async stop() {
+    async settled() {
       await Promise.all(inFlight);
     },
   };

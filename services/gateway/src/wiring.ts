@@ -44,6 +44,8 @@ export type Wired = {
   app: Api;
   apiKeys: Mirror<ApiKeyRecord>;
   domainRecords: Mirror<DomainRecord>;
+  /** Resolves when nothing is on its way behind the answers. */
+  settled(): Promise<void>;
   stop(): Promise<void>;
 };
 
@@ -117,8 +119,9 @@ export async function wire(connections: Connections, config: WiringConfig): Prom
     app,
     apiKeys,
     domainRecords,
+    settled: touches.settled,
     async stop() {
-      await touches.stop();
+      await touches.settled();
       apiKeys.stop();
       domainRecords.stop();
     },
