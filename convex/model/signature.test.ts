@@ -53,6 +53,12 @@ const refused: [string, string | undefined, Headers, Uint8Array][] = [
     headersAt(nowMs, { "webhook-signature": "v1,%%%%" }),
     bytes,
   ],
+  [
+    "padding where none belongs",
+    webhookSecret,
+    headersAt(nowMs, { "webhook-signature": "v1,AB= v1,=" }),
+    bytes,
+  ],
   ["an empty signature", webhookSecret, headersAt(nowMs, { "webhook-signature": "v1," }), bytes],
   ["a timestamp that is no number", webhookSecret, headersAt(nowMs, { "webhook-timestamp": "now" }), bytes],
   ["no headers", webhookSecret, new Headers(), bytes],
@@ -75,4 +81,35 @@ test("bytes that are not UTF-8 are signed as they are", async () => {
     "webhook-signature": `v1,${hmac.update(signed).digest("base64")}`,
   });
   expect(await signatureProblem(webhookSecret, headers, raw, nowMs)).toBeUndefined();
+});
+
+test("no headers that a stranger makes up pass, and none break the check", async () => {
+  let seed = 20_260_105;
+  const below = (limit: number) => {
+    seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0;
+    return seed % limit;
+  };
+  const alphabet = "v1,==ABCDabcd0123+/ .%\u00e9\u{1f989}-";
+  const letters = [...alphabet];
+  const text = () => Array.from({ length: below(60) }, () => letters[below(letters.length)]).join("");
+  const right = headersAt(nowMs).get("webhook-signature") ?? "";
+  const bent = () => {
+    const at = below(right.length);
+    return right.slice(0, at) + text() + right.slice(at + 1 + below(4));
+  };
+  for (let round = 0; round < 2_000; round++) {
+    const made: Record<string, string> = {
+      "webhook-id": below(2) === 0 ? "msg_1" : text(),
+      "webhook-timestamp": below(2) === 0 ? String(nowMs / 1_000) : text(),
+      "webhook-signature": below(2) === 0 ? bent() : `v1,${text()}`,
+    };
+    if (Object.values(made).some((value) => value.includes(right))) continue;
+    const problem = await signatureProblem(
+      webhookSecret,
+      { get: (name) => made[name] ?? null },
+      bytes,
+      nowMs,
+    );
+    expect({ made, problem }).toEqual({ made, problem: expect.any(String) });
+  }
 });

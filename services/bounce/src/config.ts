@@ -11,7 +11,8 @@ const shape = {
   BOUNCE_VERP_KEY: secret(),
   BOUNCE_RECIPIENTS: list().pipe(z.array(Address)),
   BOUNCE_TLS_DIR: z.string().default("data/bounce"),
-  BOUNCE_MESSAGE_MB: count(25, 200),
+  // A Convex HTTP action, by which the raw message is stored, takes requests below 20 MiB.
+  BOUNCE_MESSAGE_MB: count(19, 19),
   BOUNCE_CONNECTIONS: count(200, 10_000),
   BOUNCE_MEMORY_MB: count(200, 16_384),
   MAIL_HOSTNAME: z.string().min(1).toLowerCase().default("localhost"),
