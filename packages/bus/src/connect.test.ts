@@ -4,6 +4,7 @@ import { until } from "../../../test/parts/until.ts";
 import { sampleEvent } from "../test/samples.ts";
 import { done } from "./bus.ts";
 import { checkServer, connectBus } from "./connect.ts";
+import { provision } from "./provision.ts";
 import type { Requests } from "./requests.ts";
 import { plainClient, silentLog, startNats, type TestNats } from "./testing.ts";
 
@@ -104,6 +105,7 @@ test("metrics count what was published, consumed and decided", async () => {
   expect(text).toContain('tyto_bus_consumed_total{durable="scanner",times="first"} 1');
   expect(text).toContain('tyto_bus_publish_seconds_count{subject="mail.held"} 1');
   expect(text).toContain("tyto_bus_connected 1");
+  expect(text).toContain('tyto_bus_waiting{durable="scanner"} 0');
 });
 
 test("a publish outlives a restart of the server, and is stored once", async () => {
@@ -131,4 +133,23 @@ test("a publish is given up at its deadline", async () => {
   expect(performance.now() - startedAt).toBeLessThan(2_000);
   await nats.restart();
   await until("the bus is back", () => gateway.isConnected());
+});
+
+test("a service that starts before its streams are made begins when they are there", async () => {
+  const bare = await startNats({ bare: true });
+  const scanner = await bare.connect("scanner");
+  let handled = 0;
+  await scanner.consume("scanner", {
+    async "mail.submitted"() {
+      handled++;
+      return done;
+    },
+  });
+  const watching = scanner.bucket("CLAIMS").watch(() => {});
+  const put = scanner.bucket("SYNC").put("early", { sequence: 1, log: "a" });
+  const published = scanner.publish("mail.submitted", sampleEvent("mail.submitted"));
+  await provision(bare.login("admin"), silentLog);
+  await Promise.all([put, published, watching]);
+  await until("all has come", () => handled === 1);
+  await bare.stop();
 });

@@ -15,6 +15,7 @@ import { createMetrics } from "./metrics.ts";
 import { createQueue } from "./queue.ts";
 import { createRequests, type Requests } from "./requests.ts";
 import { createStore } from "./store.ts";
+import { sweepMsDefault } from "./sweep.ts";
 
 export type BusOptions = Login & {
   /** The service; shown in the server's list of connections. */
@@ -25,11 +26,17 @@ export type BusOptions = Login & {
   publishMs?: number;
   /** How long `drain` waits for handlers in hand; less than the 20 s that a service may take to stop. */
   drainMs?: number;
+  /** How often acknowledged entries are taken out of the queue. */
+  sweepMs?: number;
   now?: () => number;
 };
 
 const publishMsDefault = 10_000;
 const drainMsDefault = 15_000;
+/** How long the last bytes may take, on top of `drainMs`. */
+const goodbyeMsMax = 1_000;
+/** How long a look at the metrics waits for the server. */
+const backlogMsMax = 1_000;
 
 /** 2.14: older servers store schedules, acknowledge them and never fire them. */
 const apiLevelMin = 4;
@@ -51,9 +58,15 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
   }
   const store = createStore(link, requests, publishMs);
   const direct = createDirect(requests, publishMs);
-  const metrics = createMetrics(registry, link.isConnected);
+  const metrics = createMetrics(registry, link.isConnected, (stream, durable) =>
+    requests.askJson({
+      subject: `$JS.API.CONSUMER.INFO.${stream}.${durable}`,
+      giveUpAtMs: Date.now() + backlogMsMax,
+    }),
+  );
   const parts = { link, store, direct, requests, log, metrics } satisfies Parts & Record<string, unknown>;
   const consumptions = new Set<Consumption>();
+  const watches = new Set<{ stop(): void }>();
   const keep = (consumption: Consumption): Consumption => {
     consumptions.add(consumption);
     return {
@@ -63,18 +76,19 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
       },
     };
   };
-  const queue = createQueue(parts, publishMs);
+  const queue = createQueue(parts, publishMs, options.sweepMs ?? sweepMsDefault);
   let draining: Promise<void> | undefined;
 
   const drain = async () => {
     const giveUpAtMs = Date.now() + drainMs;
-    const inTime = (promise: Promise<unknown>) => within(giveUpAtMs - Date.now(), promise);
+    const inTime = (promise: Promise<unknown>) => within(Math.max(0, giveUpAtMs - Date.now()), promise);
+    for (const watch of watches) watch.stop();
     const stopped = Promise.all([...consumptions].map((consumption) => consumption.stop()));
     if (!(await inTime(stopped))) log.warn("bus.drain-took-too-long", { drainMs });
     await inTime(requests.whenIdle());
     requests.stop();
     // Not close(), which drops what is still to be sent; it is for a server that is not there to take anything.
-    if (!(link.isConnected() && (await inTime(link.nats.drain())))) await link.nats.close();
+    if (!(link.isConnected() && (await within(goodbyeMsMax, link.nats.drain())))) await link.nats.close();
   };
 
   return {
@@ -89,7 +103,22 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
     bodies: createBodies(parts, "BODY", "body", publishMs),
     raw: createBodies(parts, "RAW", "raw", publishMs),
     queue: { ...queue, consume: async (how, handler) => keep(await queue.consume(how, handler)) },
-    bucket: <B extends BucketName>(name: B) => createBucket(parts, name),
+    bucket<B extends BucketName>(name: B) {
+      const bucket = createBucket(parts, name);
+      return {
+        ...bucket,
+        async watch(onChange) {
+          const watch = await bucket.watch(onChange);
+          watches.add(watch);
+          return {
+            stop() {
+              watches.delete(watch);
+              watch.stop();
+            },
+          };
+        },
+      };
+    },
     count: (key, windowMs, add = 1) => count(store, now(), key, windowMs, add),
     isConnected: link.isConnected,
     drain() {

@@ -1,7 +1,7 @@
 /** Messages of one durable in stream order, many at a time. */
 import { Failure, type StoredEvent } from "@tyto/contracts";
 import { type Bus, type Consumption, done, reject, retry, type Verdict } from "./bus.ts";
-import { createWork, isDown, type Parts, specOf, toArrival, waitMs } from "./consume.ts";
+import { createJudge, isDown, type Parts, specOf, toArrival, waitMs } from "./consume.ts";
 import { readEvent } from "./contract.ts";
 import { createHand } from "./hand.ts";
 import { type Delivery, openReader } from "./reader.ts";
@@ -25,19 +25,23 @@ export function consumeBatches(
 ): Consumption {
   const { link, log, metrics } = parts;
   const { stream, ackPendingMax, ackWaitMs } = specOf(durable);
+  metrics.consumes(stream, durable);
   const hand = createHand(link, ackWaitMs);
-  const work = createWork(parts);
+  const judgeOne = createJudge(parts);
   /** Held in the order of the stream: a redelivery takes its place among the others. */
   let waiting: Entry[] = [];
   let wake = () => {};
   const ending = new AbortController();
+
+  const refuse = async (delivery: Delivery, verdict: Verdict) =>
+    hand.settle(delivery, await judgeOne(delivery, async () => verdict));
 
   const onDelivery = (delivery: Delivery) => {
     metrics.consumed(durable, delivery.times > 1);
     if (!hand.take(delivery)) return;
     const event = readEvent(delivery);
     if (!event.ok) {
-      void work(delivery, hand, async () => reject(`breaks its contract: ${event.problem}`));
+      void refuse(delivery, reject(`breaks its contract: ${event.problem}`));
       return;
     }
     waiting.push({ delivery, event: event.value });
@@ -107,7 +111,7 @@ export function consumeBatches(
       }
       const settled = judged.map(async ({ delivery }, index) => {
         const verdict = verdicts[index] ?? done;
-        if (verdict.kind === "reject") return work(delivery, hand, async () => verdict);
+        if (verdict.kind === "reject") return refuse(delivery, verdict);
         if (verdict.kind === "done") hand.settle(delivery, verdict);
         return metrics.verdict(durable, verdict.kind, Date.now() - startedAtMs);
       });

@@ -38,13 +38,16 @@ export function afterThrow(error: unknown, { times, throws }: { times: number; t
     : reject(`the handler threw ${throws} times: ${problem}`);
 }
 
-/** The work on one message, whatever it holds: run, judge, settle. It never throws. */
-export type Work = (delivery: Delivery, hand: Hand, handle: () => Promise<Verdict>) => Promise<void>;
+/**
+ * Runs a handler and tells what becomes of its message. It never throws: a handler that does is judged, and what is
+ * rejected lies in DEAD when the verdict comes back (else it is to be tried again).
+ */
+export type Judge = (delivery: Delivery, handle: () => Promise<Verdict>) => Promise<Verdict>;
 
-export function createWork({ store, log, metrics }: Parts): Work {
+export function createJudge({ store, log, metrics }: Parts): Judge {
   const thrown = new Map<string, number>();
 
-  const judge = (delivery: Delivery, error: unknown): Verdict => {
+  const judgeThrow = (delivery: Delivery, error: unknown): Verdict => {
     const { durable, sequence, times } = delivery;
     const key = `${durable}.${sequence}`;
     const throws = (thrown.get(key) ?? 0) + (isDown(error) ? 0 : 1);
@@ -57,23 +60,7 @@ export function createWork({ store, log, metrics }: Parts): Work {
     return verdict;
   };
 
-  return async (delivery, hand, handle) => {
-    const startedAtMs = Date.now();
-    let verdict: Verdict;
-    let kind: Verdict["kind"] | "threw";
-    try {
-      verdict = await handle();
-      kind = verdict.kind;
-    } catch (error) {
-      verdict = judge(delivery, error);
-      kind = "threw";
-    }
-    if (verdict.kind === "reject") verdict = await toDead(delivery, verdict.reason);
-    hand.settle(delivery, verdict);
-    metrics.verdict(delivery.durable, kind, Date.now() - startedAtMs);
-  };
-
-  async function toDead(delivery: Delivery, reason: string): Promise<Verdict> {
+  const toDead = async (delivery: Delivery, reason: string): Promise<Verdict> => {
     const { durable, subject, sequence, times } = delivery;
     try {
       await bury(store, delivery, reason);
@@ -84,7 +71,22 @@ export function createWork({ store, log, metrics }: Parts): Work {
       log.error("bus.burial-failed", { durable, subject, sequence, reason, error });
       return retry(waitMs(times, downWaitMsMax), "the dead letter could not be stored");
     }
-  }
+  };
+
+  return async (delivery, handle) => {
+    const startedAtMs = Date.now();
+    let verdict: Verdict;
+    let kind: Verdict["kind"] | "threw";
+    try {
+      verdict = await handle();
+      kind = verdict.kind;
+    } catch (error) {
+      verdict = judgeThrow(delivery, error);
+      kind = "threw";
+    }
+    metrics.verdict(delivery.durable, kind, Date.now() - startedAtMs);
+    return verdict.kind === "reject" ? toDead(delivery, verdict.reason) : verdict;
+  };
 }
 
 export const toArrival = ({ times, sequence, storedAtMs }: Delivery): Arrival => ({
@@ -144,30 +146,44 @@ export function consumeLanes(
     heldMax: number;
     /** Messages with the same key never run side by side. */
     keyOf?: (delivery: Delivery) => string;
+    /**
+     * Retries wait here instead of on the server: for a stream that is purged, because a purge makes the server forget
+     * what it was about to deliver again, until `ackWaitMs` has passed.
+     */
+    retriesHere?: boolean;
     handle: (delivery: Delivery) => Promise<Verdict>;
   },
 ): Consumption {
   const { link, log, metrics } = parts;
-  const { concurrency, perLane, heldMax, keyOf, handle } = options;
-  const work = createWork(parts);
+  const { concurrency, perLane, heldMax, keyOf, retriesHere = false, handle } = options;
+  const judge = createJudge(parts);
   const slots = createSlots(concurrency, perLane, durables.length);
   const lanes: { reader: Reader; hand: Hand; unbegun: Map<number, Delivery> }[] = [];
+  const ending = new AbortController();
 
   durables.forEach(({ stream, durable }, index) => {
+    metrics.consumes(stream, durable);
     const hand = createHand(link, specOf(durable).ackWaitMs);
     const unbegun = new Map<number, Delivery>();
+    const enqueue = (delivery: Delivery) => {
+      if (ending.signal.aborted) return hand.giveBack(delivery);
+      slots.push(index, { ...(keyOf && { key: keyOf(delivery) }), run: () => work(delivery) });
+    };
+    const work = async (delivery: Delivery) => {
+      unbegun.delete(delivery.sequence);
+      const verdict = await judge(delivery, () => handle(delivery));
+      if (verdict.kind === "retry" && retriesHere) {
+        const again = { ...delivery, times: delivery.times + 1 };
+        unbegun.set(delivery.sequence, again);
+        after(verdict.afterMs, ending.signal, () => enqueue(again));
+      } else hand.settle(delivery, verdict);
+      reader.refill();
+    };
     const onDelivery = (delivery: Delivery) => {
       metrics.consumed(durable, delivery.times > 1);
       if (!hand.take(delivery)) return;
       unbegun.set(delivery.sequence, delivery);
-      slots.push(index, {
-        ...(keyOf && { key: keyOf(delivery) }),
-        async run() {
-          unbegun.delete(delivery.sequence);
-          await work(delivery, hand, () => handle(delivery));
-          reader.refill();
-        },
-      });
+      enqueue(delivery);
     };
     const reader = openReader(link, { stream, durable }, log, () => heldMax - hand.size(), onDelivery);
     lanes.push({ reader, hand, unbegun });
@@ -176,10 +192,17 @@ export function consumeLanes(
   let stopping: Promise<void> | undefined;
   const stop = async () => {
     await Promise.all(lanes.map(({ reader }) => reader.stop()));
+    ending.abort();
     slots.clear();
-    for (const { hand, unbegun } of lanes) for (const delivery of unbegun.values()) hand.giveBack(delivery);
+    for (const { hand, unbegun } of lanes) {
+      for (const delivery of unbegun.values()) hand.giveBack(delivery);
+      unbegun.clear();
+    }
     await slots.whenIdle();
-    for (const { hand } of lanes) hand.stop();
+    for (const { hand, unbegun } of lanes) {
+      for (const delivery of unbegun.values()) hand.giveBack(delivery);
+      hand.stop();
+    }
   };
   return {
     stop: () => {
@@ -187,4 +210,15 @@ export function consumeLanes(
       return stopping;
     },
   };
+}
+
+/** Calls back after `ms`, unless the signal comes first. */
+function after(ms: number, signal: AbortSignal, callback: () => void): void {
+  const timer = setTimeout(() => {
+    signal.removeEventListener("abort", cancel);
+    callback();
+  }, ms);
+  const cancel = () => clearTimeout(timer);
+  if (signal.aborted) cancel();
+  else signal.addEventListener("abort", cancel, { once: true });
 }

@@ -15,7 +15,7 @@ beforeAll(async () => {
   client = await plainClient(nats.login("admin"));
 });
 beforeEach(async () => {
-  bus = await nats.connect("mta");
+  bus = await nats.connect("mta", { sweepMs: 50 });
 });
 afterEach(async () => {
   await bus.drain();
@@ -203,10 +203,14 @@ test("an entry that is rejected or breaks its contract lies in DEAD", async () =
 });
 
 test("an entry that is retried keeps its place until it is done", async () => {
-  let calls = 0;
-  await bus.queue.consume({ concurrency: 2 }, async () => (++calls < 3 ? retry(10, "a moment") : done));
+  const times: number[] = [];
+  await bus.queue.consume({ concurrency: 2 }, async (_, arrival) => {
+    times.push(arrival.times);
+    return arrival.times < 3 ? retry(10, "a moment") : done;
+  });
   await bus.queue.add([sampleEntry()]);
-  await until("it is done", async () => calls === 3 && (await isEmpty()));
+  await until("it is done", async () => times.length === 3 && (await isEmpty()));
+  expect(times).toEqual([1, 2, 3]);
 });
 
 test("what is acknowledged and still there when a process starts is taken away, what is not is handled", async () => {
@@ -222,4 +226,27 @@ test("what is acknowledged and still there when a process starts is taken away, 
   await until("the other is handled", () => seen.length === 1);
   expect(seen).toEqual([waiting]);
   await until("nothing is left", isEmpty);
+});
+
+test("entries that a draining process hands back are taken up by the next at once", async () => {
+  const entries = Array.from({ length: 200 }, (_, index) => to(`bob@site${index % 40}.example`));
+  await bus.queue.add(entries);
+  const begun = new Set<string>();
+  await bus.queue.consume({ concurrency: 10 }, async ({ deliveryId }) => {
+    begun.add(deliveryId);
+    await Bun.sleep(5);
+    return done;
+  });
+  await until("some are begun", () => begun.size >= 40, { everyMs: 1 });
+  await bus.drain();
+  const next = await nats.connect("mta", { sweepMs: 50 });
+  const taken = new Set<string>();
+  await next.queue.consume({ concurrency: 10 }, async ({ deliveryId }) => {
+    taken.add(deliveryId);
+    return done;
+  });
+  // Long before the 60 s after which the server would give them to another by itself.
+  await until("the rest is handled", () => begun.size + taken.size >= 200, { withinMs: 4_000 });
+  expect(begun.size + taken.size).toBe(200);
+  await next.drain();
 });

@@ -15,11 +15,15 @@ const stream = "QUEUE";
 export const wrongLastSequence = 10_071;
 
 /** Held per shard beyond what runs: enough to start the next at once, few enough to leave work to other processes. */
-const heldPerShardMax = 32;
+const heldPerShardMax = 8;
 
-export function createQueue(parts: Parts & { direct: Direct; requests: Requests }, requestMs: number): Queue {
+export function createQueue(
+  parts: Parts & { direct: Direct; requests: Requests },
+  requestMs: number,
+  sweepMs: number,
+): Queue {
   const { store, requests } = parts;
-  const sweep = createSweep(parts, requestMs);
+  const sweep = createSweep(parts, requestMs, sweepMs);
   const giveUpAtMs = () => Date.now() + requestMs;
 
   /** Atomic with all others; if one is there already, or was there a moment ago, each by itself. */
@@ -84,6 +88,7 @@ export function createQueue(parts: Parts & { direct: Direct; requests: Requests 
         concurrency,
         perLane: perShard,
         heldMax: Math.min(ackPendingMax, perShard + heldPerShardMax),
+        retriesHere: true,
         keyOf: ({ subject }) => subject,
         async handle(delivery) {
           const entry = readEntry(delivery);

@@ -2,6 +2,10 @@
  * Takes acknowledged entries out of the queue, a shard at a time and many at once: everything up to the floor below
  * which its durable has all acknowledgements. It also removes what a kill -9 of the server leaves there (acknowledged
  * entries that are never delivered again), without making the durable anew, which would send old mail again.
+ *
+ * A purge makes the server forget which entries it was about to deliver again (handed back, or their process is dead):
+ * they then come after another `ackWaitMs`. So a shard is swept when there can be none: nothing is unacknowledged, or a
+ * pull waits in vain.
  */
 import { consumers } from "@tyto/contracts";
 import type { Link } from "./link.ts";
@@ -10,15 +14,22 @@ import { encode, type Requests } from "./requests.ts";
 
 const stream = "QUEUE";
 /** A crash of the server can forget an acknowledgement as long as its entry is there: so soon, yet rarely enough to cost little. */
-const sweepMs = 2_000;
+export const sweepMsDefault = 2_000;
+/** A shard with a backlog answers every pull. It is swept all the same when this time has passed. */
+const overdueMs = 30_000;
 
 export const queueDurables = Object.keys(consumers).filter((name) => consumers[name]?.stream === stream);
 
-/** What a shard still has before it. */
-export type ShardInfo = { ack_floor: { stream_seq: number }; num_pending: number; num_ack_pending: number };
+/** What a shard still has before it, and how many pulls wait for more. */
+export type ShardInfo = {
+  ack_floor: { stream_seq: number };
+  num_pending: number;
+  num_ack_pending: number;
+  num_waiting: number;
+};
 
 export type Sweep = {
-  /** Sweeps one shard now, and tells how it stands. */
+  /** Tells how one shard stands, and sweeps it if that harms nobody now. */
   shard(durable: string): Promise<ShardInfo>;
   /** Sweeps all, then those that are noted every `sweepMs`, and all again after a reconnect. */
   start(): Promise<{ note(durable: string): void; stop(): Promise<void> }>;
@@ -27,9 +38,10 @@ export type Sweep = {
 export function createSweep(
   { requests, link, log }: { requests: Requests; link: Link; log: BusLog },
   requestMs: number,
+  sweepMs: number,
 ): Sweep {
-  /** Durable → the floor up to which this process has swept. */
-  const swept = new Map<string, number>();
+  /** Up to where, and when, this process has swept each durable. */
+  const swept = new Map(queueDurables.map((durable) => [durable, { floor: 0, atMs: Date.now() }]));
 
   const shard = async (durable: string): Promise<ShardInfo> => {
     const giveUpAtMs = Date.now() + requestMs;
@@ -38,15 +50,18 @@ export function createSweep(
       giveUpAtMs,
     });
     const floor = info.ack_floor.stream_seq;
+    const last = swept.get(durable);
     const filter = consumers[durable]?.filter[0];
-    if (filter === undefined || floor === 0 || swept.get(durable) === floor) return info;
+    if (filter === undefined || last === undefined || floor === last.floor) return info;
+    const isOverdue = Date.now() - last.atMs > overdueMs;
+    if (info.num_ack_pending > 0 && info.num_waiting === 0 && !isOverdue) return info;
     await requests.askJson({
       subject: `$JS.API.STREAM.PURGE.${stream}`,
       // Everything before `seq`, which itself stays.
       data: encode({ filter, seq: floor + 1 }),
       giveUpAtMs,
     });
-    swept.set(durable, floor);
+    swept.set(durable, { floor, atMs: Date.now() });
     return info;
   };
 
@@ -77,7 +92,7 @@ export function createSweep(
     const timer = setInterval(() => link.isConnected() && noted.size > 0 && void sweepNoted(), sweepMs);
     timer.unref();
     const forget = link.onReconnect(() => {
-      swept.clear();
+      for (const last of swept.values()) last.floor = 0;
       void sweep(queueDurables);
     });
     await sweep(queueDurables);
@@ -86,7 +101,7 @@ export function createSweep(
       async stop() {
         clearInterval(timer);
         forget();
-        if (link.isConnected()) await sweepNoted();
+        await sweeping;
       },
     };
   };

@@ -15,7 +15,8 @@ const pageMessagesMax = 512;
 /** Looks without being told: what the subscription lost is found within this time. */
 const lookMs = 2_000;
 /** The subscription hears a change before it is stored; looks follow at these waits until it shows. */
-const hintWaitsMs = [0, 2, 10, 50, 250];
+const waitsMs = [0, 1, 5, 20, 80, 300];
+const beginAgainMs = 250;
 
 export async function watchBucket<B extends BucketName>(
   { link, direct, log }: { link: Link; direct: Direct; log: BusLog },
@@ -37,16 +38,16 @@ export async function watchBucket<B extends BucketName>(
     else log.error("bus.value-breaks-contract", { bucket, key, problem: value.problem });
   };
 
-  /** Everything after `seen`. Tells whether there was something. */
-  const readOn = async (): Promise<boolean> => {
-    const before = seen;
+  /** Hands over everything after `seen`; tells how many there were. */
+  const readOn = async (): Promise<number> => {
+    let count = 0;
     while (!isStopped) {
       const page = await direct.page(stream, seen + 1, filter, pageMessagesMax);
-      if (isStopped) break;
+      if (isStopped || page.length === 0) break;
       for (const found of page) hand(found);
-      if (page.length === 0) break;
+      count += page.length;
     }
-    return seen > before;
+    return count;
   };
 
   /** A stream that ends before what was seen was made anew: read it from its start. */
@@ -57,59 +58,85 @@ export async function watchBucket<B extends BucketName>(
     seen = 0;
   };
 
-  let looking: Promise<void> = Promise.resolve();
-  let isHinted = false;
-  const look = (waitsMs: readonly number[]) => {
-    looking = looking.then(async () => {
-      try {
-        for (const waitMs of waitsMs) {
-          if (waitMs > 0) await Bun.sleep(waitMs);
-          if (isStopped) return;
-          isHinted = false;
-          if (await readOn()) return;
-        }
-      } catch (error) {
-        if (!(error instanceof Interrupted) && !isStopped) log.warn("bus.watch-waits", { bucket, error });
-      }
+  /** Changes that were heard of and not read yet. */
+  let owed = 0;
+  let isReconnected = false;
+  let isLooking = false;
+  let isAsked = false;
+  let wake = () => {};
+  const pause = (ms: number) =>
+    new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
     });
-    return looking;
+
+  const look = async () => {
+    isAsked = true;
+    wake();
+    if (isLooking) return;
+    isLooking = true;
+    try {
+      for (let step = 0; step < waitsMs.length && !isStopped; step++) {
+        if (isAsked) step = 0;
+        isAsked = false;
+        await pause(waitsMs[step] ?? 0);
+        if (isReconnected) {
+          isReconnected = false;
+          await checkRestart();
+        }
+        owed = Math.max(0, owed - (await readOn()));
+        if (owed === 0 && !isAsked) break;
+      }
+      // Heard of and not stored: the stream refused it.
+      owed = 0;
+    } catch (error) {
+      // Cut off by a disconnect: the reconnect or the timer looks again.
+      if (!(error instanceof Interrupted) && !isStopped) log.warn("bus.watch-waits", { bucket, error });
+    } finally {
+      isLooking = false;
+    }
   };
 
   const subscription = link.nats.subscribe(filter, {
     callback(error) {
       if (error !== null) return log.error("bus.watch-refused", { bucket, problem: error.message });
-      if (isHinted) return;
-      isHinted = true;
-      void look(hintWaitsMs);
+      owed++;
+      void look();
     },
   });
-  for (;;) {
+  const timer = setInterval(() => link.isConnected() && void look(), lookMs);
+  timer.unref();
+  const forget = link.onReconnect(() => {
+    isReconnected = true;
+    void look();
+  });
+  const stop = () => {
+    isStopped = true;
+    clearInterval(timer);
+    forget();
+    wake();
+    if (!link.nats.isClosed()) subscription.unsubscribe();
+  };
+
+  isLooking = true;
+  for (let tries = 1; ; tries++) {
     try {
       await readOn();
       break;
     } catch (error) {
       if (!(error instanceof Interrupted)) {
-        subscription.unsubscribe();
+        stop();
         throw error;
       }
-      await link.whenConnected(Date.now() + lookMs);
+      // No answer: a disconnect, or nobody has made the bucket yet.
+      if (tries === 1) log.warn("bus.watch-waits", { bucket, error });
+      await pause(beginAgainMs);
     }
   }
-  const timer = setInterval(() => link.isConnected() && void look([0]), lookMs);
-  timer.unref();
-  const forget = link.onReconnect(() => {
-    looking = looking.then(() =>
-      checkRestart().catch((error: unknown) => log.warn("bus.watch-waits", { bucket, error })),
-    );
-    void look([0]);
-  });
-
-  return {
-    stop() {
-      isStopped = true;
-      clearInterval(timer);
-      forget();
-      subscription.unsubscribe();
-    },
-  };
+  isLooking = false;
+  void look();
+  return { stop };
 }
