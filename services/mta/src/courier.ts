@@ -3,7 +3,8 @@ import type { Resolver } from "@tyto/dns";
 import { findAddresses, type Host } from "./mx.ts";
 import type { Failed } from "./outcome.ts";
 import type { Lease, Pool } from "./pool.ts";
-import { type Mail, openSession, type Sent, type Session, type Timeouts, type TlsLevel } from "./smtp.ts";
+import { type Mail, openSession, type Session, type Timeouts, type TlsLevel } from "./smtp.ts";
+import type { Sent } from "./trouble.ts";
 
 /** What came of taking one message to the mail servers of its recipient. */
 export type Carried =
