@@ -1,8 +1,9 @@
 /** Everything behind one address: the public API, the dashboard's own routes and its files. */
 import { Failure } from "@tyto/contracts";
 import type { Check, Log } from "@tyto/service";
+import type { Context } from "hono";
 import { routePath } from "hono/route";
-import { type Api, newApi } from "./api.ts";
+import { type Api, type GatewayEnv, newApi } from "./api.ts";
 import type { Auth } from "./auth.ts";
 import type { Metrics } from "./metrics.ts";
 import { describeApi, type PublicPorts, publicRoutes } from "./openapi.ts";
@@ -51,15 +52,18 @@ export function createApp(ports: AppPorts): Api {
     metrics.seconds.observe({ method, route }, (performance.now() - startedAtMs) / 1_000);
   });
 
-  api.onError((error, c) => {
+  const refuse = (error: unknown, c: Context<GatewayEnv>): Response => {
     const failure = failureOf(error);
     const requestId = c.get("requestId");
     metrics.failures.inc({ code: failure.code });
     if (failure.row.http >= 500)
       log.error("request.failed", { requestId, code: failure.code, detail: failure.message, error });
     else log.debug("request.refused", { requestId, code: failure.code, detail: failure.message });
-    return problemResponse(failure, requestId);
-  });
+    const answer = problemResponse(failure, requestId);
+    // Keeps the headers that were set before the failure, such as what is left of the quota.
+    return c.newResponse(answer.body, answer);
+  };
+  api.onError(refuse);
 
   publicRoutes(api, ports);
   setup(api, { auth, isOwnOrigin });
@@ -75,12 +79,15 @@ export function createApp(ports: AppPorts): Api {
     const known = methods(path);
     if (known.length > 0 && !known.includes(method)) {
       c.header("Allow", known.join(", "));
-      throw new Failure("method.unknown", `${method} ${path}`, { hint: `Use ${known.join(" or ")}` });
+      return refuse(
+        new Failure("method.unknown", `${method} ${path}`, { hint: `Use ${known.join(" or ")}` }),
+        c,
+      );
     }
     const isRead = method === "GET" || method === "HEAD";
     const page = isRead && !notPages.test(path) ? spa?.(c.req.raw) : undefined;
-    if (page !== undefined) return page;
-    throw new Failure("resource.unknown", path, { hint: "The API is described at /docs" });
+    const unknown = () => new Failure("resource.unknown", path, { hint: "The API is described at /docs" });
+    return page ?? refuse(unknown(), c);
   });
   return api;
 }

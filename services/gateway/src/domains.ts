@@ -14,11 +14,12 @@ export type DomainPorts = {
   resolver: Pick<Resolver, "txt" | "mx">;
   mailHostname: string;
   now(): number;
+  keysWaitMsMax?: number | undefined;
 };
 
 const checkAgeMsMax = 60_000;
 /** Keys take the mta a second; who adds a domain wants to see their records at once. */
-const keysWaitMsMax = 5_000;
+const keysWaitMsDefault = 5_000;
 /** Domains of a list whose DNS is looked up side by side. */
 const checksMax = 8;
 
@@ -42,7 +43,7 @@ export type Domains = {
 };
 
 export function createDomains(ports: DomainPorts): Domains {
-  const { store, mirror, resolver, mailHostname, now } = ports;
+  const { store, mirror, resolver, mailHostname, now, keysWaitMsMax = keysWaitMsDefault } = ports;
 
   async function find(domain: Domain): Promise<StoredDomain> {
     const row = await store.findDomain(domain);

@@ -153,11 +153,12 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
       mailHostname,
       rateLimitPerS: 1_000_000,
       trustProxy: false,
+      keysWaitMsMax: 300,
       ...options.config,
     },
   );
 
-  const request = async (path: string, init: RequestInit = {}) => app.request(`${site}${path}`, init);
+  const request = async (path: string, init: RequestInit = {}) => app.request(`${site}${path}`, init, {});
   const login = nats.login("admin");
   const admin = await connect({
     servers: login.url,

@@ -38,7 +38,10 @@ export type Connections = {
 export type WiringConfig = Pick<
   GatewayConfig,
   "siteUrl" | "convexUrl" | "authSecret" | "rootApiKey" | "mailHostname" | "rateLimitPerS" | "trustProxy"
->;
+> & {
+  /** How long a request waits for the keys of a domain that was added just now. */
+  keysWaitMsMax?: number;
+};
 
 export type Wired = {
   app: Api;
@@ -62,6 +65,7 @@ export async function wire(connections: Connections, config: WiringConfig): Prom
     resolver,
     mailHostname: config.mailHostname,
     now,
+    keysWaitMsMax: config.keysWaitMsMax,
   });
   keyed.follow((domain) => {
     domains.check(domain).catch((error: unknown) => log.warn("domain.check-failed", { domain, error }));

@@ -43,7 +43,7 @@ test("200 with the DKIM records although the keys came after the domain was adde
   const { records, state } = (await answer.json()) as DomainView;
   expect(state).toBe("pending");
   expect(records.filter(({ purpose }) => purpose === "dkim")).toHaveLength(2);
-}, 15_000);
+});
 
 test("404 for a domain that is not set up", async () => {
   expect((await gateway.call("GET", "/v1/domains/nowhere.example")).status).toBe(404);

@@ -1,0 +1,68 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { site, startTestGateway, type TestGateway } from "../testing.ts";
+
+let gateway: TestGateway;
+let cookie: string;
+beforeAll(async () => {
+  gateway = await startTestGateway();
+  cookie = await gateway.signIn();
+});
+afterAll(() => gateway.stop());
+
+const post = (path: string, body: unknown, headers: Record<string, string> = {}) =>
+  gateway.request(`/api/auth${path}`, {
+    method: "POST",
+    headers: { "content-type": "application/json", origin: site, ...headers },
+    body: JSON.stringify(body),
+  });
+const signIn = (password: string, email = "ada@tyto.test") => post("/sign-in/email", { email, password });
+
+test("200 with the right password, and a session cookie", async () => {
+  const answer = await signIn("correct horse battery", "ADA@tyto.test");
+  expect(answer.status).toBe(200);
+  const own = answer.headers.get("set-cookie")?.split(";")[0] ?? "";
+  expect((await gateway.request("/api/session", { headers: { cookie: own } })).status).toBe(200);
+});
+
+test("401 with a wrong password and for somebody unknown, in the same words", async () => {
+  const wrong = await signIn("wrong horse battery");
+  const unknown = await signIn("correct horse battery", "eve@tyto.test");
+  expect([wrong.status, unknown.status]).toEqual([401, 401]);
+  expect(wrong.headers.get("content-type")).toBe("application/problem+json");
+  expect(await wrong.json()).toEqual(await unknown.json());
+});
+
+test("403 from another site", async () => {
+  const answer = await post(
+    "/sign-in/email",
+    { email: "ada@tyto.test", password: "correct horse battery" },
+    { origin: "https://evil.example" },
+  );
+  expect(answer.status).toBe(403);
+});
+
+test("404 for signing up: accounts are not a stranger's to make", async () => {
+  const answer = await post("/sign-up/email", {
+    name: "Eve",
+    email: "eve@tyto.test",
+    password: "x".repeat(20),
+  });
+  expect(answer.status).toBe(404);
+  expect(await answer.json()).toMatchObject({ code: "resource.unknown" });
+});
+
+test("200 for signing out, and the cookie is worth nothing any more", async () => {
+  expect((await post("/sign-out", {}, { cookie })).status).toBe(200);
+  expect((await gateway.request("/api/session", { headers: { cookie } })).status).toBe(401);
+});
+
+test("429 after ten wrong passwords for an account within a minute, whatever comes then", async () => {
+  const statuses: number[] = [];
+  for (let attempt = 0; attempt < 11; attempt++)
+    statuses.push((await signIn("wrong", "target@tyto.test")).status);
+  expect(statuses).toEqual([...Array.from({ length: 10 }, () => 401), 429]);
+  const answer = await signIn("wrong", "target@tyto.test");
+  expect(Number(answer.headers.get("retry-after"))).toBeGreaterThan(0);
+  gateway.clock.now += 60_000;
+  expect((await signIn("wrong", "target@tyto.test")).status).toBe(401);
+});
