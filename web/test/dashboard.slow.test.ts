@@ -41,7 +41,7 @@ describe.skipIf(skip)("the dashboard", () => {
   const button = (name: string | RegExp) => page.getByRole("button", { name, exact: true });
   const inDialog = (name: string) => page.getByRole("dialog").getByRole("button", { name, exact: true });
   const see = (text: string | RegExp) => page.getByText(text).first().waitFor({ timeout: 20_000 });
-  const send = (to: string, subject: string, more: Record<string, unknown> = {}) =>
+  const send = (to: string | string[], subject: string, more: Record<string, unknown> = {}) =>
     tyto.send({ from: "Shop <shop@sender.test>", to, subject, text: "Hello", ...more });
 
   beforeAll(async () => {
@@ -267,14 +267,12 @@ describe.skipIf(skip)("the dashboard", () => {
         await one.goto(`${tyto.webUrl}${path}`);
         await one.locator("h1").waitFor();
         await one.waitForLoadState("networkidle");
-        const { violations } = await new AxeBuilder({ page: one }).analyze();
+        const { violations } = await new AxeBuilder({ page: one }).setLegacyMode(true).analyze();
         for (const { impact, id, nodes } of violations)
           if (impact === "serious" || impact === "critical")
             barriers.push(`${path}: ${id} at ${nodes.map((node) => node.html.slice(0, 160)).join(" | ")}`);
       };
-      const id = await send(["bob@remote.test", "nobody@remote.test"].join(","), "Audit").catch(() =>
-        send("bob@remote.test", "Audit"),
-      );
+      const id = await send(["bob@remote.test", "nobody@remote.test"], "For two");
       for (const path of [...pages, ...more, `/messages/${id}`]) await audit(path);
       expect(await one.locator("html").getAttribute("lang")).toBe(locale);
       await other.clearCookies();
@@ -296,6 +294,19 @@ describe.skipIf(skip)("the dashboard", () => {
     await send("bob@remote.test", "After the outage");
     await see("After the outage");
   }, 120_000);
+
+  test("a session that ended elsewhere leads to the sign-in page, and back", async () => {
+    await open("/domains/sender.test");
+    await see("DKIM · RSA");
+    await context.clearCookies({ name: /session/ });
+    await button("Check now").click();
+    await page.waitForURL("**/sign-in?next=/domains/sender.test");
+    await page.getByLabel("Email").fill(account.email);
+    await page.getByLabel("Password", { exact: true }).fill(account.password);
+    await button("Sign in").click();
+    await page.waitForURL("**/domains/sender.test");
+    await see("DKIM · RSA");
+  }, 60_000);
 
   test("who signs out sees nothing more, and comes back to the page that was asked for", async () => {
     await open("/");
