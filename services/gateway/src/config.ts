@@ -3,6 +3,23 @@ import { parseServers, type Server, systemServers } from "@tyto/dns";
 import { busSettings, count, flag, loadConfig, port, processSettings, secret } from "@tyto/service";
 import { z } from "zod";
 
+const privateKey = z.object({
+  kty: z.literal("EC"),
+  crv: z.literal("P-256"),
+  x: z.string(),
+  y: z.string(),
+  d: z.string(),
+});
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // The caller says what is expected instead; the text is a secret.
+    return undefined;
+  }
+}
+
 const settings = {
   ...busSettings,
   ...processSettings(3101),
@@ -13,22 +30,12 @@ const settings = {
   WEB_PORT: port(3000),
   SITE_URL: z.url().default("http://localhost:3000"),
   CONVEX_URL: z.url().default("http://127.0.0.1:3210"),
-  GATEWAY_JWT_KEY: z
-    .string()
-    .transform((text, context) => {
-      try {
-        return JSON.parse(Buffer.from(text, "base64url").toString()) as unknown;
-      } catch (error) {
-        context.addIssue({ code: "custom", message: `is not base64url of a JWK (${String(error)})` });
-        return z.NEVER;
-      }
-    })
-    .pipe(
-      z.object(
-        { kty: z.literal("EC"), crv: z.literal("P-256"), x: z.string(), y: z.string(), d: z.string() },
-        "is not base64url of a private ES256 JWK",
-      ),
-    ),
+  GATEWAY_JWT_KEY: z.string().transform((text, context) => {
+    const key = privateKey.safeParse(parseJson(Buffer.from(text, "base64url").toString()));
+    if (key.success) return key.data;
+    context.addIssue({ code: "custom", message: "must be a private ES256 JWK as JSON in base64url" });
+    return z.NEVER;
+  }),
   BETTER_AUTH_SECRET: secret(),
   MTA_API_KEY: secret(),
   MAIL_HOSTNAME: Domain,
