@@ -41,7 +41,7 @@ beforeAll(async () => {
 afterAll(() => dns.stop());
 
 const make = (options: Partial<Parameters<typeof createResolver>[0]> = {}) =>
-  createResolver({ servers: dns.servers, timeoutMs: 60, triesMax: 2, ...options });
+  createResolver({ servers: dns.servers, timeoutMs: 2_000, triesMax: 2, ...options });
 const asked = (name: string) => dns.queries.filter((query) => query.name === name);
 const failureOf = (promise: Promise<unknown>) =>
   promise.then(
@@ -107,7 +107,7 @@ test.each([
   ["loop.example", "refused"],
 ])("%s fails as %s after the allowed tries", async (name, kind) => {
   const before = asked(name).length;
-  expect(await failureOf(make().a(name))).toBe(kind);
+  expect(await failureOf(make({ timeoutMs: 60 }).a(name))).toBe(kind);
   expect(asked(name).length - before).toBe(2);
 });
 
@@ -225,9 +225,10 @@ function forged(query: Buffer, idShift: number): Buffer {
 }
 
 test("in the shape of node:dns, names and records that are absent have their own codes", async () => {
-  const resolve = asNodeResolve(make());
-  const codeOf = (name: string, type: string) =>
-    resolve(name, type).then(
+  const resolve = asNodeResolve(make({ triesMax: 1 }));
+  const hasty = asNodeResolve(make({ triesMax: 1, timeoutMs: 60 }));
+  const codeOf = (name: string, type: string, ask = resolve) =>
+    ask(name, type).then(
       () => "none",
       (error: { code: string }) => error.code,
     );
@@ -239,6 +240,6 @@ test("in the shape of node:dns, names and records that are absent have their own
   expect(await codeOf("nowhere.example", "TXT")).toBe("ENOTFOUND");
   expect(await codeOf("mx1.example.com", "TXT")).toBe("ENODATA");
   expect(await codeOf("broken.example", "TXT")).toBe("ESERVFAIL");
-  expect(await codeOf("silent.example", "TXT")).toBe("ETIMEOUT");
+  expect(await codeOf("silent.example", "TXT", hasty)).toBe("ETIMEOUT");
   expect(await codeOf("a..b", "TXT")).toBe("EBADNAME");
 });

@@ -1,6 +1,6 @@
 /**
  * The process itself, with a real nats-server: what is left after either of them dies in the middle of sending. What a
- * dead process held comes back after the durables' `ackWaitMs`, so each crash takes a little more than a minute.
+ * dead process held comes back after the durables' `ackWaitMs`; most of the time here is that wait.
  */
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { type Bus, done } from "@tyto/bus";
