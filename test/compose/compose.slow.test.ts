@@ -63,6 +63,8 @@ describe.skipIf(skip)("compose", () => {
     const hasBuildkit = (await docker(["buildx", "version"])).code === 0;
     env = {
       ...Object.fromEntries(ports),
+      // Images of its own, so that those of an installation on this machine stay what they are.
+      TYTO_VERSION: project,
       // Without buildx only Docker's old builder is there.
       ...(hasBuildkit ? {} : { COMPOSE_BAKE: "false", DOCKER_BUILDKIT: "0" }),
       // The intake of bounces plays the remote server: it takes one address and refuses all others.
@@ -78,13 +80,18 @@ describe.skipIf(skip)("compose", () => {
       "the gateway is ready behind the edge",
       async () => (await fetch(`${web}/readyz`).catch(() => undefined))?.status === 200,
       { withinMs: 3 * minuteMs, everyMs: 500 },
-    );
+    ).catch(async (error: unknown) => {
+      throw new Error(
+        `${String(error)}\n${await compose("ps", "--all")}\n${await compose("logs", "--tail", "20")}`,
+      );
+    });
     const line = await compose("exec", "-T", "gateway", "cat", "/run/tyto/env");
     key = /^MTA_API_KEY='(.*)'$/m.exec(line)?.[1] ?? "";
   }, 20 * minuteMs);
 
   afterAll(async () => {
     await compose("down", "--volumes", "--timeout", "20");
+    await docker(["image", "rm", `tyto/services:${project}`, `tyto/web:${project}`]);
   }, 5 * minuteMs);
 
   test("the files are clean, with and without the override", async () => {
