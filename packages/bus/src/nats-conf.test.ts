@@ -5,6 +5,5 @@ import { renderNatsConf } from "./nats-conf.ts";
 const path = join(import.meta.dir, "../../../ops/nats.conf");
 
 test("ops/nats.conf is what the contracts' table of users says", async () => {
-  if (Bun.env.UPDATE === "1") await Bun.write(path, renderNatsConf());
   expect(await Bun.file(path).text()).toBe(renderNatsConf());
 });

@@ -1,4 +1,4 @@
-/** ops/nats.conf as text. The committed file equals it; `UPDATE=1 bun test packages/bus` writes it anew. */
+/** ops/nats.conf as text. The committed file equals it; `bun run codegen` writes it anew. */
 import type { UserName } from "@tyto/contracts";
 import { users } from "@tyto/contracts";
 import { permissionsOf } from "./permissions.ts";
@@ -19,7 +19,7 @@ ${lines(subscribe)}
       }
     }`;
   });
-  return `# nats-server (2.14 or newer) for Tyto. Generated from packages/contracts/src/users.ts by packages/bus.
+  return `# nats-server (2.14 or newer) for Tyto. Generated from packages/contracts/src/users.ts (bun run codegen).
 #
 # Give it the passwords in the environment, one NATS_<USER>_PASSWORD for each user below. A password must begin with a
 # letter: nats-server reads a leading digit as a number. Flags win over this file:

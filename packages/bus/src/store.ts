@@ -29,7 +29,7 @@ export type LaneLimits = {
   batchesMax: number;
   singlesMax: number;
 };
-const laneLimits: LaneLimits = { batchMessagesMin: 24, batchMessagesMax: 512, batchesMax: 1, singlesMax: 24 };
+const laneLimits: LaneLimits = { batchMessagesMin: 16, batchMessagesMax: 512, batchesMax: 1, singlesMax: 8 };
 const batchBytesMax = 4_194_304;
 const waitingBytesMax = 134_217_728;
 /** Room for our headers inside the server's `max_payload`. */

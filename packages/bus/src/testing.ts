@@ -21,6 +21,8 @@ export type TestNats = {
   connect(user: UserName, options?: Partial<BusOptions>): Promise<Bus>;
   /** Empties every stream and bucket, so that the next test finds nothing. Consumptions must have stopped. */
   clear(): Promise<void>;
+  /** The server's process. */
+  pid(): number;
   /** SIGKILL; the store stays. */
   kill(): Promise<void>;
   /** SIGTERM; the store stays. */
@@ -140,6 +142,7 @@ export async function startNats(options: TestNatsOptions = {}): Promise<TestNats
       await Promise.all(names.map((name) => manager.streams.purge(name)));
       await client.drain();
     },
+    pid: () => server.pid,
     kill: () => end("SIGKILL"),
     halt: () => end("SIGTERM"),
     restart: start,
