@@ -1,5 +1,6 @@
 import pino from "pino";
 
+export type Level = "debug" | "info" | "warn" | "error";
 export type Fields = Record<string, unknown>;
 
 /**
@@ -14,7 +15,7 @@ export type Log = {
 };
 
 /** JSON lines on standard output: `{"level":"info","time":...,"service":"mta","event":"mail.delivered",...}`. */
-export function createLog(service: string, level: "debug" | "info" | "warn" | "error" = "info"): Log {
+export function createLog(service: string, level: Level = "info"): Log {
   const logger = pino({
     level,
     base: { service },
@@ -27,7 +28,7 @@ export function createLog(service: string, level: "debug" | "info" | "warn" | "e
     },
   });
   const write =
-    (method: "debug" | "info" | "warn" | "error") =>
+    (method: Level) =>
     (event: string, fields: Fields = {}) =>
       logger[method](fields, event);
   return { debug: write("debug"), info: write("info"), warn: write("warn"), error: write("error") };

@@ -1,6 +1,6 @@
 import { collectDefaultMetrics, Registry } from "prom-client";
 import { ConfigError } from "./config.ts";
-import { createLog, type Log } from "./log.ts";
+import { createLog, type Level, type Log } from "./log.ts";
 
 /** A named question asked by /readyz. Resolving to a string means not ready, and says why. */
 export type Check = () => string | undefined | Promise<string | undefined>;
@@ -62,17 +62,20 @@ export type Running = { stop(): Promise<void> };
 const drainMsMax = 20_000;
 
 /**
- * The life of a service process: start, serve until SIGTERM or SIGINT, then stop in an orderly way, at most
- * `drainMsMax`. A wrong setting ends it with exit code 78 (EX_CONFIG) and a list of what to mend.
+ * The life of a service process: read the settings, start, serve until SIGTERM or SIGINT, then stop in an orderly way,
+ * at most `drainMsMax`. A wrong setting ends it with exit code 78 (EX_CONFIG) and a list of what to mend.
  */
-export async function runService(
+export async function runService<Config extends { logLevel: Level }>(
   service: string,
-  start: (log: Log) => Promise<Running>,
-  log = createLog(service),
+  readConfig: () => Config,
+  start: (config: Config, log: Log) => Promise<Running>,
 ): Promise<void> {
+  let log = createLog(service);
   let running: Running;
   try {
-    running = await start(log);
+    const config = readConfig();
+    log = createLog(service, config.logLevel);
+    running = await start(config, log);
   } catch (error) {
     if (error instanceof ConfigError) {
       log.error("service.misconfigured", { problems: error.problems });

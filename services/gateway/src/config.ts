@@ -60,6 +60,7 @@ export function gatewayConfig(env: Record<string, string | undefined> = process.
   return {
     nats: { url: read.NATS_URL, user: read.NATS_USER, password: read.NATS_PASSWORD },
     health: { host: read.HEALTH_HOST, port: read.HEALTH_PORT },
+    logLevel: read.LOG_LEVEL,
     listen: { host: read.GATEWAY_HOST, port: read.GATEWAY_PORT },
     web: read.WEB_ROOT === undefined ? undefined : { root: read.WEB_ROOT, port: read.WEB_PORT },
     siteUrl: read.SITE_URL.replace(/\/$/, ""),

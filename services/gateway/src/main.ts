@@ -2,4 +2,4 @@ import { runService } from "@tyto/service";
 import { gatewayConfig } from "./config.ts";
 import { start } from "./start.ts";
 
-await runService("gateway", (log) => start(gatewayConfig(), log));
+await runService("gateway", gatewayConfig, start);

@@ -2,4 +2,4 @@ import { runService } from "@tyto/service";
 import { readConfig } from "./config.ts";
 import { start } from "./start.ts";
 
-await runService("mta", (log) => start(readConfig(), log));
+await runService("mta", readConfig, start);

@@ -1,8 +1,5 @@
-import { createLog, runService } from "@tyto/service";
+import { runService } from "@tyto/service";
 import { scannerConfig } from "./config.ts";
 import { start } from "./start.ts";
 
-await runService("scanner", () => {
-  const config = scannerConfig();
-  return start(config, createLog("scanner", config.logLevel));
-});
+await runService("scanner", scannerConfig, start);
