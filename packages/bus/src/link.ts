@@ -120,7 +120,14 @@ export async function openLink(login: Login & { name: string }, log: BusLog): Pr
       });
     },
     say(subject, text) {
-      if (isConnected) return nats.publish(subject, text);
+      if (isConnected) {
+        try {
+          return nats.publish(subject, text);
+        } catch (error) {
+          // Said by a handler that ended after the drain: its message comes again, elsewhere.
+          return log.warn("bus.said-too-late", { subject, error });
+        }
+      }
       unsaid.push({ subject, text });
       if (unsaid.length > sayWaitingMax) unsaid.shift();
     },

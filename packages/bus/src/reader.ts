@@ -118,7 +118,7 @@ export function openReader(
  * `$JS.ACK.<stream>.<durable>.<times>.<sequence>.<durable's sequence>.<ns since 1970>.<pending>`; with JetStream
  * domains two tokens (domain, account hash) stand before the stream and one may follow.
  */
-function readReply(reply: string): Pick<Delivery, "times" | "sequence" | "storedAtMs"> {
+export function readReply(reply: string): Pick<Delivery, "times" | "sequence" | "storedAtMs"> {
   const tokens = reply.split(".");
   const start = tokens.length > 9 ? 6 : 4;
   return {
