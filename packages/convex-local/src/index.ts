@@ -61,6 +61,7 @@ export async function startConvexLocal(options: ConvexLocalOptions = {}): Promis
   const siteUrl = `http://${reachable}:${server.sitePort}`;
   deployment.setOrigins(options.cloudOrigin ?? url, options.siteOrigin ?? siteUrl);
   await deployment.start();
+  server.open();
   return {
     url,
     siteUrl,

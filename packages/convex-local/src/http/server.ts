@@ -40,6 +40,12 @@ const VERSION = "convex-local";
 
 type Handler = (request: Request, requester: Requester, url: URL) => Promise<Response> | Response;
 
+const comeAgain = () =>
+  new Response("The deployment is starting; try again in a moment\n", {
+    status: 503,
+    headers: { "retry-after": "1" },
+  });
+
 /** The two ports of a deployment: the API with its WebSocket, and HTTP actions. */
 export class HttpServer {
   readonly #deployment: Deployment;
@@ -49,6 +55,8 @@ export class HttpServer {
   readonly #api: Server<Socket>;
   readonly #site: Server<undefined>;
   readonly #routes: Record<string, Handler>;
+  /** Functions that are stored but not loaded yet would be "not found", which callers take for an answer. */
+  #isOpen = false;
 
   constructor(deployment: Deployment, callers: Callers, { host, port, sitePort, redact }: ServerOptions) {
     this.#deployment = deployment;
@@ -61,7 +69,7 @@ export class HttpServer {
       port,
       maxRequestBodySize: FILE_BYTES_MAX,
       idleTimeout: IDLE_SECONDS_MAX,
-      fetch: (request, server) => this.#answerApi(request, server),
+      fetch: (request, server) => (this.#isOpen ? this.#answerApi(request, server) : comeAgain()),
       websocket: this.#sync.handler,
     });
     this.#site = Bun.serve({
@@ -70,8 +78,15 @@ export class HttpServer {
       maxRequestBodySize: HTTP_ACTION_BYTES_MAX,
       idleTimeout: IDLE_SECONDS_MAX,
       fetch: (request, server) =>
-        this.#guard(request, () => this.#httpAction(request, server, new URL(request.url))),
+        this.#isOpen
+          ? this.#guard(request, () => this.#httpAction(request, server, new URL(request.url)))
+          : comeAgain(),
     });
+  }
+
+  /** From now on requests are answered; before, everybody is asked to come again. */
+  open(): void {
+    this.#isOpen = true;
   }
 
   get port(): number {
