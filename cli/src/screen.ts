@@ -26,9 +26,9 @@ export function table(rows: readonly (readonly string[])[], gap = "  "): string[
   );
 }
 
-/** A frame round lines; an empty line separates sections. Longer lines than `columnsMax` are left to wrap below it. */
-export function box(title: string, lines: readonly string[], columnsMax = 110): string {
-  const inner = Math.min(columnsMax, Math.max(width(title) + 4, ...lines.map(width)));
+/** A frame round lines, as wide as the longest. */
+export function box(title: string, lines: readonly string[]): string {
+  const inner = Math.max(width(title) + 4, ...lines.map(width));
   const top = `╭─ ${colours.bold(title)} ${"─".repeat(Math.max(0, inner - width(title) - 1))}╮`;
   const bottom = `╰${"─".repeat(inner + 2)}╯`;
   return [top, ...lines.map((line) => `│ ${pad(line, inner)} │`), bottom].join("\n");

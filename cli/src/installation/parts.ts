@@ -57,8 +57,17 @@ const services: Record<ServiceName, { health: PortName; shared: string[]; secret
   llm: { health: "LLM_HEALTH_PORT", shared: [], secrets: ["LLM_TOKEN"] },
 };
 
+const ownPrefix: Record<ServiceName, RegExp> = {
+  gateway: /^GATEWAY_/,
+  scanner: /^(SCANNER|CLAMAV)_/,
+  mta: /^(MTA|SMTP)_/,
+  bounce: /^BOUNCE_/,
+  recorder: /^RECORDER_/,
+  llm: /^LLM_/,
+};
+
 const settingsOf = (name: ServiceName, env: Environment): Environment => {
-  const own = Object.keys(env).filter((setting) => setting.startsWith(`${name.toUpperCase()}_`));
+  const own = Object.keys(env).filter((setting) => ownPrefix[name].test(setting));
   const secret = new Set<string>(secretNames);
   return pick(env, [...own.filter((setting) => !secret.has(setting)), ...services[name].shared]);
 };

@@ -25,7 +25,7 @@ export function summarize({ settings, secretsPath, signatures, tookText }: Summa
     ].map(([name = "", value = ""]) => [colours.dim(name), value]),
     "   ",
   );
-  const notes = missing(settings).map((line) => `${marks.partly} ${line}`);
+  const notes = missing(settings, signatures).map((line) => `${marks.partly} ${line}`);
   const frame = box("Tyto is up", ["", ...rows, "", ...notes, ...(notes.length > 0 ? [""] : [])]);
   return [
     frame,
@@ -45,24 +45,26 @@ function scanning(signatures: Summary["signatures"]): string {
     case "full":
       return `scanned by ClamAV (signatures from ${signatures.from})`;
     case "coming":
-      return `${marks.partly} wait until ClamAV has its signatures (being fetched or loaded)`;
+      return `${marks.partly} wait until ClamAV has fetched and loaded its signatures`;
     case "no-clamd":
-      return `${marks.partly} wait: there is no clamd (${signatures.reason})`;
+      return `${marks.partly} wait: there is no clamd`;
     case "test-only":
-      return `${marks.partly} scanned for the EICAR test file ONLY: no virus signatures (${signatures.reason})`;
+      return `${marks.partly} NOT protected: no virus signatures; only the EICAR test file is refused`;
   }
 }
 
 /** What stands between this installation and mail on the internet. */
-function missing(settings: Settings): string[] {
+function missing(settings: Settings, signatures: Summary["signatures"]): string[] {
   const notes: string[] = [];
+  if (signatures.kind === "test-only" || signatures.kind === "no-clamd")
+    notes.push(`ClamAV: ${signatures.reason}`);
   if (!settings.hasMailHostname)
     notes.push(
-      `MAIL_HOSTNAME is not set (${settings.mailHostname} is a guess): set the name that your MX and PTR records use`,
+      `MAIL_HOSTNAME is a guess (${settings.mailHostname}): set the name in your MX and PTR records`,
     );
   if (settings.ports.BOUNCE_PORT !== 25)
     notes.push(
-      `Bounces from the internet come to port 25: lead it to ${settings.ports.BOUNCE_PORT}, or set BOUNCE_PORT=25 and BOUNCE_HOST=0.0.0.0`,
+      `Bounces from the internet come to port 25: lead it to ${settings.ports.BOUNCE_PORT}, or set BOUNCE_PORT, BOUNCE_HOST`,
     );
   return notes;
 }

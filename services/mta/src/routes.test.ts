@@ -8,6 +8,10 @@ test("a named domain goes its own way, every other one the way of *", () => {
   expect(routeOf(routes, "other.example")).toEqual({ host: "relay.example.net", port: 587 });
 });
 
+test("a host may be a container's name", () => {
+  expect(parseRoutes("remote.example=mail-catcher:2525").get("remote.example")?.host).toBe("mail-catcher");
+});
+
 test("without * a domain that is not named has no route", () => {
   expect(routeOf(parseRoutes("example.com=127.0.0.1:25"), "example.org")).toBeUndefined();
   expect(parseRoutes("").size).toBe(0);

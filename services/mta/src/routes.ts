@@ -6,6 +6,9 @@ export type Route = { host: string; port: number };
 /** By recipient domain in lower case; `*` stands for all that are not named. */
 export type Routes = ReadonlyMap<string, Route>;
 
+/** A host without a domain: `localhost`, or a container by its name. */
+const isLabel = /^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/i;
+
 /**
  * Reads `example.com=127.0.0.1:2526,*=relay.example.net:25`. The port defaults to 25; IPv6 addresses stand in brackets.
  * Throws TypeError that names the entry which is wrong.
@@ -20,7 +23,7 @@ export function parseRoutes(text: string): Routes {
       /^([^=\s]+)=(?:\[([^\]]+)\]|([^:\s]+))(?::(\d{1,5}))?$/.exec(entry) ?? [];
     const host = bracketed ?? plain ?? "";
     const port = digits === undefined ? 25 : Number(digits);
-    const isHost = isIP(host) !== 0 || isDomain(host) || host === "localhost";
+    const isHost = isIP(host) !== 0 || isDomain(host) || isLabel.test(host);
     if (domain === undefined || !(domain === "*" || isDomain(domain)) || !isHost || port < 1 || port > 65_535)
       throw new TypeError(`must be domain=host:port,*=host:port, but has ${JSON.stringify(entry)}`);
     routes.set(domain.toLowerCase(), { host: host.toLowerCase(), port });
