@@ -115,6 +115,10 @@ export async function startNats(options: TestNatsOptions = {}): Promise<TestNats
     await server.exited;
   };
 
+  // A test that ends without stop(), by an error or process.exit, leaves no server behind.
+  const killAtExit = () => server.kill("SIGKILL");
+  process.on("exit", killAtExit);
+
   await start();
   const url = `nats://127.0.0.1:${port}`;
   const buses = new Set<Bus>();
@@ -149,6 +153,7 @@ export async function startNats(options: TestNatsOptions = {}): Promise<TestNats
     async stop() {
       await Promise.all([...buses].map((bus) => bus.drain()));
       await end("SIGKILL");
+      process.off("exit", killAtExit);
       await rm(folder, { recursive: true, force: true });
     },
   };
