@@ -143,7 +143,11 @@ export const SendRequest = z
       .max(limits.tagsMax)
       .optional(),
     metadata: z
-      .record(z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/), z.string().max(limits.metadataValueCharsMax))
+      // Convex takes no record key that begins with an underscore.
+      .record(
+        z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/, "must begin with a letter or digit"),
+        z.string().max(limits.metadataValueCharsMax),
+      )
       .refine(
         (data) => Object.keys(data).length <= limits.metadataKeysMax,
         `at most ${limits.metadataKeysMax} keys`,

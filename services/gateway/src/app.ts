@@ -56,7 +56,8 @@ export function createApp(ports: AppPorts): Api {
     const failure = failureOf(error);
     const requestId = c.get("requestId");
     metrics.failures.inc({ code: failure.code });
-    if (failure.row.http >= 500)
+    // Who has gone away hears nothing of it, and it is nobody's mistake here.
+    if (failure.row.http >= 500 && !c.req.raw.signal.aborted)
       log.error("request.failed", { requestId, code: failure.code, detail: failure.message, error });
     else log.debug("request.refused", { requestId, code: failure.code, detail: failure.message });
     const answer = problemResponse(failure, requestId);

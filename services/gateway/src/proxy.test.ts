@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Server } from "bun";
-import { convexTarget, type Relay, relaySocket, upgrade } from "./proxy.ts";
+import { convexTarget, createRelay, type Relay, upgrade } from "./proxy.ts";
 
 test.each([
   ["GET", "/api/sync", "socket"],
@@ -23,6 +23,7 @@ test.each([
 describe("a relayed socket", () => {
   let upstream: Server<undefined>;
   let relay: Server<Relay>;
+  const pages = createRelay();
   /** Lets the upstream answer a handshake. */
   let admit = Promise.withResolvers<void>();
   beforeAll(() => {
@@ -47,7 +48,7 @@ describe("a relayed socket", () => {
         upgrade(request, server, `http://127.0.0.1:${upstream.port}`, "/api/sync")
           ? undefined
           : new Response(null, { status: 400 }),
-      websocket: relaySocket,
+      websocket: pages.handlers,
     });
   });
   afterAll(async () => {
@@ -85,5 +86,11 @@ describe("a relayed socket", () => {
     for (let frame = 0; frame < 257; frame++) socket.send("x");
     expect((await closed).code).toBe(1_013);
     admit.resolve();
+  });
+
+  test("is closed when the gateway stops", async () => {
+    const { closed } = await dial();
+    pages.closeAll();
+    expect((await closed).code).toBe(1_001);
   });
 });

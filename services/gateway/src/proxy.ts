@@ -2,6 +2,7 @@
  * The way of the browser to Convex, on our own origin: live queries over WebSocket, and the function calls over HTTP.
  * Only what the official browser client asks for passes; administration of Convex does not.
  */
+import { Failure } from "@tyto/contracts";
 import type { Server, ServerWebSocket } from "bun";
 
 const requestBytesMax = 1_048_576;
@@ -32,7 +33,7 @@ export function convexTarget(path: string, method: string): "socket" | "call" | 
   return undefined;
 }
 
-/** Passes a call or a file on. A Convex that does not answer is a 502. */
+/** Passes a call or a file on. Throws Failure `upstream.down` when Convex does not answer. */
 export async function relayHttp(request: Request, convexUrl: string, path: string): Promise<Response> {
   const headers = new Headers();
   for (const name of ["content-type", "convex-client", "range", "if-none-match"]) {
@@ -47,6 +48,8 @@ export async function relayHttp(request: Request, convexUrl: string, path: strin
     headers,
     ...(request.method === "POST" ? { body: await request.arrayBuffer() } : {}),
     signal: AbortSignal.timeout(requestMsMax),
+  }).catch((error: unknown) => {
+    throw new Failure("upstream.down", `Convex: ${String(error)}`, { cause: error });
   });
   const passed = new Headers();
   for (const name of [
@@ -74,48 +77,66 @@ export function upgrade(request: Request, server: Server<Relay>, convexUrl: stri
   return server.upgrade(request, { data: { target, upstream: undefined, waiting: [], waitingBytes: 0 } });
 }
 
-/** Bun.serve's WebSocket handlers. */
-export const relaySocket = {
-  maxPayloadLength: requestBytesMax,
-  backpressureLimit: unsentBytesMax,
-  closeOnBackpressureLimit: true,
-  idleTimeout: 120,
-  perMessageDeflate: true,
+/** Dashboards that may be open at a time; each page has one socket. */
+const socketsMax = 2_000;
 
-  open(browser: ServerWebSocket<Relay>) {
-    const upstream = new WebSocket(browser.data.target);
-    upstream.binaryType = "arraybuffer";
-    browser.data.upstream = upstream;
-    upstream.onopen = () => {
-      for (const frame of browser.data.waiting) upstream.send(frame);
-      browser.data.waiting = [];
-      browser.data.waitingBytes = 0;
-    };
-    upstream.onmessage = ({ data }) => {
-      browser.send(data as string | ArrayBuffer);
-    };
-    upstream.onclose = ({ code, reason }) => {
-      // 1005 and 1006 say that there was no code, and may not be sent (RFC 6455 §7.4.1).
-      browser.close(code === 1005 || code === 1006 ? 1001 : code, reason.slice(0, 120));
-    };
-  },
+/** Bun.serve's WebSocket handlers, and the end of all sockets: browsers come back by themselves. */
+export function createRelay() {
+  const open = new Set<ServerWebSocket<Relay>>();
+  return {
+    closeAll: () => {
+      for (const browser of open) browser.close(1_001, "the gateway stops");
+    },
+    handlers: {
+      maxPayloadLength: requestBytesMax,
+      backpressureLimit: unsentBytesMax,
+      closeOnBackpressureLimit: true,
+      idleTimeout: 120,
+      perMessageDeflate: true,
 
-  message(browser: ServerWebSocket<Relay>, frame: string | Buffer<ArrayBuffer>) {
-    const { upstream, waiting } = browser.data;
-    if (upstream?.readyState === WebSocket.OPEN) {
-      if (upstream.bufferedAmount > unsentBytesMax) browser.close(1013, "too much at once");
-      else upstream.send(frame);
-      return;
-    }
-    browser.data.waitingBytes += frame.length;
-    if (waiting.length >= waitingFramesMax || browser.data.waitingBytes > waitingBytesMax)
-      browser.close(1013, "Convex is not reachable yet");
-    else waiting.push(typeof frame === "string" ? frame : new Uint8Array(frame));
-  },
+      open(browser: ServerWebSocket<Relay>) {
+        if (open.size >= socketsMax) return browser.close(1_013, "too many open pages");
+        open.add(browser);
+        connectUpstream(browser);
+      },
 
-  close(browser: ServerWebSocket<Relay>) {
-    const { upstream } = browser.data;
+      message(browser: ServerWebSocket<Relay>, frame: string | Buffer<ArrayBuffer>) {
+        const { upstream, waiting } = browser.data;
+        if (upstream?.readyState === WebSocket.OPEN) {
+          if (upstream.bufferedAmount > unsentBytesMax) browser.close(1_013, "too much at once");
+          else upstream.send(frame);
+          return;
+        }
+        browser.data.waitingBytes += frame.length;
+        if (waiting.length >= waitingFramesMax || browser.data.waitingBytes > waitingBytesMax)
+          browser.close(1_013, "Convex is not reachable yet");
+        else waiting.push(typeof frame === "string" ? frame : new Uint8Array(frame));
+      },
+
+      close(browser: ServerWebSocket<Relay>) {
+        open.delete(browser);
+        const { upstream } = browser.data;
+        browser.data.waiting = [];
+        if (upstream !== undefined && upstream.readyState <= WebSocket.OPEN) upstream.close(1_000);
+      },
+    },
+  };
+}
+
+function connectUpstream(browser: ServerWebSocket<Relay>): void {
+  const upstream = new WebSocket(browser.data.target);
+  upstream.binaryType = "arraybuffer";
+  browser.data.upstream = upstream;
+  upstream.onopen = () => {
+    for (const frame of browser.data.waiting) upstream.send(frame);
     browser.data.waiting = [];
-    if (upstream !== undefined && upstream.readyState <= WebSocket.OPEN) upstream.close(1000);
-  },
-};
+    browser.data.waitingBytes = 0;
+  };
+  upstream.onmessage = ({ data }) => {
+    browser.send(data as string | ArrayBuffer);
+  };
+  upstream.onclose = ({ code, reason }) => {
+    // 1005 and 1006 say that there was no code, and may not be sent (RFC 6455 §7.4.1).
+    browser.close(code === 1_005 || code === 1_006 ? 1_001 : code, reason.slice(0, 120));
+  };
+}

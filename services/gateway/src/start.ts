@@ -4,7 +4,7 @@ import { createResolver } from "@tyto/dns";
 import { type Check, type Log, type Running, serveHealth } from "@tyto/service";
 import type { GatewayConfig } from "./config.ts";
 import { createConvex } from "./convex.ts";
-import { type Relay, relaySocket } from "./proxy.ts";
+import { createRelay, type Relay } from "./proxy.ts";
 import { loadSpa } from "./spa.ts";
 import { createTokens } from "./tokens.ts";
 import { wire } from "./wiring.ts";
@@ -48,6 +48,7 @@ export async function start(config: GatewayConfig, log: Log, now: () => number =
     config,
   );
 
+  const relay = createRelay();
   const listen = (port: number) =>
     Bun.serve<Relay>({
       hostname: config.listen.host,
@@ -55,7 +56,7 @@ export async function start(config: GatewayConfig, log: Log, now: () => number =
       idleTimeout: idleSMax,
       maxRequestBodySize: bodyBytesMax,
       fetch: (request, server) => app.fetch(request, { server }),
-      websocket: relaySocket,
+      websocket: relay.handlers,
     });
   const api = listen(config.listen.port);
   const web = config.web === undefined ? undefined : listen(config.web.port);
@@ -66,8 +67,8 @@ export async function start(config: GatewayConfig, log: Log, now: () => number =
     healthUrl: health.url,
     async stop() {
       const finished = Promise.all([api.stop(), web?.stop()]);
+      relay.closeAll();
       await Promise.race([finished, Bun.sleep(lastRequestsMsMax)]);
-      // What is still open by then are the sockets of dashboards: they come back by themselves.
       await Promise.all([api.stop(true), web?.stop(true)]);
       await stop();
       await bus.drain();

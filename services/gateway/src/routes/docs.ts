@@ -18,6 +18,7 @@ export async function docs(api: Api, document: string): Promise<void> {
         url: "/openapi.json",
         cdn: "/docs/reference.js",
         pageTitle: "Tyto API",
+        authentication: { preferredSecurityScheme: "apiKey" },
         // Nothing that asks another host.
         proxyUrl: "",
         telemetry: false,

@@ -206,6 +206,8 @@ describe("400", () => {
   test.each([
     ["no JSON", "{", []],
     ["no object", "[]", [""]],
+    ["a million brackets", "[".repeat(1_000_000), []],
+    ["a metadata key with an underscore first", { ...mail, metadata: { _id: "x" } }, ["metadata._id"]],
     ["no sender", { ...mail, from: undefined }, ["from"]],
     ["an address without a domain", { ...mail, to: ["ann", "bob@example.org"] }, ["to[0]"]],
     ["no recipient", { ...mail, to: [] }, ["to"]],
