@@ -109,8 +109,11 @@ export const buckets = {
   API_KEYS: { value: ApiKeyRecord, ttlMs: 0, history: 1 },
   /** Key: sha256 hex of API key id and Idempotency-Key. The gateway's alone; lost means that a repeat within 24 h is a new request. */
   IDEMPOTENCY: { value: IdempotencyRecord, ttlMs: 24 * hourMs, history: 1 },
-  /** Key: delivery id. The mta's alone; must outlive the longest time an acknowledged entry can come back. */
-  ATTEMPTS: { value: AttemptMark, ttlMs: 48 * hourMs, history: 1 },
+  /**
+   * Key: delivery id. The mta's alone. Must outlive the time in which an acknowledged entry can come back: seconds, and
+   * after a crash of the server until it runs again. A mark costs the server up to 0.5 KB of memory, hence no longer.
+   */
+  ATTEMPTS: { value: AttemptMark, ttlMs: 6 * hourMs, history: 1 },
   /** Key: message id. Written by gateway and mta for scheduled messages only; not rebuildable, kept past the longest schedule (30 days). */
   CLAIMS: { value: Claim, ttlMs: 40 * 24 * hourMs, history: 1 },
   /** Key: `cursor`. The recorder's alone; lost means a new snapshot. */

@@ -109,14 +109,14 @@ export type ConsumerSpec = {
 export const shardConsumer = (shard: number) => `mta-send-${shard}`;
 
 export const consumers: Record<string, ConsumerSpec> = {
-  scanner: { stream: "EVENTS", filter: ["mail.submitted"], ackPendingMax: 32, ackWaitMs: 60_000 },
+  scanner: { stream: "EVENTS", filter: ["mail.submitted"], ackPendingMax: 32, ackWaitMs: 30_000 },
   "mta-intake": {
     stream: "EVENTS",
     filter: ["mail.accepted", "mail.scanned"],
     ackPendingMax: 2_000,
-    ackWaitMs: 60_000,
+    ackWaitMs: 30_000,
   },
-  recorder: { stream: "EVENTS", filter: ["mail.>", "domain.>"], ackPendingMax: 2_000, ackWaitMs: 60_000 },
+  recorder: { stream: "EVENTS", filter: ["mail.>", "domain.>"], ackPendingMax: 2_000, ackWaitMs: 30_000 },
   ...Object.fromEntries(
     Array.from({ length: shardCount }, (_, shard) => [
       shardConsumer(shard),

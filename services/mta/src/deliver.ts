@@ -23,7 +23,7 @@ export type DeliverPorts = {
   /** Publishes the event that a mark holds. */
   publish(event: AttemptMark["event"]): Promise<void>;
   later(entry: QueueEntry, atMs: number): Promise<void>;
-  dropBody(messageId: MessageId): Promise<void>;
+  dropBody(entry: QueueEntry): Promise<void>;
   now: () => number;
   random: () => number;
   firstWaitMs: number;
@@ -129,7 +129,7 @@ async function finish(
   await stored(ports, () => ports.putMark(entry.deliveryId, mark));
   await stored(ports, () => ports.publish(mark.event));
   if (next !== undefined) await stored(ports, () => ports.later(next.entry, next.atMs));
-  if (mark.final && entry.recipients === 1) dropBody(ports, entry.messageId);
+  if (mark.final && entry.recipients === 1) dropBody(ports, entry);
   return done;
 }
 
@@ -151,8 +151,8 @@ async function stored(ports: DeliverPorts, step: () => Promise<void>): Promise<v
 }
 
 /** Nobody needs the body any more. Left behind by an error, it goes by age. */
-function dropBody(ports: DeliverPorts, messageId: MessageId): void {
-  ports.dropBody(messageId).catch((error: unknown) => ports.log.debug("mta.body-not-dropped", { error }));
+function dropBody(ports: DeliverPorts, entry: QueueEntry): void {
+  ports.dropBody(entry).catch((error: unknown) => ports.log.debug("mta.body-not-dropped", { error }));
 }
 
 function observe(

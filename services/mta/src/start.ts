@@ -107,9 +107,9 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
     // The bus checks the payload against the subject's contract; the mark cannot say which of them it holds.
     publish: ({ subject, payload }) => bus.publish(subject, payload as never),
     later: bus.queue.later,
-    async dropBody(messageId) {
+    async dropBody({ messageId, bodyChunks }) {
       contents.forget(messageId);
-      await bus.bodies.drop(messageId);
+      await bus.bodies.drop(messageId, bodyChunks);
     },
     now,
     random,

@@ -26,7 +26,7 @@ export async function start(
   const scan = createScan(
     {
       readBody: (message) => bus.bodies.get(message.messageId, message.bodyChunks),
-      dropBody: (message) => bus.bodies.drop(message.messageId),
+      dropBody: ({ messageId, bodyChunks }) => bus.bodies.drop(messageId, bodyChunks),
       scan: (bytes) => clamd.scan(bytes, scanMs(bytes.length)),
       problem: watch.problem,
       look: watch.look,
