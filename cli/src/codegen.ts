@@ -1,4 +1,7 @@
-/** `bun run codegen`: everything in the repository that is derived from a declaration elsewhere in it. */
+/**
+ * `bun run codegen`: everything in the repository that is derived from a declaration elsewhere in it. With `--check` nothing
+ * is written, and the exit code is 1 when something would be.
+ */
 
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -11,12 +14,21 @@ import { ensureSecrets } from "./installation/secrets.ts";
 import { environment, root } from "./places.ts";
 import { marks, say } from "./screen.ts";
 
+const isCheck = process.argv.includes("--check");
+
+function tell(path: string, isSame: boolean): void {
+  if (isSame) say(`${marks.ok} ${path} is up to date`);
+  else if (isCheck) say(`${marks.bad} ${path} is not what \`bun run codegen\` makes`);
+  else say(`${marks.ok} ${path} written`);
+  if (isCheck && !isSame) process.exitCode = 1;
+}
+
 /** Writes what differs, so that an unchanged file keeps its time. */
 async function render(path: string, text: string): Promise<void> {
   const file = Bun.file(join(root, path));
-  const before = (await file.exists()) ? await file.text() : "";
-  if (before !== text) await Bun.write(file, text);
-  say(`${marks.ok} ${path} ${before === text ? "unchanged" : "written"}`);
+  const isSame = (await file.exists()) && (await file.text()) === text;
+  if (!isSame && !isCheck) await Bun.write(file, text);
+  tell(path, isSame);
 }
 
 /** Convex derives _generated on a deployment: a throwaway one in memory, which asks for the variables that functions read. */
@@ -25,7 +37,7 @@ async function generateConvex(): Promise<void> {
   const { secrets } = await ensureSecrets(join(folder, "secrets.env"));
   const convex = await startConvexLocal({ env: functionEnvironment(secrets, "http://localhost:3000") });
   try {
-    await convexCli(
+    const said = await convexCli(
       {
         root,
         url: convex.url,
@@ -33,9 +45,9 @@ async function generateConvex(): Promise<void> {
         env: environment(),
         signal: new AbortController().signal,
       },
-      ["codegen", "--typecheck", "disable"],
+      ["codegen", "--typecheck", "disable", ...(isCheck ? ["--dry-run"] : [])],
     );
-    say(`${marks.ok} convex/_generated`);
+    tell("convex/_generated", !/would (create|replace|write|delete|remove)/i.test(said));
   } finally {
     await convex.stop();
     await rm(folder, { recursive: true });

@@ -52,8 +52,8 @@ export async function deployFunctions(
 
 const deployMsMax = 180_000;
 
-/** Runs the official CLI against the target. Throws Trouble with what it said when it fails. */
-export async function convexCli(target: Target, argv: readonly string[], input?: string): Promise<void> {
+/** Runs the official CLI against the target; resolves with what it said. Throws Trouble when it fails. */
+export async function convexCli(target: Target, argv: readonly string[], input?: string): Promise<string> {
   const outcome = await run(
     [process.execPath, "--no-env-file", join(target.root, "node_modules/convex/bin/main.js"), ...argv],
     {
@@ -70,4 +70,5 @@ export async function convexCli(target: Target, argv: readonly string[], input?:
     },
   );
   if (outcome.code !== 0) throw new Trouble(`convex ${argv.join(" ")} failed:\n${lastLines(outcome, 30)}`);
+  return outcome.stdout + outcome.stderr;
 }
