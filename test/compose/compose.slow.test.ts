@@ -31,6 +31,12 @@ async function dockerMissing(): Promise<string | undefined> {
   if (Bun.which("docker") === null) return "Docker is not installed";
   if ((await docker(["info"])).code !== 0) return "Docker is not running";
   if ((await docker(["compose", "version"])).code !== 0) return "Docker has no compose plugin";
+  for (const image of ["oven/bun:1.4.5-slim", "nats:2.15-alpine", "clamav/clamav:1.4", "caddy:2.10-alpine"])
+    if (
+      (await docker(["image", "inspect", image])).code !== 0 &&
+      (await docker(["pull", "--quiet", image])).code !== 0
+    )
+      return `the image ${image} is not here and cannot be pulled`;
   return undefined;
 }
 
