@@ -57,7 +57,8 @@ function errorData(data: unknown): Json {
 /** The error for the function that made a nested call; `convex/server` rebuilds a ConvexError from `data`. */
 export function toSyscallError(failure: FunctionFailure): Error {
   const { cause } = failure;
-  const message = cause instanceof Error ? cause.message : failure.message;
+  // A refusal of the engine keeps its code in the text: "ArgumentValidationError: …".
+  const message = cause instanceof Error && !(cause instanceof UserError) ? cause.message : failure.message;
   const error = new Error(message, { cause });
   return failure.data === undefined ? error : Object.assign(error, { data: failure.data });
 }

@@ -51,6 +51,8 @@ export type Frame = {
   /** The nested call that is running; database calls of this frame wait for it. */
   child: Promise<unknown> | null;
   depth: number;
+  /** Calls of the engine that have not been answered yet. */
+  operations: number;
   /** Set when the function has ended or was given up: nothing may reach the engine any more. */
   isClosed: boolean;
 };

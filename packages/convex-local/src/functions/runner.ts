@@ -2,6 +2,7 @@ import type { Identity } from "../auth/identity.ts";
 import type { Deployment } from "../deployment.ts";
 import type { Read } from "../live/read-set.ts";
 import { isSystemQuery, runSystemQuery } from "../system/queries.ts";
+import { textHoldsCommitTs, textWithCommitTs } from "../values/commit-ts.ts";
 import { InvalidValue, measure } from "../values/measure.ts";
 import { mismatch } from "../values/validator.ts";
 import { isObject, type Json, kindOf } from "../values/wire.ts";
@@ -13,6 +14,7 @@ import {
   FUNCTION_ARGS_BYTES_MAX,
   FUNCTION_RESULT_BYTES_MAX,
   NESTED_CALLS_MAX,
+  type TransactionLimits,
   VALUE_DEPTH_MAX,
 } from "./limits.ts";
 import {
@@ -62,7 +64,7 @@ export class Runner {
   }
 
   query(call: Call, journal: string | null = null): Promise<QueryOutcome> {
-    return this.#deployment.executor.run(() => this.queryNow(call, journal));
+    return this.#deployment.executor.join(() => this.queryNow(call, journal));
   }
 
   /** Runs a query inside an executor slot that the caller holds. */
@@ -73,7 +75,7 @@ export class Runner {
     const outcome = await this.#outcome(frame, call, "query");
     // A query writes nothing, but a table created by accident of a bug must not stay.
     transaction.rollback();
-    return { ...outcome, reads: transaction.reads.reads, journal: frame.journal.end, ts: store.ts };
+    return { ...outcome, reads: transaction.reads.reads, journal: frame.journal.end, ts: store.newestTs };
   }
 
   /**
@@ -84,7 +86,7 @@ export class Runner {
     call: Call,
     beforeCommit?: (transaction: Transaction, value: string) => void,
   ): Promise<MutationOutcome> {
-    return this.#deployment.executor.run(() => this.mutationNow(call, beforeCommit));
+    return this.#deployment.executor.join(() => this.mutationNow(call, beforeCommit));
   }
 
   /** Runs a mutation inside an executor slot that the caller holds. */
@@ -97,11 +99,12 @@ export class Runner {
     const outcome = await this.#outcome(frame, call, "mutation");
     if (!outcome.isSuccess) {
       transaction.rollback();
-      return { ...outcome, ts: this.#deployment.store.ts };
+      return { ...outcome, ts: this.#deployment.store.newestTs };
     }
     try {
       beforeCommit?.(transaction, outcome.value);
-      return { ...outcome, ts: this.#commit(transaction) };
+      const ts = this.#commit(transaction);
+      return { ...outcome, value: textWithCommitTs(outcome.value, ts), ts };
     } catch (error) {
       transaction.rollback();
       throw error;
@@ -110,7 +113,7 @@ export class Runner {
 
   /** A change that the engine itself makes, as one transaction. */
   transact<T>(work: (transaction: Transaction) => T): Promise<T> {
-    return this.#deployment.executor.run(async () => this.transactNow(work));
+    return this.#deployment.executor.join(async () => this.transactNow(work));
   }
 
   transactNow<T>(work: (transaction: Transaction) => T): T {
@@ -170,6 +173,7 @@ export class Runner {
     component: string,
     path: string,
     args: Json,
+    limits: Partial<TransactionLimits> = {},
   ): Promise<string> {
     const { transaction } = frame;
     if (transaction === null) throw new Error("Nested calls belong to queries and mutations");
@@ -183,18 +187,29 @@ export class Runner {
     const inner: Frame = {
       ...this.#frame(kind, { ...frame, component, target: resolved.path }, transaction, null),
       depth: frame.depth + 1,
+      operations: 0,
       // One stream of randomness and of log lines for the whole transaction.
       random: randomOf(frame),
       logLines: frame.logLines,
     };
-    const savepoint = kind === "mutation" ? transaction.savepoint() : undefined;
+    if (kind === "mutation") {
+      const savepoint = transaction.savepoint(limits);
+      try {
+        const value = await this.#invoke(inner, resolved, args, this.#transactionMsMax);
+        transaction.release(savepoint);
+        return value;
+      } catch (error) {
+        transaction.rollbackTo(savepoint);
+        throw toSyscallError(toFailure(error));
+      }
+    }
+    const mark = transaction.usage.enter(limits);
     try {
-      const value = await this.#invoke(inner, resolved, args, this.#transactionMsMax);
-      if (savepoint !== undefined) transaction.release(savepoint);
-      return value;
+      return await this.#invoke(inner, resolved, args, this.#transactionMsMax);
     } catch (error) {
-      if (savepoint !== undefined) transaction.rollbackTo(savepoint);
       throw toSyscallError(toFailure(error));
+    } finally {
+      transaction.usage.leave(mark, false);
     }
   }
 
@@ -204,9 +219,8 @@ export class Runner {
   }
 
   #commit(transaction: Transaction): number {
-    const ts = transaction.commit(this.#deployment.now());
-    if (transaction.writes.length > 0) this.#deployment.live.invalidate(transaction.writes);
-    return ts;
+    const { live, now } = this.#deployment;
+    return transaction.commit(now(), (writes) => live.invalidate(writes));
   }
 
   #frame(
@@ -232,6 +246,7 @@ export class Runner {
       nextStreamId: 0,
       child: null,
       depth: 0,
+      operations: 0,
       isClosed: false,
     };
   }
@@ -258,6 +273,13 @@ export class Runner {
       frame.path = resolved.path;
       const limitMs = kind === "action" ? ACTION_MS_MAX : this.#transactionMsMax;
       const value = await this.#invoke(frame, resolved, call.args, limitMs);
+      if (kind === "query" && textHoldsCommitTs(value)) {
+        throw new UserError(
+          "InvalidReturnValue",
+          `Function ${frame.path} return value invalid: a commit timestamp is only known to the mutation that commits it`,
+        );
+      }
+      if (transaction !== null) frame.logLines.push(...transaction.usage.warnings());
       outcome = { isSuccess: true, value, logLines: frame.logLines };
     } catch (error) {
       outcome = { isSuccess: false, failure: this.#reported(frame, error), logLines: frame.logLines };

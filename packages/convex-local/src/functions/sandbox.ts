@@ -1,3 +1,4 @@
+import { textHoldsCommitTs } from "../values/commit-ts.ts";
 import type { Json } from "../values/wire.ts";
 import { appendLog, currentFrame, type Frame, randomOf } from "./frame.ts";
 
@@ -11,6 +12,7 @@ export function installSandbox(): void {
   isInstalled = true;
   installEngine();
   installClock();
+  installStopwatch();
   installRandom();
   installEnvironment();
   installConsole();
@@ -55,6 +57,7 @@ function installEngine(): void {
     },
     async asyncSyscall(op: string, args: string): Promise<string> {
       const frame = running();
+      if (frame.transaction !== null && textHoldsCommitTs(args)) frame.transaction.hasUsedCommitTs = true;
       return await frame.host.asyncSyscall(frame, op, JSON.parse(args) as Record<string, Json>);
     },
     jsSyscall(op: string, args: Record<string, unknown>): unknown {
@@ -94,6 +97,12 @@ function installClock(): void {
         : new target(Math.floor(frame.nowMs)).toString();
     },
   });
+}
+
+/** Time since the start of the function: nothing passes inside a query or mutation. */
+function installStopwatch(): void {
+  const real = performance.now.bind(performance);
+  performance.now = () => (deterministic() === undefined ? real() : 0);
 }
 
 function installRandom(): void {
@@ -171,29 +180,31 @@ function installConsole(): void {
 
 const REFUSED = ["fetch", "setTimeout", "setInterval", "setImmediate"] as const;
 
+function refuse(name: string): void {
+  if (deterministic() === undefined) return;
+  throw new Error(
+    `Can't use ${name}() in queries and mutations: \`${name}\` is not supported there, as they must be deterministic. ` +
+      "Please consider using an action. See https://docs.convex.dev/functions/actions for more details.",
+  );
+}
+
 function refuseOutside(): void {
-  const refuse = (name: string) => {
-    const frame = deterministic();
-    if (frame === undefined) return;
-    throw new Error(
-      `Can't use ${name}() in queries and mutations: they must be deterministic. Use an action instead.`,
-    );
+  for (const name of REFUSED) guard(globalThis, name, name);
+  guard(AbortSignal, "timeout", "AbortSignal.timeout");
+  guard(crypto.subtle, "generateKey", "crypto.subtle.generateKey");
+}
+
+/** Replaces a method by one that refuses to be called where results must not depend on anything outside. */
+function guard<Name extends string>(target: Record<Name, unknown> | object, name: Name, label: string): void {
+  const owner = target as Record<Name, (...args: unknown[]) => unknown>;
+  const real = owner[name];
+  const guarded = (...args: unknown[]) => {
+    refuse(label);
+    return Reflect.apply(real, owner, args) as unknown;
   };
-  for (const name of REFUSED) {
-    const real = globalThis[name] as (...args: unknown[]) => unknown;
-    const guarded = (...args: unknown[]) => {
-      refuse(name);
-      return real(...args);
-    };
-    Object.defineProperty(globalThis, name, {
-      value: Object.assign(guarded, real),
-      configurable: true,
-      writable: true,
-    });
-  }
-  const realGenerateKey = crypto.subtle.generateKey.bind(crypto.subtle) as (...args: unknown[]) => unknown;
-  crypto.subtle.generateKey = ((...args: unknown[]) => {
-    refuse("crypto.subtle.generateKey");
-    return realGenerateKey(...args);
-  }) as typeof crypto.subtle.generateKey;
+  Object.defineProperty(owner, name, {
+    value: Object.assign(guarded, real),
+    configurable: true,
+    writable: true,
+  });
 }

@@ -9,9 +9,9 @@ import { isObject, type Json, writeInt64 } from "../values/wire.ts";
 import { UserError } from "./errors.ts";
 import { toSyscallError } from "./failure.ts";
 import type { Frame, Host } from "./frame.ts";
-import { TRANSACTION_LIMITS } from "./limits.ts";
+import { CONCURRENT_OPERATIONS_MAX, type TransactionLimits } from "./limits.ts";
 import { canonicalPath, resolveFunction } from "./module.ts";
-import { asDocument, type Transaction } from "./transaction.ts";
+import { asDocument, readOnly, type Transaction } from "./transaction.ts";
 
 type Args = Record<string, Json>;
 type Handler = (deployment: Deployment, frame: Frame, args: Args) => string | Promise<string>;
@@ -25,6 +25,14 @@ export class Syscalls implements Host {
   }
 
   syscall(frame: Frame, op: string, args: Args): Json {
+    try {
+      return this.#syscallNow(frame, op, args);
+    } catch (error) {
+      throw forFunction(op, error);
+    }
+  }
+
+  #syscallNow(frame: Frame, op: string, args: Args): Json {
     const deployment = this.#deployment;
     switch (op) {
       case "1.0/queryStream":
@@ -46,15 +54,21 @@ export class Syscalls implements Host {
     const handlers = frame.transaction === null ? inActions : inTransactions;
     const handler = handlers[op] ?? everywhere[op];
     if (handler === undefined) throw new Error(`Unknown async operation ${op}`);
+    if (frame.transaction === null && frame.operations >= CONCURRENT_OPERATIONS_MAX) {
+      throw new Error(
+        `Too many concurrent operations in one action (limit: ${CONCURRENT_OPERATIONS_MAX}). Await some of them first.`,
+      );
+    }
+    frame.operations++;
     try {
       // What a nested mutation does must be all of what happens between its savepoint and its end.
       while (frame.child !== null) await frame.child;
       if (frame.isClosed) throw new Error(`The function ${frame.path} has already ended`);
       return await handler(this.#deployment, frame, args);
     } catch (error) {
-      if (error instanceof z.ZodError)
-        throw new Error(`Invalid arguments for ${op}: ${z.prettifyError(error)}`);
-      throw error;
+      throw forFunction(op, error);
+    } finally {
+      frame.operations--;
     }
   }
 
@@ -76,6 +90,13 @@ export class Syscalls implements Host {
         throw new Error(`Unknown operation ${op}`);
     }
   }
+}
+
+/** An error of the engine as a function sees it: a plain Error with a message. */
+function forFunction(op: string, error: unknown): unknown {
+  if (error instanceof z.ZodError)
+    return new Error(`Invalid arguments for ${op}: ${z.prettifyError(error)}`, { cause: error });
+  return error instanceof UserError ? new Error(error.message, { cause: error }) : error;
 }
 
 const StoreBlob = z.object({
@@ -103,19 +124,22 @@ const inTransactions: Record<string, Handler> = {
     return JSON.stringify({ _id: id });
   },
   "1.0/shallowMerge": (_, frame, { id, table, value }) =>
-    writable(frame).patch(frame.component, text(id), asDocument(value, "patch"), optionalText(table)),
+    writable(frame).patch(frame.component, text(id), asDocument(value, "patch"), userTable(table)),
   "1.0/replace": (_, frame, { id, table, value }) =>
-    writable(frame).replace(frame.component, text(id), asDocument(value, "replace"), optionalText(table)),
+    writable(frame).replace(frame.component, text(id), asDocument(value, "replace"), userTable(table)),
   "1.0/remove": (_, frame, { id, table }) =>
-    writable(frame).remove(frame.component, text(id), optionalText(table)),
+    writable(frame).remove(frame.component, text(id), userTable(table)),
 
   "1.0/runUdf": async ({ runner }, frame, args) => {
-    if (args.udfType === "snapshotQuery") {
-      throw new UserError("StaleSnapshotNotSupported", "useStaleSnapshot is not supported");
+    if (args.udfType === "snapshotQuery" && transactionOf(frame).hasWritten) {
+      throw new UserError(
+        "StaleSnapshotNotSupported",
+        "`useStaleSnapshot` is only supported before the first write of a mutation",
+      );
     }
     const kind = args.udfType === "mutation" ? "mutation" : "query";
     const { component, path } = addressOf(frame, args);
-    const running = runner.nested(frame, kind, component, path, args.args ?? {});
+    const running = runner.nested(frame, kind, component, path, args.args ?? {}, limitsOf(args));
     // Others only wait for the end; the error belongs to the caller of this one.
     const ended = running.then(
       () => {},
@@ -163,14 +187,7 @@ const inTransactions: Record<string, Handler> = {
     });
   },
 
-  "1.0/getTransactionMetrics": (_, frame) => {
-    const { used } = transactionOf(frame).usage;
-    const pairs = Object.entries(TRANSACTION_LIMITS).map(([metric, limit]) => {
-      const amount = used[metric as keyof typeof used];
-      return [metric, { used: amount, remaining: limit - amount }];
-    });
-    return JSON.stringify(Object.fromEntries(pairs));
-  },
+  "1.0/getTransactionMetrics": (_, frame) => JSON.stringify(transactionOf(frame).usage.metrics()),
 };
 
 /** Actions and HTTP actions: every step is a transaction of its own. */
@@ -223,6 +240,20 @@ const everywhere: Record<string, Handler> = {
     JSON.stringify({ name: instanceName, region: null, class: "local" }),
   "1.0/getRequestMetadata": (_, frame) => JSON.stringify(frame.metadata),
 };
+
+const RequestedLimits = z.record(z.string(), z.number().nonnegative().optional()).nullish();
+
+/** The limits that a nested call asks for; unknown ones are newer than this engine. */
+function limitsOf(args: Args): Partial<TransactionLimits> {
+  return (RequestedLimits.parse(args.transactionLimits) ?? {}) as Partial<TransactionLimits>;
+}
+
+/** The table that a write names, if it does; functions cannot write into system tables. */
+function userTable(table: Json | undefined): string | undefined {
+  const name = optionalText(table);
+  if (name?.startsWith("_")) throw readOnly();
+  return name;
+}
 
 function transactionOf(frame: Frame): Transaction {
   if (frame.transaction === null) throw new Error("The database can only be used in queries and mutations");

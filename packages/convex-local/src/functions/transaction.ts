@@ -2,6 +2,7 @@ import { randomFillSync } from "node:crypto";
 import { ReadSet } from "../live/read-set.ts";
 import type { Plan } from "../query/plan.ts";
 import type { Source } from "../query/stream.ts";
+import type { Entry } from "../store/batch.ts";
 import {
   byIdIndexId,
   CATALOG_INDEX_ID,
@@ -11,19 +12,27 @@ import {
   type Table,
   type Write,
 } from "../store/store.ts";
+import { holdsCommitTs, withCommitTs } from "../values/commit-ts.ts";
+import { withSortedFields } from "../values/field-order.ts";
 import { decodeId, newId } from "../values/id.ts";
-import { measure } from "../values/measure.ts";
+import { InvalidValue, measure } from "../values/measure.ts";
 import { sortKey } from "../values/sort-key.ts";
 import { isObject, type Json, type JsonObject, kindOf } from "../values/wire.ts";
 import { UserError } from "./errors.ts";
-import { DOCUMENT_BYTES_MAX, DOCUMENT_DEPTH_MAX, Usage } from "./limits.ts";
+import {
+  DOCUMENT_BYTES_MAX,
+  DOCUMENT_DEPTH_MAX,
+  type TransactionLimits,
+  Usage,
+  type UsageMark,
+} from "./limits.ts";
 import { checkDocument, idsOf, type SchemaJson } from "./schema.ts";
 
 const TABLE_NAME = /^[a-zA-Z][a-zA-Z0-9_]{0,63}$/;
 const SYSTEM_FIELDS = ["_id", "_creationTime"] as const;
 
 /** A place to come back to when a nested mutation throws. */
-export type Savepoint = { depth: number; writes: number; commitHooks: number };
+export type Savepoint = { depth: number; writes: number; commitHooks: number; usage: UsageMark };
 
 /**
  * What one query or mutation, with all it calls, does to the store. Reads are noted for live queries, writes
@@ -31,22 +40,32 @@ export type Savepoint = { depth: number; writes: number; commitHooks: number };
  */
 export class Transaction implements Source {
   readonly reads = new ReadSet();
-  readonly usage = new Usage();
+  readonly usage: Usage;
   readonly writes: Write[] = [];
   writeCount = 0;
   readonly nowMs: number;
+  /** Set when a function has used `db.vars.commitTs`: written documents are then looked at for it. */
+  hasUsedCommitTs = false;
+  /** Documents that wait for the commit timestamp, by id. */
+  readonly #awaitingTs = new Map<string, Table>();
   readonly #store: Store;
   readonly #schemaOf: (component: string) => SchemaJson | null;
-  readonly #onCommit: (() => void)[] = [];
-  readonly #onRollback: (() => void)[] = [];
-  #isOpen = false;
+  #onCommit: (() => void)[] = [];
+  #onRollback: (() => void)[] = [];
+  #entry: Entry | null = null;
   #savepoints = 0;
   #hasChangedCatalog = false;
 
-  constructor(store: Store, schemaOf: (component: string) => SchemaJson | null, nowMs: number) {
+  constructor(
+    store: Store,
+    schemaOf: (component: string) => SchemaJson | null,
+    nowMs: number,
+    limits: Partial<TransactionLimits> = {},
+  ) {
     this.#store = store;
     this.#schemaOf = schemaOf;
     this.nowMs = nowMs;
+    this.usage = new Usage(limits);
   }
 
   get store(): Store {
@@ -54,14 +73,12 @@ export class Transaction implements Source {
   }
 
   get hasWritten(): boolean {
-    return this.#isOpen;
+    return this.#entry !== null;
   }
 
-  /** Opens the SQL transaction; every write calls this first. */
+  /** Enters the SQL transaction; every write calls this first. */
   open(): void {
-    if (this.#isOpen) return;
-    this.#store.begin();
-    this.#isOpen = true;
+    this.#entry ??= this.#store.batch.enter();
   }
 
   /** Opens the transaction for a change of tables or indexes, which a rollback must undo in memory too. */
@@ -70,27 +87,42 @@ export class Transaction implements Source {
     this.#hasChangedCatalog = true;
   }
 
-  /** Makes the writes durable; returns the timestamp at which they are visible. */
-  commit(nowMs: number): number {
-    if (!this.#isOpen) return this.#store.ts;
-    const ts = this.#store.writeNextTs(nowMs);
-    this.#store.commit();
-    this.#isOpen = false;
-    this.#store.confirmTs(ts);
-    for (const hook of this.#onCommit) hook();
+  /**
+   * Leaves the writes to the batch, which makes them durable, at once or with others; `committed` and the hooks run
+   * when it has. Returns the timestamp at which they are visible.
+   */
+  commit(nowMs: number, committed: (writes: readonly Write[]) => void): number {
+    if (this.#entry === null) return this.#store.newestTs;
+    const ts = this.#store.takeTs(nowMs);
+    if (this.#awaitingTs.size > 0) this.#fillCommitTs(ts);
+    this.#store.batch.leave(this.#entry, {
+      bytesWritten: this.usage.used.bytesWritten,
+      committed: () => {
+        committed(this.writes);
+        for (const hook of this.#onCommit) hook();
+      },
+      lost: () => this.#runRollbackHooks(),
+    });
+    this.#entry = null;
     return ts;
   }
 
   rollback(): void {
-    if (this.#isOpen) {
-      this.#store.rollback();
-      this.#isOpen = false;
+    if (this.#entry !== null) {
+      this.#store.batch.undo(this.#entry);
+      this.#entry = null;
       if (this.#hasChangedCatalog) this.#store.reload();
     }
-    for (const hook of this.#onRollback) hook();
+    this.#runRollbackHooks();
   }
 
-  /** Runs after COMMIT, for what must not happen when the transaction fails. */
+  #runRollbackHooks(): void {
+    const hooks = this.#onRollback;
+    this.#onRollback = [];
+    for (const hook of hooks) hook();
+  }
+
+  /** Runs when the writes are durable, for what must not happen when the transaction fails. */
   afterCommit(hook: () => void): void {
     this.#onCommit.push(hook);
   }
@@ -99,21 +131,29 @@ export class Transaction implements Source {
     this.#onRollback.push(hook);
   }
 
-  savepoint(): Savepoint {
+  /** Begins a nested mutation, with limits of its own if it has any. */
+  savepoint(limits: Partial<TransactionLimits> = {}): Savepoint {
     this.open();
     this.#savepoints++;
-    this.#store.sql.raw.run(`SAVEPOINT nested_${this.#savepoints}`);
-    return { depth: this.#savepoints, writes: this.writes.length, commitHooks: this.#onCommit.length };
+    this.#store.sql.raw.query(`SAVEPOINT nested_${this.#savepoints}`).run();
+    return {
+      depth: this.#savepoints,
+      writes: this.writes.length,
+      commitHooks: this.#onCommit.length,
+      usage: this.usage.enter(limits),
+    };
   }
 
-  release({ depth }: Savepoint): void {
-    this.#store.sql.raw.run(`RELEASE nested_${depth}`);
+  release({ depth, usage }: Savepoint): void {
+    this.#store.sql.raw.query(`RELEASE nested_${depth}`).run();
     this.#savepoints = depth - 1;
+    this.usage.leave(usage, false);
   }
 
   rollbackTo(savepoint: Savepoint): void {
-    this.#store.sql.raw.run(`ROLLBACK TO nested_${savepoint.depth}`);
+    this.#store.sql.raw.query(`ROLLBACK TO nested_${savepoint.depth}`).run();
     this.release(savepoint);
+    this.usage.leave(savepoint.usage, true);
     this.writes.length = savepoint.writes;
     this.#onCommit.length = savepoint.commitHooks;
     this.writeCount++;
@@ -160,8 +200,8 @@ export class Transaction implements Source {
         throw new UserError("InvalidDocument", `System field ${field} cannot be given to insert`);
     }
     checkUserFields(value);
-    this.#check(component, table, document);
-    this.#store.insert(table, sortKey([id]), document, this.writes);
+    this.#check(component, table, document, "insert");
+    this.#store.insert(table, sortKey([id]), withSortedFields(document), this.writes);
     this.writeCount++;
     return id;
   }
@@ -202,8 +242,11 @@ export class Transaction implements Source {
     return this.#store.count(table);
   }
 
-  scan({ table, index, order }: Plan, range: Range, rowsMax: number): Row[] {
+  countQuery(): void {
     this.usage.add("databaseQueries", 1);
+  }
+
+  scan({ table, index, order }: Plan, range: Range, rowsMax: number): Row[] {
     return this.#store.scan(table, index, range, order, rowsMax);
   }
 
@@ -246,9 +289,12 @@ export class Transaction implements Source {
 
   #existing(component: string, id: string, tableName: string | undefined, method: string) {
     const table = this.tableOfId(component, id, tableName, method);
+    // The engine names its own tables; functions cannot.
+    if (table?.name.startsWith("_") && tableName === undefined) throw readOnly();
     const json = table === undefined ? undefined : this.#read(table, id);
     if (table === undefined || json === undefined) {
-      throw new UserError("DocumentNotFound", `${method} on nonexistent document ID ${id}`);
+      const verb = VERBS[method] ?? method;
+      throw new UserError("NonexistentDocument", `${verb} on nonexistent document ID ${id}`);
     }
     return { table, json };
   }
@@ -271,10 +317,22 @@ export class Transaction implements Source {
     }
     const { _id, _creationTime, ...fields } = after;
     checkUserFields(fields);
-    this.#check(component, table, after);
-    this.#store.update(table, sortKey([id]), before, after, this.writes);
+    this.#check(component, table, after, method);
+    const ordered = withSortedFields(after);
+    this.#store.update(table, sortKey([id]), before, ordered, this.writes);
     this.writeCount++;
-    return JSON.stringify(after);
+    return JSON.stringify(ordered);
+  }
+
+  #fillCommitTs(ts: number): void {
+    for (const [id, table] of this.#awaitingTs) {
+      const key = sortKey([id]);
+      const json = this.#store.get(table, key);
+      if (json === undefined) continue; // Deleted, or rolled back with the nested call that wrote it.
+      const before = JSON.parse(json) as JsonObject;
+      if (holdsCommitTs(before))
+        this.#store.update(table, key, before, withCommitTs(before, ts), this.writes);
+    }
   }
 
   #tableForWriting(component: string, name: string): Table {
@@ -285,19 +343,39 @@ export class Transaction implements Source {
     return this.#store.createTable(component, name);
   }
 
-  #check(component: string, table: Table, document: JsonObject): void {
-    const bytes = measure(document, DOCUMENT_DEPTH_MAX);
+  #check(component: string, table: Table, document: JsonObject, method: string): void {
+    const bytes = sizeOfDocument(document, method);
     if (bytes > DOCUMENT_BYTES_MAX) {
       throw new UserError(
-        "DocumentTooLarge",
-        `Value is too large (${bytes} bytes > ${DOCUMENT_BYTES_MAX} bytes)`,
+        "ValueTooLargeError",
+        `Value is too large (${(bytes / DOCUMENT_BYTES_MAX).toFixed(2)} MiB > maximum size 1 MiB)`,
       );
+    }
+    if (this.hasUsedCommitTs && holdsCommitTs(document)) {
+      this.#awaitingTs.set(document._id as string, table);
     }
     this.usage.add("documentsWritten", 1);
     this.usage.add("bytesWritten", bytes);
     if (!table.name.startsWith("_")) {
       checkDocument(this.#schemaOf(component), table, document, idsOf(this.#store, component));
     }
+  }
+}
+
+const VERBS: Record<string, string> = { patch: "Update", replace: "Replace", delete: "Delete" };
+
+export const readOnly = () =>
+  new UserError("SystemTableReadOnly", "System tables (prefixed with `_`) are read-only.");
+
+function sizeOfDocument(document: JsonObject, method: string): number {
+  try {
+    return measure(document, DOCUMENT_DEPTH_MAX);
+  } catch (error) {
+    if (!(error instanceof InvalidValue)) throw error;
+    throw new UserError(
+      "InvalidDocument",
+      `Invalid argument \`value\` for \`db.${method}\`: ${error.message}`,
+    );
   }
 }
 

@@ -1,3 +1,5 @@
+import { LimitError } from "../functions/errors.ts";
+import { TRANSACTION_LIMITS } from "../functions/limits.ts";
 import type { Range } from "../store/store.ts";
 import { compareKeys } from "../values/sort-key.ts";
 import type { Position } from "./cursor.ts";
@@ -22,50 +24,61 @@ export type Page = {
   status: "SplitRecommended" | "SplitRequired" | null;
 };
 
-/** A page that has looked at more rows than this should be split by the client. */
-const SPLIT_RECOMMENDED_ROWS = 16_000;
-const SPLIT_REQUIRED_ROWS = 28_000;
+/** Past these shares of what a page may read, or past so many rows, the client should split it. */
+const SPLIT_SHARE = 0.75;
+const SPLIT_RECOMMENDED_ROWS = 6144;
 
+/**
+ * One page. A limit of the transaction ends the page instead of failing it, once there is a place to go on
+ * from; the function fails at its next read.
+ */
 export function readPage(plan: Plan, request: PageRequest, source: Source): Page {
   if (request.start?.kind === "end") {
     return { documents: [], isDone: true, end: { kind: "end" }, split: null, status: null };
   }
-  const range = pageRange(plan, request);
-  const stream = new QueryStream({ ...plan, range }, source);
+  const isPinned = request.end !== null;
+  const rowsMax = request.rowsReadMax ?? Number.POSITIVE_INFINITY;
+  const bytesMax = request.bytesReadMax ?? Number.POSITIVE_INFINITY;
+  const stream = new QueryStream({ ...plan, range: pageRange(plan, request) }, source);
   const documents: string[] = [];
+  /** After each row that was looked at, those that a filter dropped too. */
   const positions: Position[] = [];
   let bytes = 0;
   let isCut = false;
+  let isOverLimit = false;
   for (;;) {
-    if (request.end === null) {
-      if (documents.length >= request.pageRows) isCut = true;
-      if (request.rowsReadMax !== null && stream.rowsRead >= request.rowsReadMax) isCut = true;
-      if (request.bytesReadMax !== null && bytes >= request.bytesReadMax) isCut = true;
+    if (!isPinned) {
+      isCut = documents.length >= request.pageRows || stream.rowsRead >= rowsMax || bytes >= bytesMax;
       if (isCut) break;
     }
-    const looked = stream.look();
+    let looked: ReturnType<QueryStream["look"]>;
+    try {
+      looked = stream.look();
+    } catch (error) {
+      if (!(error instanceof LimitError) || (request.start === null && positions.length === 0)) throw error;
+      isOverLimit = true;
+      break;
+    }
     if (looked === undefined) break;
-    const { row, isPassing } = looked;
-    bytes += row.json.length;
-    if (!isPassing) continue;
-    documents.push(row.json);
-    positions.push({ kind: "after", key: row.key });
+    bytes += looked.row.json.length;
+    positions.push({ kind: "after", key: looked.row.key });
+    if (looked.isPassing) documents.push(looked.row.json);
   }
   stream.close();
 
-  const status =
-    stream.rowsRead > SPLIT_REQUIRED_ROWS
-      ? "SplitRequired"
-      : stream.rowsRead > SPLIT_RECOMMENDED_ROWS
-        ? "SplitRecommended"
-        : null;
-  const split = status === null ? null : (positions[Math.floor(positions.length / 2)] ?? null);
+  const isLarge =
+    stream.rowsRead > SPLIT_RECOMMENDED_ROWS ||
+    stream.rowsRead > SPLIT_SHARE * Math.min(rowsMax, TRANSACTION_LIMITS.documentsRead) ||
+    bytes > SPLIT_SHARE * Math.min(bytesMax, TRANSACTION_LIMITS.bytesRead);
+  const status = isOverLimit ? "SplitRequired" : isLarge ? "SplitRecommended" : null;
+  const split = positions.length > 2 ? (positions[Math.floor(positions.length / 2)] ?? null) : null;
   if (request.end !== null) {
     return { documents, isDone: request.end.kind === "end", end: request.end, split, status };
   }
-  const last = stream.lastKey;
-  if (!isCut || last === undefined) return { documents, isDone: true, end: { kind: "end" }, split, status };
-  return { documents, isDone: false, end: { kind: "after", key: last }, split, status };
+  if (!isCut && !isOverLimit) return { documents, isDone: true, end: { kind: "end" }, split, status };
+  // A page that was cut before its first row goes on from where it began.
+  const end = positions.at(-1) ?? request.start ?? { kind: "end" };
+  return { documents, isDone: end.kind === "end", end, split, status };
 }
 
 function pageRange(plan: Plan, { start, end }: PageRequest): Range {

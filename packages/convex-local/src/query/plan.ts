@@ -2,7 +2,7 @@ import { z } from "zod";
 import { UserError } from "../functions/errors.ts";
 import type { Index, Order, Range, Table } from "../store/store.ts";
 import { keyAfterPrefix, sortKey } from "../values/sort-key.ts";
-import { AnyJson, type Json, kindOf } from "../values/wire.ts";
+import { AnyJson, describe, type Json, kindOf } from "../values/wire.ts";
 import { compile, type Expression } from "./filter.ts";
 
 const OPERATORS_MAX = 256;
@@ -62,12 +62,13 @@ export function plan(query: QueryJson, table: Table): Plan {
   switch (source.type) {
     case "FullTableScan": {
       const index = table.indexes.find(({ name }) => name === "by_creation_time");
-      return { table, index, range: rangeOf([], []), order: source.order ?? "asc", steps };
+      return { table, index, range: rangeOf(table.name, [], []), order: source.order ?? "asc", steps };
     }
     case "IndexRange": {
       const name = source.indexName.slice(source.indexName.indexOf(".") + 1);
       const { index, fields } = indexNamed(table, name);
-      return { table, index, range: rangeOf(fields, source.range), order: source.order ?? "asc", steps };
+      const range = rangeOf(source.indexName, fields, source.range);
+      return { table, index, range, order: source.order ?? "asc", steps };
     }
     case "Search":
       throw new UserError(
@@ -86,37 +87,53 @@ function indexNamed(table: Table, name: string): { index: Index | undefined; fie
 
 /**
  * The key range of index bounds. Equalities, in any order, must cover a prefix of the fields; then at most one
- * field may have a lower and an upper bound.
+ * field may have a lower and an upper bound. `name` ("table.index") is for messages.
  */
-export function rangeOf(fields: readonly string[], bounds: readonly Bound[]): Range {
+export function rangeOf(name: string, fields: readonly string[], bounds: readonly Bound[]): Range {
   const equal = new Map<string, Json | undefined>();
   let lower: Bound | undefined;
   let upper: Bound | undefined;
+  const declared = fields.length > 2 ? fields.slice(0, -2) : fields.slice(0, 1);
   for (const bound of bounds) {
-    if (bound.type === "Eq") {
-      if (equal.has(bound.fieldPath)) throw invalid(`${bound.fieldPath} has two equality bounds`);
-      equal.set(bound.fieldPath, boundValue(bound));
-    } else if (bound.type === "Gt" || bound.type === "Gte") {
-      if (lower !== undefined) throw invalid("there are two lower bounds");
-      lower = bound;
-    } else {
-      if (upper !== undefined) throw invalid("there are two upper bounds");
-      upper = bound;
-    }
-  }
-  const prefixFields = fields.slice(0, equal.size);
-  for (const field of equal.keys()) {
-    if (!prefixFields.includes(field)) {
-      throw invalid(`equality on ${field} does not follow the index fields [${fields.join(", ")}]`);
-    }
-  }
-  const next = fields[equal.size];
-  for (const bound of [lower, upper]) {
-    if (bound !== undefined && bound.fieldPath !== next) {
+    if (!fields.includes(bound.fieldPath)) {
       throw invalid(
-        `the bound on ${bound.fieldPath} must be on ${next ?? "no further field"}, the next index field`,
+        `The index range included a comparison with "${bound.fieldPath}", but ${name} with fields ` +
+          `${JSON.stringify(declared)} doesn't index this field.`,
       );
     }
+    const already = (kind: string) =>
+      invalid(`Already defined ${kind} bound in index range. Can't add ${printBound(bound)}.`);
+    if (bound.type === "Eq") {
+      if (equal.has(bound.fieldPath)) throw already("equality");
+      if (lower?.fieldPath === bound.fieldPath || upper?.fieldPath === bound.fieldPath)
+        throw already("inequality");
+      equal.set(bound.fieldPath, boundValue(bound));
+      continue;
+    }
+    if (equal.has(bound.fieldPath)) throw already("equality");
+    const isLower = bound.type === "Gt" || bound.type === "Gte";
+    if ((isLower ? lower : upper) !== undefined) throw already(isLower ? "lower" : "upper");
+    if (isLower) lower = bound;
+    else upper = bound;
+  }
+  if (lower !== undefined && upper !== undefined && lower.fieldPath !== upper.fieldPath) {
+    throw invalid(
+      `Upper and lower bounds in \`range\` can only be applied to a single index field. This query against index ` +
+        `${name} attempted to set a range bound on both "${lower.fieldPath}" and "${upper.fieldPath}". ` +
+        "Consider using `filter` instead.",
+    );
+  }
+  const prefixFields = fields.slice(0, equal.size);
+  const isInOrder =
+    prefixFields.every((field) => equal.has(field)) &&
+    [lower, upper].every((bound) => bound === undefined || bound.fieldPath === fields[equal.size]);
+  if (!isInOrder) {
+    throw invalid(
+      `Tried to query index ${name} but the query didn't use the index fields in order. ` +
+        `Index fields: ${JSON.stringify(declared)}, query fields: ` +
+        `${JSON.stringify(bounds.map(({ fieldPath }) => fieldPath))}. ` +
+        "An index range may only begin with equalities on the first index fields, followed by bounds on the next one.",
+    );
   }
 
   const values = prefixFields.map((field) => equal.get(field));
@@ -136,4 +153,8 @@ export function rangeOf(fields: readonly string[], bounds: readonly Bound[]): Ra
 const boundValue = (bound: Bound): Json | undefined =>
   kindOf(bound.value) === "undefined" ? undefined : bound.value;
 
-const invalid = (reason: string) => new UserError("InvalidIndexRange", `Invalid index range: ${reason}`);
+const SIGNS = { Eq: "==", Gt: ">", Gte: ">=", Lt: "<", Lte: "<=" } as const;
+const printBound = (bound: Bound) =>
+  `"${bound.fieldPath}" ${SIGNS[bound.type]} ${describe(boundValue(bound))}`;
+
+const invalid = (reason: string) => new UserError("InvalidIndexRange", reason);

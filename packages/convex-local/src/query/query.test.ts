@@ -245,15 +245,21 @@ test("only the part of a range that was consumed counts as read", () => {
 });
 
 const eq = (fieldPath: string) => ({ type: "Eq" as const, fieldPath, value: 1 });
-const wrongRanges: [string, Parameters<typeof rangeOf>[1]][] = [
-  ["an equality that skips a field", [eq("b")]],
-  ["two equalities on one field", [eq("a"), eq("a")]],
+type Range = Parameters<typeof rangeOf>[2];
+const wrongRanges: [string, Range, string][] = [
+  ["an equality that skips a field", [eq("b")], "didn't use the index fields in order"],
+  [
+    "two equalities on one field",
+    [eq("a"), eq("a")],
+    'Already defined equality bound in index range. Can\'t add "a" == 1.0.',
+  ],
   [
     "two lower bounds",
     [
       { ...eq("a"), type: "Gt" },
       { ...eq("a"), type: "Gte" },
     ],
+    'Already defined lower bound in index range. Can\'t add "a" >= 1.0.',
   ],
   [
     "two upper bounds",
@@ -261,6 +267,12 @@ const wrongRanges: [string, Parameters<typeof rangeOf>[1]][] = [
       { ...eq("a"), type: "Lt" },
       { ...eq("a"), type: "Lte" },
     ],
+    'Already defined upper bound in index range. Can\'t add "a" <= 1.0.',
+  ],
+  [
+    "an equality and a bound on one field",
+    [{ ...eq("a"), type: "Gt" }, eq("a")],
+    'Already defined inequality bound in index range. Can\'t add "a" == 1.0.',
   ],
   [
     "bounds on different fields",
@@ -268,12 +280,17 @@ const wrongRanges: [string, Parameters<typeof rangeOf>[1]][] = [
       { ...eq("a"), type: "Gt" },
       { ...eq("b"), type: "Lt" },
     ],
+    'attempted to set a range bound on both "a" and "b"',
   ],
-  ["a bound beyond the next field", [{ ...eq("b"), type: "Gt" }]],
-  ["a field that the index lacks", [eq("z")]],
+  ["a bound beyond the next field", [{ ...eq("b"), type: "Gt" }], "didn't use the index fields in order"],
+  [
+    "a field that the index lacks",
+    [eq("z")],
+    'The index range included a comparison with "z", but things.by_a_b with fields ["a","b"] doesn\'t index this field.',
+  ],
 ];
-test.each(wrongRanges)("%s is refused", (_name, range) => {
-  expect(() => rangeOf(["a", "b", "_creationTime", "_id"], range)).toThrow("Invalid index range");
+test.each(wrongRanges)("%s is refused", (_name, range, reason) => {
+  expect(() => rangeOf("things.by_a_b", ["a", "b", "_creationTime", "_id"], range)).toThrow(reason);
 });
 
 test("a cursor of another query, a changed one and foreign text are refused", () => {

@@ -8,6 +8,8 @@ import type { Plan, Step } from "./plan.ts";
 export type Source = {
   /** Rises with every write, so that rows fetched ahead can be given up. */
   readonly writeCount: number;
+  /** One index range is being read. Throws LimitError when they are too many. */
+  countQuery(): void;
   scan(plan: Plan, range: Range, rowsMax: number): Row[];
   /** One row was looked at. */
   countRead(row: Row): void;
@@ -30,6 +32,7 @@ export class QueryStream {
   #batchWriteCount = -1;
   #isLastBatch = false;
   #isDone = false;
+  #isCounted = false;
   /** Rows looked at, including those that a filter dropped. */
   rowsRead = 0;
   /** The key of the last of them. */
@@ -91,6 +94,10 @@ export class QueryStream {
   }
 
   #nextRow(): Row | undefined {
+    if (!this.#isCounted) {
+      this.#isCounted = true;
+      this.#source.countQuery();
+    }
     if (this.#batchWriteCount !== this.#source.writeCount) {
       // The function has written since: what was fetched ahead may be stale.
       this.#batch = [];
@@ -105,12 +112,14 @@ export class QueryStream {
       this.#batchRows = Math.min(this.#batchRows * 2, BATCH_ROWS_MAX);
       this.#batchWriteCount = this.#source.writeCount;
     }
-    const row = this.#batch[this.#at++];
+    const row = this.#batch[this.#at];
     if (row === undefined) return undefined;
+    // A row over a limit is counted but not passed: a page ends before it.
+    this.#source.countRead(row);
+    this.#at++;
     this.#rest = rangeAfter(this.#rest, row.key, this.#plan);
     this.rowsRead++;
     this.lastKey = row.key;
-    this.#source.countRead(row);
     return row;
   }
 }

@@ -170,7 +170,7 @@ export class Scheduler {
     for (const component of this.#deployment.components.keys()) {
       const table = this.#deployment.store.table(component, JOBS_TABLE);
       if (table !== undefined && transaction.get(component, id, undefined, true) !== null) {
-        transaction.remove(component, id);
+        transaction.remove(component, id, JOBS_TABLE);
       }
     }
   }
@@ -184,7 +184,7 @@ export class Scheduler {
       if (this.#jobs.find(job.id)?.state !== "pending") return false;
       transaction.open();
       this.#jobs.markInProgress(job.id);
-      transaction.patch(job.component, job.id, { state: { kind: "inProgress" } });
+      transaction.patch(job.component, job.id, { state: { kind: "inProgress" } }, JOBS_TABLE);
       return true;
     });
     if (!isMine) return;
@@ -239,7 +239,7 @@ export class Scheduler {
     const { now } = this.#deployment;
     transaction.open();
     this.#jobs.end(job.id, now());
-    transaction.patch(job.component, job.id, { state, completedTime: now() });
+    transaction.patch(job.component, job.id, { state, completedTime: now() }, JOBS_TABLE);
   }
 }
 

@@ -3,7 +3,7 @@ import { describe, isObject, type Json, type JsonObject, kindOf } from "./wire.t
 
 /** A validator as `exportArgs()`, `exportReturns()` and schemas give it. */
 export type Validator =
-  | { type: "any" | "null" | "number" | "bigint" | "boolean" | "string" | "bytes" }
+  | { type: "any" | "null" | "number" | "bigint" | "boolean" | "string" | "bytes" | "commitTs" }
   | { type: "literal"; value: Json }
   | { type: "id"; tableName: string }
   | { type: "array"; value: Validator }
@@ -22,6 +22,7 @@ const KINDS = {
   boolean: "boolean",
   string: "string",
   bytes: "bytes",
+  commitTs: "int64",
 } as const;
 
 /** What is wrong with a value, in one sentence with the path to it; null when it conforms. */

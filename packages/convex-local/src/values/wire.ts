@@ -45,6 +45,7 @@ export function kindOf(value: Json | undefined): Kind {
   if (Array.isArray(value)) return "array";
   switch (specialKey(value)) {
     case "$integer":
+    case "$commitTs":
       return "int64";
     case "$float":
       return "float64";
@@ -65,7 +66,11 @@ const special = (value: Json, key: string): string => {
 
 export const readBytes = (value: Json): Uint8Array => Buffer.from(special(value, "$bytes"), "base64");
 
+/** An unresolved commit timestamp counts as this. */
+const INT64_MAX = 2n ** 63n - 1n;
+
 export function readInt64(value: Json): bigint {
+  if (isObject(value) && value.$commitTs === null) return INT64_MAX;
   const bytes = Buffer.from(special(value, "$integer"), "base64");
   if (bytes.byteLength !== 8) throw new Error(`Malformed $integer value: ${bytes.byteLength} bytes, not 8`);
   return bytes.readBigInt64LE(0);
