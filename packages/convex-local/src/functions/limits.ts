@@ -144,6 +144,11 @@ export class Usage {
     this.#limits = { ...TRANSACTION_LIMITS, ...limits };
   }
 
+  /** What has been counted so far; `bytesRead` lags behind, see `metrics`. */
+  get used(): Readonly<TransactionLimits> {
+    return this.#used;
+  }
+
   /** Counts first and then checks, as the official backend does. Throws LimitError. */
   add(metric: Metric, amount: number): void {
     this.#used[metric] += amount;
@@ -168,7 +173,7 @@ export class Usage {
     return Object.fromEntries(
       METRICS.map((metric) => [
         metric,
-        { used: this.#used[metric], remaining: this.#limits[metric] - this.#used[metric] },
+        { used: this.#used[metric], remaining: Math.max(this.#limits[metric] - this.#used[metric], 0) },
       ]),
     ) as Record<Metric, { used: number; remaining: number }>;
   }
