@@ -110,8 +110,9 @@ export class HttpServer {
     if (request.method === "OPTIONS" && !url.pathname.startsWith("/http/")) {
       return withCors(request, new Response(null, { status: 204 }));
     }
-    if (/^\/api(?:\/[\w.-]+)?\/sync$/.test(url.pathname)) {
-      const data = this.#sync.accept(metadataOf(request, server));
+    const sync = /^\/api(?:\/([\w.-]+))?\/sync$/.exec(url.pathname);
+    if (sync !== null) {
+      const data = this.#sync.accept(metadataOf(request, server), sync[1] ?? null);
       if (server.upgrade(request, { data })) return undefined;
       return withCors(
         request,

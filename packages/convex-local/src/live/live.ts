@@ -7,6 +7,8 @@ import { Intervals } from "./intervals.ts";
 export type LiveQuery = {
   readonly key: string;
   readonly call: Call;
+  /** The end of the page that the first watcher brought along. */
+  readonly givenJournal: string | null;
   journal: string | null;
   /** The newest result; null until it has run. */
   outcome: QueryOutcome | null;
@@ -17,7 +19,8 @@ export type LiveQuery = {
 /** Keeps watched queries and says which of them a commit has made stale. */
 export class Live {
   readonly #deployment: Deployment;
-  readonly #queries = new Map<string, LiveQuery>();
+  readonly #all = new Set<LiveQuery>();
+  readonly #shared = new Map<string, LiveQuery>();
   readonly #reads = new Map<number, Intervals<LiveQuery>>();
 
   constructor(deployment: Deployment) {
@@ -27,10 +30,19 @@ export class Live {
   /** `onStale` is called after each commit that touched what the query read; it must not throw. */
   watch(call: Call, journal: string | null, onStale: () => void): LiveQuery {
     const key = JSON.stringify([call.component, call.target, call.args, call.identity, call.access, journal]);
-    let query = this.#queries.get(key);
+    let query = this.#shared.get(key);
     if (query === undefined) {
-      query = { key, call, journal, outcome: null, isStale: true, watchers: new Set() };
-      this.#queries.set(key, query);
+      query = {
+        key,
+        call,
+        givenJournal: journal,
+        journal,
+        outcome: null,
+        isStale: true,
+        watchers: new Set(),
+      };
+      this.#all.add(query);
+      this.#shared.set(key, query);
     }
     query.watchers.add(onStale);
     return query;
@@ -39,13 +51,16 @@ export class Live {
   unwatch(query: LiveQuery, onStale: () => void): void {
     query.watchers.delete(onStale);
     if (query.watchers.size > 0) return;
-    this.#queries.delete(query.key);
+    this.#unshare(query);
+    this.#all.delete(query);
     this.#forget(query);
   }
 
   /** Runs the query if it is stale, inside an executor slot that the caller holds. */
   async refresh(query: LiveQuery): Promise<QueryOutcome> {
     if (query.outcome !== null && !query.isStale) return query.outcome;
+    // From now on this page has the end of its first run; whoever asks anew gets a page of the usual length.
+    if (query.outcome !== null && query.journal !== query.givenJournal) this.#unshare(query);
     this.#forget(query);
     query.isStale = false;
     const outcome = await this.#deployment.runner.queryNow(query.call, query.journal);
@@ -64,7 +79,7 @@ export class Live {
 
   /** Everything runs again: after a push, and when environment variables changed. */
   invalidateAll(): void {
-    this.#markStale(this.#queries.values());
+    this.#markStale(this.#all);
   }
 
   #markStale(queries: Iterable<LiveQuery>): void {
@@ -72,6 +87,11 @@ export class Live {
       query.isStale = true;
       for (const onStale of query.watchers) onStale();
     }
+  }
+
+  /** Nobody new will share this query. */
+  #unshare(query: LiveQuery): void {
+    if (this.#shared.get(query.key) === query) this.#shared.delete(query.key);
   }
 
   #forget(query: LiveQuery): void {

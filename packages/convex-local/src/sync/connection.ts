@@ -8,10 +8,10 @@ import { HttpProblem, toProblem } from "../http/problem.ts";
 import type { LiveQuery } from "../live/live.ts";
 import { decodeTs, encodeTs } from "../values/timestamp.ts";
 import type { Json } from "../values/wire.ts";
+import { Outbox, type Wire } from "./outbox.ts";
 import {
   type AddQuery,
   type ClientMessage,
-  type Modification,
   ProtocolError,
   parseClientMessage,
   type ServerMessage,
@@ -19,25 +19,24 @@ import {
 } from "./protocol.ts";
 import type { Requests } from "./requests.ts";
 
-/** The socket as a connection needs it. */
-export type Wire = {
-  send(text: string): void;
-  /** Bytes that the client has not taken yet. */
-  unsentBytes(): number;
-  close(code: number, reason: string): void;
-};
-
 const QUERIES_MAX = 4096;
 const MUTATIONS_WAITING_MAX = 1000;
 const ACTIONS_RUNNING_MAX = 1000;
 const MESSAGES_WAITING_MAX = 2000;
-/** A slow client is not sent another transition before it has taken most of the last. */
-const UNSENT_BYTES_MAX = 1024 * 1024;
-const TRANSITION_CHUNK_CHARS = 5_000_000;
+const MESSAGES_WAITING_CHARS_MAX = 64 * 1024 * 1024;
+/** Longer Transitions are sent in parts, so that other messages and pings need not wait for the whole. */
+const TRANSITION_CHUNK_BYTES = 5_000_000;
+/** Clients before this take no parts. */
+const CHUNKS_SINCE = [1, 28] as const;
+const NANOSECONDS_PER_MS = 1e6;
 const CLOSE_NORMAL = 1000;
 const CLOSE_POLICY = 1008;
 
-type Watched = { live: LiveQuery; onStale: () => void; sent: string | null };
+/** `sent` is the newest result that the client has. */
+type Watched = { live: LiveQuery; onStale: () => void; sent: QueryOutcome | null };
+
+/** How far the client's clock is ahead of ours, in milliseconds; what travelling took makes it seem less. */
+type Skew = number | null;
 
 /**
  * One client of the sync protocol. Messages are handled in order; the client learns of new results in
@@ -50,8 +49,11 @@ export class Connection {
   readonly #requests: Requests;
   readonly #metadata: RequestMetadata;
   readonly #wire: Wire;
+  readonly #outbox: Outbox;
+  readonly #takesChunks: boolean;
   readonly #watched = new Map<number, Watched>();
   #sessionId: string | null = null;
+  #clientClockSkewMs: Skew = null;
   #caller: Caller = ANONYMOUS;
   #callerExpiresMs = Number.POSITIVE_INFINITY;
   #version: StateVersion = { querySet: 0, identity: 0, ts: encodeTs(0) };
@@ -65,6 +67,7 @@ export class Connection {
   #isClosed = false;
   #inbox: Promise<void> = Promise.resolve();
   #messagesWaiting = 0;
+  #messagesWaitingChars = 0;
   #mutations: Promise<void> = Promise.resolve();
   #mutationsWaiting = 0;
   #actionsRunning = 0;
@@ -77,6 +80,8 @@ export class Connection {
     functions: FunctionApi,
     requests: Requests,
     metadata: RequestMetadata,
+    /** Version of the npm package that the client is, as far as it says so. */
+    clientVersion: string | null,
     wire: Wire,
   ) {
     this.#deployment = deployment;
@@ -85,22 +90,33 @@ export class Connection {
     this.#requests = requests;
     this.#metadata = metadata;
     this.#wire = wire;
+    this.#takesChunks = isAtLeast(clientVersion, CHUNKS_SINCE);
+    this.#outbox = new Outbox(wire, () => this.#fail(new ProtocolError("The client reads too slowly")));
   }
 
   /** Takes a message from the client; never throws. */
   receive(text: string): void {
-    if (++this.#messagesWaiting > MESSAGES_WAITING_MAX) {
+    this.#messagesWaiting++;
+    this.#messagesWaitingChars += text.length;
+    if (
+      this.#messagesWaiting > MESSAGES_WAITING_MAX ||
+      this.#messagesWaitingChars > MESSAGES_WAITING_CHARS_MAX
+    ) {
       this.#fail(new ProtocolError("Too many messages are waiting"));
       return;
     }
     this.#inbox = this.#inbox
       .then(() => (this.#isClosed ? undefined : this.#handle(parseClientMessage(text))))
       .catch((error: unknown) => this.#fail(error))
-      .finally(() => this.#messagesWaiting--);
+      .finally(() => {
+        this.#messagesWaiting--;
+        this.#messagesWaitingChars -= text.length;
+      });
   }
 
   /** The client has taken bytes: what waited for that goes on. */
   drained(): void {
+    this.#outbox.drained();
     this.#flush();
   }
 
@@ -113,6 +129,7 @@ export class Connection {
 
   closed(): void {
     this.#isClosed = true;
+    this.#outbox.close();
     for (const { live, onStale } of this.#watched.values()) this.#deployment.live.unwatch(live, onStale);
     this.#watched.clear();
   }
@@ -120,6 +137,7 @@ export class Connection {
   async #handle(message: ClientMessage): Promise<void> {
     if (message.type === "Connect") {
       this.#connect(message.sessionId, message.maxObservedTimestamp ?? null);
+      if (message.clientTs !== undefined) this.#clientClockSkewMs = message.clientTs - this.#deployment.now();
       return;
     }
     if (this.#sessionId === null) throw new ProtocolError(`${message.type} before Connect`);
@@ -131,9 +149,11 @@ export class Connection {
         await this.#authenticate(message);
         break;
       case "Mutation":
+        await this.#outbox.room();
         this.#mutate(message, this.#sessionId);
         break;
       case "Action":
+        await this.#outbox.room();
         this.#act(message);
         break;
       case "Event":
@@ -175,7 +195,7 @@ export class Connection {
     this.#watch(query.queryId, call, query.journal ?? null, null);
   }
 
-  #watch(queryId: number, call: Call, journal: string | null, sent: string | null): void {
+  #watch(queryId: number, call: Call, journal: string | null, sent: QueryOutcome | null): void {
     const onStale = () => this.#markDirty();
     this.#watched.set(queryId, { live: this.#deployment.live.watch(call, journal, onStale), onStale, sent });
   }
@@ -202,15 +222,12 @@ export class Connection {
     }
     this.#identityVersion++;
     // What a query sees depends on who asks: watch the same queries as the new caller.
-    for (const [queryId, { live, onStale, sent }] of this.#watched) {
+    const { identity, isAdmin } = this.#caller;
+    for (const [queryId, { live, onStale, sent }] of [...this.#watched]) {
+      const call: Call = { ...live.call, identity, access: isAdmin ? "any" : "public" };
+      this.#watch(queryId, call, live.journal, sent);
+      // Only now: the same user with a fresh token goes on with the result that is there.
       this.#deployment.live.unwatch(live, onStale);
-      const { identity, isAdmin } = this.#caller;
-      this.#watch(
-        queryId,
-        { ...live.call, identity, access: isAdmin ? "any" : "public" },
-        live.journal,
-        sent,
-      );
     }
     this.#wantTransition();
   }
@@ -261,7 +278,7 @@ export class Connection {
 
   async #runMutation(call: Call, requester: Requester, requestId: number, sessionId: string): Promise<void> {
     const { executor, runner, store, now } = this.#deployment;
-    const answer = await executor.run(async (): Promise<ServerMessage> => {
+    const answer = await executor.join(async (): Promise<ServerMessage> => {
       const known = this.#requests.find(sessionId, requestId);
       if (known !== undefined) {
         const ts = encodeTs(known.ts);
@@ -358,7 +375,8 @@ export class Connection {
   /** Sends Transitions until the client is up to date; one at a time, and only as fast as it takes them. */
   #flush(): void {
     if (this.#isFlushing || !this.#isDirty || this.#isClosed) return;
-    if (this.#wire.unsentBytes() > UNSENT_BYTES_MAX) return; // drained() comes back.
+    // One Transition may be on its way and one with the client; drained() comes back for the next.
+    if (!this.#outbox.isClear()) return;
     if (this.#isExpired()) {
       this.#expire();
       return;
@@ -374,8 +392,8 @@ export class Connection {
 
   /** Runs every stale query at one moment, and tells the client what has changed since the last Transition. */
   async #transition(): Promise<void> {
-    const { executor, live, store } = this.#deployment;
-    const message = await executor.run(async () => {
+    const { executor, live, store, now } = this.#deployment;
+    const text = await executor.run(async () => {
       this.#isDirty = false;
       const isAwaited = this.#isAwaited;
       this.#isAwaited = false;
@@ -384,53 +402,58 @@ export class Connection {
         identity: this.#identityVersion,
         ts: encodeTs(store.ts),
       };
-      const modifications: Modification[] = this.#removed.map((queryId) => ({
-        type: "QueryRemoved",
-        queryId,
-      }));
+      const modifications = this.#removed.map((queryId) => JSON.stringify({ type: "QueryRemoved", queryId }));
       this.#removed = [];
       for (const [queryId, watched] of [...this.#watched]) {
         const outcome = await live.refresh(watched.live);
-        const modification = this.#modification(queryId, outcome);
-        const text = JSON.stringify(modification);
-        if (text === watched.sent) continue;
-        watched.sent = text;
-        modifications.push(modification);
+        if (watched.sent !== null && isSameResult(outcome, watched.sent)) continue;
+        watched.sent = outcome;
+        modifications.push(this.#modification(queryId, outcome));
       }
       if (!isAwaited && modifications.length === 0) return undefined;
       const startVersion = this.#version;
       this.#version = endVersion;
-      return { type: "Transition" as const, startVersion, endVersion, modifications };
+      const head = JSON.stringify({
+        type: "Transition",
+        startVersion,
+        endVersion,
+        ...(this.#clientClockSkewMs === null ? {} : { clientClockSkew: this.#clientClockSkewMs }),
+        serverTs: now() * NANOSECONDS_PER_MS,
+      });
+      return `${head.slice(0, -1)},"modifications":[${modifications.join(",")}]}`;
     });
-    if (message !== undefined) this.#sendTransition(message);
+    if (text !== undefined) this.#sendTransition(text);
   }
 
-  #modification(queryId: number, outcome: QueryOutcome): Modification {
+  /** JSON text of a modification; the value is JSON text already, often a long one. */
+  #modification(queryId: number, outcome: QueryOutcome): string {
     const { journal } = outcome;
     const requester = this.#requester();
     const logLines = this.#functions.logLines(outcome, requester);
     if (outcome.isSuccess) {
-      return { type: "QueryUpdated", queryId, value: JSON.parse(outcome.value) as Json, logLines, journal };
+      const head = JSON.stringify({ type: "QueryUpdated", queryId, logLines, journal });
+      return `${head.slice(0, -1)},"value":${outcome.value}}`;
     }
     const { data } = outcome.failure;
     const errorMessage = this.#functions.describeFailure(outcome, requester);
-    return {
+    return JSON.stringify({
       type: "QueryFailed",
       queryId,
       errorMessage,
       ...(data === undefined ? {} : { errorData: data }),
       logLines,
       journal,
-    };
+    });
   }
 
-  #sendTransition(message: ServerMessage & { type: "Transition" }): void {
-    const text = JSON.stringify(message);
-    if (text.length <= TRANSITION_CHUNK_CHARS) {
+  #sendTransition(text: string): void {
+    // A character of text is at most three bytes of UTF-8: most texts need not be counted.
+    const isShort = text.length * 3 <= TRANSITION_CHUNK_BYTES || !this.#takesChunks;
+    if (isShort || Buffer.byteLength(text) <= TRANSITION_CHUNK_BYTES) {
       this.#sendText(text);
       return;
     }
-    const chunks = splitText(text, TRANSITION_CHUNK_CHARS);
+    const chunks = splitText(text, TRANSITION_CHUNK_BYTES);
     const transitionId = crypto.randomUUID();
     for (const [partNumber, chunk] of chunks.entries()) {
       this.#send({ type: "TransitionChunk", chunk, partNumber, totalParts: chunks.length, transitionId });
@@ -474,18 +497,35 @@ export class Connection {
   #sendText(text: string): void {
     if (this.#isClosed) return;
     this.lastSentMs = performance.now();
-    this.#wire.send(text);
+    this.#outbox.send(text);
   }
 }
 
-/** Cuts text into parts of at most `charsMax`, never inside a surrogate pair. */
-export function splitText(text: string, charsMax: number): string[] {
+/** Whether a client that has the one result need not be told the other. Log lines alone are no news. */
+function isSameResult(a: QueryOutcome, b: QueryOutcome): boolean {
+  if (a === b) return true;
+  if (a.isSuccess && b.isSuccess) return a.value === b.value && a.journal === b.journal;
+  if (a.isSuccess || b.isSuccess) return false;
+  return a.failure.message === b.failure.message && Bun.deepEquals(a.failure.data, b.failure.data);
+}
+
+/** Versions of npm packages compare by their first two numbers; what is no version counts as the newest. */
+function isAtLeast(version: string | null, [major, minor]: readonly [number, number]): boolean {
+  const match = /^(\d+)\.(\d+)\./.exec(version ?? "");
+  if (match === null) return true;
+  const [, theirMajor, theirMinor] = match.map(Number);
+  return theirMajor === major ? (theirMinor ?? 0) >= minor : (theirMajor ?? 0) > major;
+}
+
+/** Cuts text into parts of at most `bytesMax` bytes of UTF-8 each, never inside a character. */
+export function splitText(text: string, bytesMax: number): string[] {
+  const bytes = Buffer.from(text);
   const parts: string[] = [];
-  for (let start = 0; start < text.length; ) {
-    let end = Math.min(start + charsMax, text.length);
-    const last = text.charCodeAt(end - 1);
-    if (end < text.length && last >= 0xd800 && last <= 0xdbff) end--;
-    parts.push(text.slice(start, end));
+  for (let start = 0; start < bytes.byteLength; ) {
+    let end = Math.min(start + bytesMax, bytes.byteLength);
+    // Bytes 10xxxxxx continue a character (RFC 3629 §3).
+    while (end < bytes.byteLength && ((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
+    parts.push(bytes.toString("utf8", start, end));
     start = end;
   }
   return parts;

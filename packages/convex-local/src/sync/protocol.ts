@@ -27,7 +27,10 @@ export const ClientMessage = z.union([
     type: z.literal("Connect"),
     sessionId: z.uuid(),
     connectionCount: Count,
+    lastCloseReason: z.string().nullish(),
     maxObservedTimestamp: z.string().nullish(),
+    /** Milliseconds since 1970 by the client's clock. */
+    clientTs: z.number().optional(),
   }),
   z.object({
     type: z.literal("ModifyQuerySet"),
@@ -53,25 +56,8 @@ export type AddQuery = z.infer<typeof Add>;
 /** What the client has seen: its query set, its identity, and the moment of the data. */
 export type StateVersion = { querySet: number; identity: number; ts: string };
 
-export type Modification =
-  | { type: "QueryUpdated"; queryId: number; value: Json; logLines: string[]; journal: string | null }
-  | {
-      type: "QueryFailed";
-      queryId: number;
-      errorMessage: string;
-      errorData?: Json;
-      logLines: string[];
-      journal: string | null;
-    }
-  | { type: "QueryRemoved"; queryId: number };
-
+/** What the server sends, Transitions aside, whose text is put together from the texts of results. */
 export type ServerMessage =
-  | {
-      type: "Transition";
-      startVersion: StateVersion;
-      endVersion: StateVersion;
-      modifications: Modification[];
-    }
   | { type: "TransitionChunk"; chunk: string; partNumber: number; totalParts: number; transitionId: string }
   | {
       type: "MutationResponse";

@@ -7,9 +7,15 @@ import { Connection } from "./connection.ts";
 import { Requests } from "./requests.ts";
 
 /** What Bun keeps with each socket. */
-export type Socket = { metadata: RequestMetadata; connection: Connection | null };
+export type Socket = {
+  metadata: RequestMetadata;
+  clientVersion: string | null;
+  connection: Connection | null;
+};
 
 const MESSAGE_BYTES_MAX = 32 * 1024 * 1024;
+/** Far more than a connection hands over; Bun drops messages beyond it, so it must never be reached. */
+const BUFFERED_BYTES_MAX = 256 * 1024 * 1024;
 const IDLE_SECONDS_MAX = 60;
 const TICK_MS = 5000;
 const PING_AFTER_MS = 15_000;
@@ -28,6 +34,8 @@ export class SyncServer {
     requests.sweep(deployment.now());
     this.handler = {
       maxPayloadLength: MESSAGE_BYTES_MAX,
+      backpressureLimit: BUFFERED_BYTES_MAX,
+      closeOnBackpressureLimit: true,
       idleTimeout: IDLE_SECONDS_MAX,
       sendPings: true,
       open: (socket) => {
@@ -38,6 +46,7 @@ export class SyncServer {
           functions,
           requests,
           socket.data.metadata,
+          socket.data.clientVersion,
           {
             send: (text) => {
               socket.sendText(text);
@@ -61,8 +70,9 @@ export class SyncServer {
     this.#sweeps = setInterval(() => requests.sweep(deployment.now()), SWEEP_MS);
   }
 
-  accept(metadata: RequestMetadata): Socket {
-    return { metadata, connection: null };
+  /** `clientVersion` is that of the npm package, if the path has it. */
+  accept(metadata: RequestMetadata, clientVersion: string | null): Socket {
+    return { metadata, clientVersion, connection: null };
   }
 
   stop(): void {

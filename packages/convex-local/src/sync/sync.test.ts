@@ -347,8 +347,9 @@ test("text is cut into parts that fit together again, and never through a charac
   const random = new Random(6);
   for (let round = 0; round < 500; round++) {
     const text = random.string(30);
-    const parts = splitText(text, 2 + random.below(5));
+    const parts = splitText(text, 4 + random.below(5));
     expect(parts.join("")).toBe(text);
+    expect(parts.every((part) => Buffer.byteLength(part) <= 8)).toBe(true);
     expect(parts.every((part) => part.isWellFormed())).toBe(true);
   }
 });
