@@ -45,7 +45,7 @@ export class Deployment {
   readonly components = new Map<string, Component>([
     [ROOT, { path: ROOT, schema: null, modules: new Map() }],
   ]);
-  readonly executor = new Executor();
+  readonly executor: Executor;
   readonly live: Live;
   readonly runner: Runner;
   readonly syscalls: Syscalls;
@@ -70,6 +70,7 @@ export class Deployment {
     this.log = options.log;
     this.instanceName = options.instanceName;
     this.store = new Store(openDatabase(options.dataDir, options.synchronous), options.now());
+    this.executor = new Executor(options.dataDir === null ? null : this.store.batch);
     for (const name of [JOBS_TABLE, FILES_TABLE]) {
       if (this.store.table(ROOT, name) === undefined) this.store.createTable(ROOT, name);
     }

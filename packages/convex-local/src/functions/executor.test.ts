@@ -3,7 +3,7 @@ import { Executor, Slots } from "./executor.ts";
 import { SeededRandom } from "./random.ts";
 
 test("work runs one after another, and a failure does not stop the queue", async () => {
-  const executor = new Executor();
+  const executor = new Executor(null);
   const seen: string[] = [];
   const work = (name: string) => async () => {
     seen.push(`${name} starts`);

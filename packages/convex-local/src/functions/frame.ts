@@ -61,6 +61,8 @@ const frames = new AsyncLocalStorage<Frame>();
 
 export const currentFrame = (): Frame | undefined => frames.getStore();
 export const runInFrame = <T>(frame: Frame, work: () => T): T => frames.run(frame, work);
+/** Runs work that no function is responsible for, whoever calls. */
+export const outsideFrames = <T>(work: () => T): T => frames.exit(work);
 
 export function appendLog(frame: Frame, level: string, parts: unknown[]): void {
   if (frame.logLines.length > LOG_LINES_MAX) return;

@@ -39,7 +39,11 @@ export async function withLoadingEnvironment<T>(
 }
 
 /** Timers of the process, for the engine itself: inside a query or mutation the global ones are refused. */
-export const timers = { setTimeout: globalThis.setTimeout, clearTimeout: globalThis.clearTimeout };
+export const timers = {
+  setTimeout: globalThis.setTimeout,
+  clearTimeout: globalThis.clearTimeout,
+  setImmediate: globalThis.setImmediate,
+};
 
 function running(): Frame {
   const frame = currentFrame();

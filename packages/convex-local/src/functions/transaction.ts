@@ -91,7 +91,7 @@ export class Transaction implements Source {
    * Leaves the writes to the batch, which makes them durable, at once or with others; `committed` and the hooks run
    * when it has. Returns the timestamp at which they are visible.
    */
-  commit(nowMs: number, committed: (writes: readonly Write[]) => void): number {
+  commit(nowMs: number, committed: (writes: readonly Write[]) => void = () => {}): number {
     if (this.#entry === null) return this.#store.newestTs;
     const ts = this.#store.takeTs(nowMs);
     if (this.#awaitingTs.size > 0) this.#fillCommitTs(ts);

@@ -197,7 +197,7 @@ export class Scheduler {
 
   async #runMutation(job: JobRow): Promise<void> {
     const { executor, runner } = this.#deployment;
-    await executor.run(async () => {
+    await executor.join(async () => {
       if (this.#jobs.find(job.id)?.state !== "pending") return;
       const outcome = await runner.mutationNow(this.#call(job), (transaction) => {
         this.#end(transaction, job, { kind: "success" });
