@@ -64,6 +64,7 @@ function parseActingAs(encoded: string): Identity {
 
 /** Throws ZodError. */
 export function actingAs(attributes: unknown): Identity {
-  const { subject, issuer, ...claims } = ActingAs.parse(attributes);
-  return { ...claims, ...identityFrom(issuer, subject, {}) } as Identity;
+  const { subject, issuer, tokenIdentifier, ...claims } = ActingAs.parse(attributes);
+  const identity = identityFrom(issuer, subject, {});
+  return { ...claims, ...identity, tokenIdentifier: tokenIdentifier ?? identity.tokenIdentifier };
 }

@@ -36,10 +36,16 @@ export function identityFrom(
   for (const [name, claim] of Object.entries(claims)) {
     if (claim === undefined || PROTOCOL_CLAIMS.has(name)) continue;
     const known = KNOWN_CLAIMS[name];
-    if (known !== undefined) identity[known] = name === "updated_at" ? String(claim) : claim;
+    if (known !== undefined) identity[known] = asText(name, claim);
     else flatten(name, claim, identity);
   }
   return identity;
+}
+
+/** Convex gives these two as text: a time as it is written, and an address as one would print it (§5.1.1). */
+function asText(name: string, claim: Json): Json {
+  if (name === "updated_at") return String(claim);
+  return name === "address" && isObject(claim) ? (claim.formatted ?? null) : claim;
 }
 
 function flatten(name: string, claim: Json, into: Identity): void {

@@ -21,3 +21,6 @@ export const issuerOf = (provider: Provider): string => {
   if (isCustomJwt(provider)) return provider.issuer;
   return /^https?:\/\//.test(provider.domain) ? provider.domain : `https://${provider.domain}`;
 };
+
+/** Issuers are compared without the slash that some write at their end. */
+export const withoutSlash = (url: string): string => url.replace(/\/$/, "");

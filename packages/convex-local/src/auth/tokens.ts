@@ -1,39 +1,31 @@
-import {
-  createLocalJWKSet,
-  createRemoteJWKSet,
-  decodeJwt,
-  type JSONWebKeySet,
-  type JWTPayload,
-  type JWTVerifyGetKey,
-  errors as joseErrors,
-  jwtVerify,
-} from "jose";
-import { z } from "zod";
+import { decodeJwt, type JWTPayload, errors as joseErrors, jwtVerify } from "jose";
 import { UserError } from "../functions/errors.ts";
 import type { Json } from "../values/wire.ts";
 import { type Identity, identityFrom } from "./identity.ts";
-import { isCustomJwt, issuerOf, type Provider } from "./providers.ts";
+import { FETCH_PAUSE_MS, ProviderKeys } from "./keys.ts";
+import { isCustomJwt, issuerOf, type Provider, withoutSlash } from "./providers.ts";
 
 /** Who a token stands for, and until when. */
 export type Verified = { identity: Identity; expiresMs: number };
 
 const VERIFIED_MAX = 1000;
-const OPENID_ALGORITHMS = ["RS256", "EdDSA"];
-const DISCOVERY_MS_MAX = 10_000;
+const OPENID_ALGORITHMS = ["RS256", "ES256", "EdDSA"];
 const TOKEN_CHARS_MAX = 16_384;
-
-const Discovery = z.object({ issuer: z.string(), jwks_uri: z.url() });
+/** A token may be from a clock that is ahead of ours by this. Its end is taken exactly. */
+const CLOCK_SKEW_SECONDS = 5;
 
 /** Checks JSON Web Tokens against the providers of `auth.config.ts` (RFC 7519, OpenID Connect Discovery). */
 export class Tokens {
   readonly #now: () => number;
   #providers: readonly Provider[] = [];
-  #keys = new Map<Provider, Promise<JWTVerifyGetKey>>();
+  readonly #keys: ProviderKeys;
   /** Verifying costs a signature check; the same token comes with every request of a client. */
   #verified = new Map<string, Verified>();
 
-  constructor(now: () => number) {
+  /** `fetchPauseMs`: how often keys are fetched at most. */
+  constructor(now: () => number, fetchPauseMs: number = FETCH_PAUSE_MS) {
     this.#now = now;
+    this.#keys = new ProviderKeys(now, fetchPauseMs);
   }
 
   get providers(): readonly Provider[] {
@@ -70,18 +62,18 @@ export class Tokens {
   }
 
   async #verifyWith(provider: Provider, token: string): Promise<Verified> {
-    let keys = this.#keys.get(provider);
-    if (keys === undefined) {
-      keys = keysOf(provider);
-      this.#keys.set(provider, keys);
-      // A provider that was unreachable once is asked again.
-      keys.catch(() => this.#keys.delete(provider));
-    }
-    const { payload } = await jwtVerify(token, await keys, {
+    const { payload } = await jwtVerify(token, await this.#keys.of(provider), {
       algorithms: isCustomJwt(provider) ? [provider.algorithm] : OPENID_ALGORITHMS,
       currentDate: new Date(this.#now()),
+      clockTolerance: CLOCK_SKEW_SECONDS,
       requiredClaims: ["sub", "iat", "exp"],
     });
+    const nowSeconds = this.#now() / 1000;
+    if ((payload.exp ?? 0) <= nowSeconds)
+      throw new joseErrors.JWTExpired('"exp" claim is in the past', payload);
+    if ((payload.iat ?? 0) > nowSeconds + CLOCK_SKEW_SECONDS) {
+      throw new joseErrors.JWTClaimValidationFailed('"iat" claim is in the future', payload, "iat");
+    }
     const issuer = payload.iss ?? "";
     const identity = identityFrom(issuer, payload.sub ?? "", payload as Record<string, Json | undefined>);
     return { identity, expiresMs: (payload.exp ?? 0) * 1000 };
@@ -105,19 +97,6 @@ function decode(token: string): JWTPayload {
   }
 }
 
-async function keysOf(provider: Provider): Promise<JWTVerifyGetKey> {
-  if (!isCustomJwt(provider)) {
-    const issuer = withoutSlash(issuerOf(provider));
-    const response = await fetch(`${issuer}/.well-known/openid-configuration`, {
-      signal: AbortSignal.timeout(DISCOVERY_MS_MAX),
-    });
-    return createRemoteJWKSet(new URL(Discovery.parse(await response.json()).jwks_uri));
-  }
-  if (!provider.jwks.startsWith("data:")) return createRemoteJWKSet(new URL(provider.jwks));
-  const response = await fetch(provider.jwks);
-  return createLocalJWKSet((await response.json()) as JSONWebKeySet);
-}
-
 /** A customJwt provider without applicationID takes tokens for any audience. */
 function isForAudience(provider: Provider, audience: JWTPayload["aud"]): boolean {
   if (provider.applicationID === null || provider.applicationID === undefined) return true;
@@ -125,8 +104,6 @@ function isForAudience(provider: Provider, audience: JWTPayload["aud"]): boolean
     ? audience.includes(provider.applicationID)
     : audience === provider.applicationID;
 }
-
-const withoutSlash = (url: string) => url.replace(/\/$/, "");
 
 const reasonOf = (error: unknown) =>
   error instanceof joseErrors.JOSEError || error instanceof Error ? error.message : String(error);
