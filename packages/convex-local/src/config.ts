@@ -3,6 +3,12 @@ import { z } from "zod";
 const Port = z.coerce.number().int().min(0).max(65535);
 const Flag = z.enum(["true", "false"]).transform((value) => value === "true");
 
+const RetryPercent = z.coerce.number().min(0).max(100).default(0);
+
+/** The retry mode of unit tests, which have no other settings. */
+export const loadRetryPercent = (env: Record<string, string | undefined> = process.env): number =>
+  RetryPercent.parse(env.CONVEX_RETRY_PERCENT);
+
 const Settings = z.object({
   CONVEX_DATA_DIR: z.string().min(1).default("./data/convex"),
   CONVEX_HOST: z.string().min(1).default("127.0.0.1"),
@@ -11,6 +17,8 @@ const Settings = z.object({
   CONVEX_CLOUD_ORIGIN: z.url().optional(),
   CONVEX_SITE_ORIGIN: z.url().optional(),
   CONVEX_SYNCHRONOUS: z.enum(["FULL", "NORMAL", "OFF"]).default("FULL"),
+  CONVEX_WRITE_BYTES_PER_SECOND_MAX: z.coerce.number().int().min(0).optional(),
+  CONVEX_RETRY_PERCENT: RetryPercent,
   REDACT_LOGS_TO_CLIENT: Flag.default(false),
   INSTANCE_NAME: z
     .string()
@@ -33,6 +41,8 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
     cloudOrigin: settings.CONVEX_CLOUD_ORIGIN,
     siteOrigin: settings.CONVEX_SITE_ORIGIN,
     synchronous: settings.CONVEX_SYNCHRONOUS,
+    writeBytesPerSecondMax: settings.CONVEX_WRITE_BYTES_PER_SECOND_MAX,
+    retryPercent: settings.CONVEX_RETRY_PERCENT,
     redact: settings.REDACT_LOGS_TO_CLIENT,
     instanceName: settings.INSTANCE_NAME,
     instanceSecret: settings.INSTANCE_SECRET,

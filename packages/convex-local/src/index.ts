@@ -23,6 +23,10 @@ export type ConvexLocalOptions = {
   synchronous?: Synchronous | undefined;
   /** Hide error texts and log lines from callers that are not admins. */
   redact?: boolean | undefined;
+  /** Bytes that mutations may write within a second; 4 MiB as in the official backend by default, 0 is any number. */
+  writeBytesPerSecondMax?: number | undefined;
+  /** Share of mutations that are rolled back and run again at random, as when they conflict; 0 by default. */
+  retryPercent?: number | undefined;
   now?: (() => number) | undefined;
   log?: ((event: string, fields: Record<string, unknown>) => void) | undefined;
 };
@@ -36,6 +40,8 @@ export type ConvexLocal = {
   stop(): Promise<void>;
 };
 
+const WRITE_BYTES_PER_SECOND_MAX = 4 * 1024 * 1024;
+
 /** Starts a Convex deployment in this process. */
 export async function startConvexLocal(options: ConvexLocalOptions = {}): Promise<ConvexLocal> {
   const instanceName = options.instanceName ?? "tyto";
@@ -46,6 +52,8 @@ export async function startConvexLocal(options: ConvexLocalOptions = {}): Promis
     synchronous: options.synchronous ?? "FULL",
     instanceName,
     instanceSecret: options.instanceSecret ?? randomBytes(32).toString("hex"),
+    writeBytesPerSecondMax: options.writeBytesPerSecondMax ?? WRITE_BYTES_PER_SECOND_MAX,
+    retryPercent: options.retryPercent ?? 0,
     now: options.now ?? (() => Date.now()),
     log: options.log ?? (() => {}),
   });

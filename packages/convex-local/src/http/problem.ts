@@ -14,6 +14,7 @@ export class HttpProblem extends Error {
 
 const STATUS_OF: Record<string, number> = {
   TooManyConcurrentRequests: 503,
+  TooManyWrites: 429,
   InvalidUploadToken: 401,
   InvalidToken: 401,
 };

@@ -1,5 +1,6 @@
 import type { Statement } from "bun:sqlite";
 import { eq } from "drizzle-orm";
+import { decodeId } from "../values/id.ts";
 import { compareKeys, type SortKey, sortKey } from "../values/sort-key.ts";
 import { fieldAt, type JsonObject } from "../values/wire.ts";
 import { Batch } from "./batch.ts";
@@ -128,6 +129,15 @@ export class Store {
       if (table.number === number && table.component === component) return table;
     }
     return undefined;
+  }
+
+  /** "table/id" for a person who reads a log; with the component in front, when it is not the app's. */
+  describeId(id: string): string {
+    const number = decodeId(id)?.tableNumber;
+    const table = [...this.#tables.values()].find((candidate) => candidate.number === number);
+    return table === undefined
+      ? id
+      : `${table.component === "" ? "" : `${table.component}/`}${table.name}/${id}`;
   }
 
   createTable(component: string, name: string): Table {

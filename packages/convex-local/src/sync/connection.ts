@@ -278,6 +278,7 @@ export class Connection {
 
   async #runMutation(call: Call, requester: Requester, requestId: number, sessionId: string): Promise<void> {
     const { executor, runner, store, now } = this.#deployment;
+    const arrivedTs = store.newestTs;
     const answer = await executor.join(async (): Promise<ServerMessage> => {
       const known = this.#requests.find(sessionId, requestId);
       if (known !== undefined) {
@@ -291,7 +292,7 @@ export class Connection {
           logLines: [],
         };
       }
-      const outcome = await runner.mutationNow(call, (transaction, value) => {
+      const outcome = await runner.mutationNow({ ...call, arrivedTs }, (transaction, value) => {
         // Without writes there is nothing to do twice.
         if (transaction.hasWritten) this.#requests.record(sessionId, requestId, value, store.ts, now());
       });
