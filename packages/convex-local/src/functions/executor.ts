@@ -12,7 +12,11 @@ const BATCH_MS_MAX = 5;
 /** The SQL transaction of `store/batch.ts`, as the executor drives it. */
 export type Batching = Pick<Batch, "isOpen" | "members" | "bytesWritten" | "gather" | "close">;
 
-type Task = { work: () => Promise<unknown>; succeed: (result: unknown) => void; fail: (error: unknown) => void };
+type Task = {
+  work: () => Promise<unknown>;
+  succeed: (result: unknown) => void;
+  fail: (error: unknown) => void;
+};
 
 /**
  * Runs queries and mutations one at a time. They do no real I/O, so each is over within microtasks; one after

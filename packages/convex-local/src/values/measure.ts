@@ -12,7 +12,43 @@ export class InvalidValue extends Error {}
  * The size of a value in bytes as Convex counts it, after checking that it is one: field names, special forms,
  * lengths and nesting. Throws {@link InvalidValue}.
  */
-export function measure(value: Json, depthMax: number, path = ""): number {
+export function measure(value: Json, depthMax: number): number {
+  const bytes = sizeOf(value, depthMax);
+  return bytes === undefined ? measureAt(value, depthMax, "") : bytes;
+}
+
+/** The size of ordinary values, which nearly all are; undefined for those that have to be looked at closely. */
+function sizeOf(value: Json, depthMax: number): number | undefined {
+  if (value === undefined || depthMax < 0) return undefined;
+  if (typeof value === "string") return 2 + Buffer.byteLength(value);
+  if (typeof value === "number") return 9;
+  if (typeof value === "boolean" || value === null) return 1;
+  let bytes = 2;
+  if (Array.isArray(value)) {
+    if (value.length > ARRAY_LENGTH_MAX) return undefined;
+    for (const element of value) {
+      const size = sizeOf(element, depthMax - 1);
+      if (size === undefined) return undefined;
+      bytes += size;
+    }
+    return bytes;
+  }
+  let fields = 0;
+  for (const name in value) {
+    if (!PLAIN_NAME.test(name)) return undefined;
+    const size = sizeOf(value[name] as Json, depthMax - 1);
+    if (size === undefined) return undefined;
+    bytes += name.length + 1 + size;
+    fields++;
+  }
+  return fields > OBJECT_FIELDS_MAX ? undefined : bytes;
+}
+
+/** Names that need no closer look; `$` begins the special forms. */
+const PLAIN_NAME = /^[\w]{1,64}$/;
+
+/** The same, place by place, for an error that names the place. */
+function measureAt(value: Json, depthMax: number, path: string): number {
   if (depthMax < 0) throw new InvalidValue(`Value is nested too deeply${at(path)}`);
   switch (kindOf(value)) {
     case "null":
@@ -43,7 +79,7 @@ function measureArray(value: Json[], depthMax: number, path: string): number {
   }
   let bytes = 2;
   for (const [index, element] of value.entries())
-    bytes += measure(element, depthMax - 1, `${path}[${index}]`);
+    bytes += measureAt(element, depthMax - 1, `${path}[${index}]`);
   return bytes;
 }
 
@@ -55,7 +91,7 @@ function measureObject(value: JsonObject, depthMax: number, path: string): numbe
   let fields = 0;
   for (const name in value) {
     checkFieldName(name, path);
-    bytes += name.length + 1 + measure(value[name] as Json, depthMax - 1, `${path}.${name}`);
+    bytes += name.length + 1 + measureAt(value[name] as Json, depthMax - 1, `${path}.${name}`);
     fields++;
   }
   if (fields > OBJECT_FIELDS_MAX) {

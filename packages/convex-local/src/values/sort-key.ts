@@ -21,14 +21,16 @@ const OBJECT = 21;
 const encoder = new TextEncoder();
 
 /** Grows to the longest key seen; a document is at most 1 MiB, which bounds it. */
-let scratch = Buffer.alloc(1024);
+let scratch = new Uint8Array(1024);
+let view = new DataView(scratch.buffer);
 let length = 0;
 
 function reserve(bytes: number): void {
   if (length + bytes <= scratch.byteLength) return;
-  const larger = Buffer.alloc(Math.max(scratch.byteLength * 2, length + bytes));
-  scratch.copy(larger, 0, 0, length);
+  const larger = new Uint8Array(Math.max(scratch.byteLength * 2, length + bytes));
+  larger.set(scratch.subarray(0, length));
   scratch = larger;
+  view = new DataView(scratch.buffer);
 }
 
 function byte(value: number): void {
@@ -40,11 +42,19 @@ function byte(value: number): void {
 export function sortKey(values: readonly (Json | undefined)[]): SortKey {
   length = 0;
   for (const value of values) write(value);
-  // A copy, and not a Buffer: slicing a Buffer shares its memory.
-  return new Uint8Array(scratch.subarray(0, length));
+  return scratch.slice(0, length);
 }
 
 function write(value: Json | undefined): void {
+  // What most fields of an index are.
+  if (typeof value === "string") {
+    writeString(value);
+    return;
+  }
+  if (typeof value === "number") {
+    writeFloat(value);
+    return;
+  }
   switch (kindOf(value)) {
     case "undefined":
       byte(UNDEFINED);
@@ -107,7 +117,7 @@ function writeInteger(value: bigint): void {
 function writeFloat(value: number): void {
   byte(FLOAT64);
   reserve(8);
-  scratch.writeDoubleBE(value, length);
+  view.setFloat64(length, value);
   // IEEE 754 sorts as an unsigned number once negatives are inverted and positives get their top bit set.
   const isNegative = ((scratch[length] ?? 0) & 0x80) !== 0;
   if (isNegative) for (let i = 0; i < 8; i++) scratch[length + i] = ~(scratch[length + i] ?? 0);
@@ -115,8 +125,12 @@ function writeFloat(value: number): void {
   length += 8;
 }
 
+/** Short texts are written by hand: the encoder's call costs more than they do. */
+const SHORT_CHARS_MAX = 64;
+
 function writeString(value: string): void {
   byte(STRING);
+  if (value.length <= SHORT_CHARS_MAX && writeAscii(value)) return;
   if (value.includes("\0")) {
     writeEscaped(encoder.encode(value));
     return;
@@ -124,6 +138,20 @@ function writeString(value: string): void {
   reserve(value.length * 3 + 1);
   length += encoder.encodeInto(value, scratch.subarray(length)).written;
   scratch[length++] = 0;
+}
+
+/** Writes text of printable ASCII and its end; false, with nothing written, for any other. */
+function writeAscii(value: string): boolean {
+  reserve(value.length + 1);
+  let at = length;
+  for (let i = 0; i < value.length; i++) {
+    const code = value.charCodeAt(i);
+    if (code < 32 || code > 126) return false;
+    scratch[at++] = code;
+  }
+  scratch[at++] = 0;
+  length = at;
+  return true;
 }
 
 function writeEscaped(bytes: Uint8Array): void {

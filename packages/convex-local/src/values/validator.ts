@@ -26,12 +26,87 @@ const KINDS = {
 } as const;
 
 /** What is wrong with a value, in one sentence with the path to it; null when it conforms. */
-export function mismatch(
-  validator: Validator,
-  value: Json | undefined,
-  isId: IsId,
-  path = "",
-): string | null {
+export function mismatch(validator: Validator, value: Json | undefined, isId: IsId): string | null {
+  return checkOf(validator)(value, isId) ? null : mismatchAt(validator, value, isId, "");
+}
+
+type Check = (value: Json | undefined, isId: IsId) => boolean;
+/** Validators as functions: made once for each, and asked about every call and every document. */
+const checks = new WeakMap<Validator, Check>();
+
+function checkOf(validator: Validator): Check {
+  let check = checks.get(validator);
+  if (check === undefined) {
+    check = compileCheck(validator);
+    checks.set(validator, check);
+  }
+  return check;
+}
+
+function compileCheck(validator: Validator): Check {
+  switch (validator.type) {
+    case "any":
+      return (value) => value !== undefined;
+    case "string":
+      return (value) => typeof value === "string";
+    case "boolean":
+      return (value) => typeof value === "boolean";
+    case "null":
+      return (value) => value === null;
+    case "number":
+      return (value) => typeof value === "number" || kindOf(value) === "float64";
+    case "id": {
+      const { tableName } = validator;
+      return (value, isId) => typeof value === "string" && isId(tableName, value);
+    }
+    case "literal": {
+      const { value: literal } = validator;
+      return typeof literal === "object"
+        ? (value) => value !== undefined && compareValues(literal, value) === 0
+        : (value) => value === literal;
+    }
+    case "array": {
+      const isElement = checkOf(validator.value);
+      return (value, isId) => Array.isArray(value) && value.every((element) => isElement(element, isId));
+    }
+    case "object":
+      return compileObject(validator);
+    case "union": {
+      const members = validator.value.map(checkOf);
+      return (value, isId) => members.some((isMember) => isMember(value, isId));
+    }
+    default:
+      // bigint, bytes and records are rare.
+      return (value, isId) => mismatchAt(validator, value, isId, "") === null;
+  }
+}
+
+function compileObject(validator: Validator & { type: "object" }): Check {
+  const fields = Object.entries(validator.value).map(([name, { fieldType, optional }]) => ({
+    name,
+    optional,
+    isValid: checkOf(fieldType),
+  }));
+  return (value, isId) => {
+    if (!isObject(value)) return false;
+    let present = 0;
+    for (const { name, optional, isValid } of fields) {
+      const member = Object.hasOwn(value, name) ? value[name] : undefined;
+      if (member === undefined) {
+        if (!optional) return false;
+        continue;
+      }
+      if (!isValid(member, isId)) return false;
+      present++;
+    }
+    // As many as were looked at: no other field, and no special form either.
+    for (const _ in value) if (--present < 0) return false;
+    return present === 0;
+  };
+}
+
+/** The same as `mismatch` with the place, for the message. */
+function mismatchAt(validator: Validator, value: Json | undefined, isId: IsId, path: string): string | null {
   switch (validator.type) {
     case "any":
       return value === undefined ? wrong(validator, value, path) : null;
@@ -60,7 +135,7 @@ export function mismatch(
 function mismatchOfArray(element: Validator, value: Json | undefined, isId: IsId, path: string) {
   if (!Array.isArray(value)) return wrong({ type: "array", value: element }, value, path);
   for (const [index, member] of value.entries()) {
-    const found = mismatch(element, member, isId, `${path}[${index}]`);
+    const found = mismatchAt(element, member, isId, `${path}[${index}]`);
     if (found !== null) return found;
   }
   return null;
@@ -82,7 +157,7 @@ function mismatchOfObject(
         `Consider wrapping the field validator in \`v.optional(...)\` if this is expected.${context(validator, value)}`
       );
     }
-    const found = mismatch(field.fieldType, member, isId, `${path}.${name}`);
+    const found = mismatchAt(field.fieldType, member, isId, `${path}.${name}`);
     if (found !== null) return found;
   }
   for (const name in value) {
@@ -102,8 +177,8 @@ function mismatchOfRecord(
   if (!isObject(value) || kindOf(value) !== "object") return wrong(validator, value, path);
   for (const [name, member] of Object.entries(value)) {
     const found =
-      mismatch(validator.keys, name, isId, `${path}.${name}`) ??
-      mismatch(validator.values.fieldType, member, isId, `${path}.${name}`);
+      mismatchAt(validator.keys, name, isId, `${path}.${name}`) ??
+      mismatchAt(validator.values.fieldType, member, isId, `${path}.${name}`);
     if (found !== null) return found;
   }
   return null;
@@ -115,7 +190,7 @@ function mismatchOfUnion(
   isId: IsId,
   path: string,
 ): string | null {
-  const found = validator.value.map((member) => mismatch(member, value, isId, path));
+  const found = validator.value.map((member) => mismatchAt(member, value, isId, path));
   if (found.includes(null)) return null;
   // With one object member that shares the discriminating literals, its own complaint says more.
   const candidates = validator.value.flatMap((member, index) =>
@@ -131,7 +206,7 @@ const literalsAgree = (fields: Record<string, Field>, value: JsonObject) => {
   const literals = Object.entries(fields).filter(([, field]) => field.fieldType.type === "literal");
   return (
     literals.length > 0 &&
-    literals.every(([name, field]) => mismatch(field.fieldType, value[name], () => true) === null)
+    literals.every(([name, field]) => mismatchAt(field.fieldType, value[name], () => true, "") === null)
   );
 };
 
