@@ -27,6 +27,8 @@ export class Files {
   readonly #blobs: Blobs;
   readonly #uploadKey: string;
   readonly #statements: ReturnType<typeof prepare>;
+  #pins = 0;
+  readonly #discarded: string[] = [];
 
   constructor(deployment: Deployment, blobs: Blobs, instanceSecret: string) {
     this.#deployment = deployment;
@@ -101,7 +103,7 @@ export class Files {
     if (file === null) throw new UserError("StorageFileNotFound", `Storage file ${id} not found`);
     transaction.remove(component, id, FILES_TABLE);
     this.#statements.remove.run({ id });
-    transaction.afterCommit(() => this.#blobs.delete(file.uuid));
+    transaction.afterCommit(() => this.#discard(file.uuid));
   }
 
   blob(transaction: Transaction, component: string, id: string): Blob | null {
@@ -148,6 +150,29 @@ export class Files {
         .map(({ uuid }) => uuid),
     );
     for (const uuid of this.#blobs.list()) if (!known.has(uuid)) this.#blobs.delete(uuid);
+  }
+
+  /** Keeps the bytes of deleted files until it is released: for who copies the files of one moment. */
+  pin(): { release(): void } {
+    this.#pins++;
+    let isPinned = true;
+    return {
+      release: () => {
+        if (isPinned) this.#pins--;
+        isPinned = false;
+        if (this.#pins === 0) for (const uuid of this.#discarded.splice(0)) this.#blobs.delete(uuid);
+      },
+    };
+  }
+
+  /** The bytes of a file, whether or not it has been deleted since it was pinned. */
+  bytes(uuid: string): Blob {
+    return this.#blobs.open(uuid, null);
+  }
+
+  #discard(uuid: string): void {
+    if (this.#pins > 0) this.#discarded.push(uuid);
+    else this.#blobs.delete(uuid);
   }
 
   #find(transaction: Transaction, component: string, id: string): FileRow | null {

@@ -12,14 +12,18 @@ export type Sql = { raw: Database; orm: BunSQLiteDatabase };
 const LAYOUT = 1;
 const PAGE_CACHE_KIB = 64 * 1024;
 
+export const databasePath = (dataDir: string): string => join(dataDir, "convex.sqlite3");
+
 /** Opens the database file in `dataDir`, or one in memory, and creates what is missing. */
 export function openDatabase(dataDir: string | null, synchronous: Synchronous): Sql {
   if (dataDir !== null) mkdirSync(dataDir, { recursive: true });
-  const raw = new Database(dataDir === null ? ":memory:" : join(dataDir, "convex.sqlite3"), { create: true });
+  const raw = new Database(dataDir === null ? ":memory:" : databasePath(dataDir), { create: true });
   raw.run("PRAGMA journal_mode = WAL");
   raw.run(`PRAGMA synchronous = ${synchronous}`);
   raw.run(`PRAGMA cache_size = -${PAGE_CACHE_KIB}`);
   raw.run("PRAGMA busy_timeout = 2000");
+  // Entering WAL before the lock is taken is what lets `snapshot.ts` give it up for a while.
+  raw.query("SELECT count(*) FROM sqlite_schema").get();
   // One process owns the file: a second one would run scheduled functions twice.
   raw.run("PRAGMA locking_mode = EXCLUSIVE");
   const { user_version: layout } = raw.query("PRAGMA user_version").get() as { user_version: number };
