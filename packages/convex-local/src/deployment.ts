@@ -17,6 +17,7 @@ import { Crons } from "./schedule/crons.ts";
 import { JOBS_TABLE, Scheduler } from "./schedule/scheduler.ts";
 import { openDatabase, type Synchronous } from "./store/database.ts";
 import { Store } from "./store/store.ts";
+import { type Guard, NO_GUARD } from "./watchdog/guard.ts";
 
 /** One installed set of functions with its schema; the app itself is the component "". */
 export type Component = { path: string; schema: SchemaJson | null; modules: Modules };
@@ -29,6 +30,10 @@ export type DeploymentOptions = {
   instanceSecret: string;
   /** A query or mutation that awaits something that never comes is given up after this; 10 s by default. */
   transactionMsMax?: number;
+  /** A query or mutation that computes without end is stopped after this; 5 s by default. */
+  leashMsMax?: number;
+  /** Looks on as functions begin and end; nobody by default. */
+  guard?: Guard;
   /** Milliseconds since 1970, fractions welcome. */
   now: () => number;
   /** One structured line per thing that happened. */
@@ -37,6 +42,8 @@ export type DeploymentOptions = {
 
 export const ROOT = "";
 const TRANSACTION_MS_MAX = 10_000;
+/** Room for a mutation that uses all limits of reading and writing on a slow machine; officially it is 1 s. */
+export const LEASH_MS_MAX = 5000;
 const SWEEP_MS = 3600_000;
 
 /** One Convex deployment: the store, the functions, and everything that runs them. */
@@ -47,6 +54,7 @@ export class Deployment {
   ]);
   readonly executor: Executor;
   readonly live: Live;
+  readonly guard: Guard;
   readonly runner: Runner;
   readonly syscalls: Syscalls;
   readonly scheduler: Scheduler;
@@ -75,7 +83,12 @@ export class Deployment {
       if (this.store.table(ROOT, name) === undefined) this.store.createTable(ROOT, name);
     }
     this.live = new Live(this);
-    this.runner = new Runner(this, options.transactionMsMax ?? TRANSACTION_MS_MAX);
+    this.guard = options.guard ?? NO_GUARD;
+    this.runner = new Runner(
+      this,
+      options.transactionMsMax ?? TRANSACTION_MS_MAX,
+      options.leashMsMax ?? LEASH_MS_MAX,
+    );
     this.syscalls = new Syscalls(this);
     this.scheduler = new Scheduler(this);
     this.crons = new Crons(this);

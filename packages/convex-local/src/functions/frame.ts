@@ -15,6 +15,8 @@ export type RequestMetadata = {
   userAgent: string | null;
   scheduledFunctionId: string | null;
   authToken: string | null;
+  /** Where the request came through the door of another process: its number there. */
+  passage?: number | undefined;
 };
 
 /** What the engine answers to a running function; `syscalls.ts` implements it. */
@@ -60,6 +62,8 @@ export type Frame = {
 const frames = new AsyncLocalStorage<Frame>();
 
 export const currentFrame = (): Frame | undefined => frames.getStore();
+/** Makes a frame the current one for what follows, where `runInFrame` had no chance to end. */
+export const goOnInFrame = (frame: Frame | undefined): void => frames.enterWith(frame as Frame);
 export const runInFrame = <T>(frame: Frame, work: () => T): T => frames.run(frame, work);
 /** Runs work that no function is responsible for, whoever calls. */
 export const outsideFrames = <T>(work: () => T): T => frames.exit(work);

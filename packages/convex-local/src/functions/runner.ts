@@ -6,10 +6,19 @@ import { textHoldsCommitTs, textWithCommitTs } from "../values/commit-ts.ts";
 import { InvalidValue, measure } from "../values/measure.ts";
 import { mismatch } from "../values/validator.ts";
 import { isObject, type Json, kindOf } from "../values/wire.ts";
+import { LeashEnd, onLeash } from "../watchdog/leash.ts";
 import { UserError } from "./errors.ts";
 import { Slots } from "./executor.ts";
 import { type FunctionFailure, toFailure, toSyscallError } from "./failure.ts";
-import { type Frame, type FunctionKind, type RequestMetadata, randomOf, runInFrame } from "./frame.ts";
+import {
+  currentFrame,
+  type Frame,
+  type FunctionKind,
+  goOnInFrame,
+  type RequestMetadata,
+  randomOf,
+  runInFrame,
+} from "./frame.ts";
 import {
   FUNCTION_ARGS_BYTES_MAX,
   FUNCTION_RESULT_BYTES_MAX,
@@ -49,6 +58,8 @@ export type QueryOutcome = Outcome & { reads: Read[]; journal: string | null; ts
 export type MutationOutcome = Outcome & { ts: number };
 
 const ACTION_MS_MAX = 30 * 60_000;
+/** Half of what the official backend allows: everybody else has waited so long. */
+const SLOW_MS_MAX = 500;
 const ACTIONS_RUNNING_MAX = 256;
 const ACTIONS_WAITING_MAX = 2000;
 
@@ -56,11 +67,17 @@ const ACTIONS_WAITING_MAX = 2000;
 export class Runner {
   readonly #deployment: Deployment;
   readonly #transactionMsMax: number;
+  readonly #leashMsMax: number;
   readonly #actions = new Slots(ACTIONS_RUNNING_MAX, ACTIONS_WAITING_MAX);
 
-  constructor(deployment: Deployment, transactionMsMax: number) {
+  /**
+   * A query or mutation that awaits something is given up after `transactionMsMax`; one that computes all the time,
+   * while nobody else gets on, after `leashMsMax`.
+   */
+  constructor(deployment: Deployment, transactionMsMax: number, leashMsMax: number) {
     this.#deployment = deployment;
     this.#transactionMsMax = transactionMsMax;
+    this.#leashMsMax = leashMsMax;
   }
 
   query(call: Call, journal: string | null = null): Promise<QueryOutcome> {
@@ -151,7 +168,9 @@ export class Runner {
     call: HttpCall,
   ): Promise<Response> {
     const frame = this.#frame("httpAction", { ...call, target: path }, null, null);
+    let ended: (() => void) | undefined;
     try {
+      ended = this.#deployment.guard.begin("httpAction", call.component, path, null, call.metadata);
       const response = await this.#withTimeLimit(frame, ACTION_MS_MAX, async () =>
         object.invokeHttpAction?.(request),
       );
@@ -162,6 +181,7 @@ export class Runner {
     } catch (error) {
       throw this.#reported(frame, error);
     } finally {
+      ended?.();
       this.#deployment.logs.append(frame, null);
     }
   }
@@ -253,8 +273,10 @@ export class Runner {
 
   async #outcome(frame: Frame, call: Call, kind: FunctionKind): Promise<Outcome> {
     const startMs = performance.now();
+    const startCpu = kind === "action" ? undefined : process.threadCpuUsage();
     const { transaction } = frame;
     let outcome: Outcome;
+    let ended: (() => void) | undefined;
     try {
       if (
         transaction !== null &&
@@ -271,6 +293,7 @@ export class Runner {
           ? this.#resolve(call.component, call.target, call.access, kind)
           : describeFunction("inline", call.target);
       frame.path = resolved.path;
+      ended = this.#deployment.guard.begin(kind, call.component, frame.path, call.args, call.metadata);
       const limitMs = kind === "action" ? ACTION_MS_MAX : this.#transactionMsMax;
       const value = await this.#invoke(frame, resolved, call.args, limitMs);
       if (kind === "query" && textHoldsCommitTs(value)) {
@@ -283,8 +306,16 @@ export class Runner {
       outcome = { isSuccess: true, value, logLines: frame.logLines };
     } catch (error) {
       outcome = { isSuccess: false, failure: this.#reported(frame, error), logLines: frame.logLines };
+    } finally {
+      ended?.();
     }
-    this.#deployment.logs.append(frame, outcome, performance.now() - startMs);
+    const wallMs = performance.now() - startMs;
+    if (startCpu !== undefined && wallMs > SLOW_MS_MAX) {
+      const { user, system } = process.threadCpuUsage(startCpu);
+      const cpuMs = Math.round((user + system) / 1000);
+      this.#deployment.log("function.slow", { path: frame.path, kind, wallMs: Math.round(wallMs), cpuMs });
+    }
+    this.#deployment.logs.append(frame, outcome, wallMs);
     return outcome;
   }
 
@@ -336,15 +367,14 @@ export class Runner {
   /** Runs work in the frame, and closes the frame whatever happens. */
   async #withTimeLimit<T>(frame: Frame, limitMs: number, work: () => Promise<T>): Promise<T> {
     let timer: ReturnType<typeof timers.setTimeout> | undefined;
-    const tooLong = new Promise<never>((_, reject) => {
-      timer = timers.setTimeout(
-        () =>
-          reject(new UserError("FunctionTimeout", `Function execution timed out (maximum ${limitMs} ms)`)),
-        limitMs,
-      );
-    });
     try {
-      return await Promise.race([runInFrame(frame, work), tooLong]);
+      const running = this.#start(frame, work);
+      // Most queries and mutations are over by now and need no timer.
+      if (Bun.peek.status(running) !== "pending") return await running;
+      const tooLong = new Promise<never>((_, reject) => {
+        timer = timers.setTimeout(() => reject(timeout(limitMs)), limitMs);
+      });
+      return await Promise.race([running, tooLong]);
     } finally {
       timers.clearTimeout(timer);
       // The response of an HTTP action may be a stream that the function goes on writing.
@@ -353,7 +383,24 @@ export class Runner {
       frame.streams.clear();
     }
   }
+
+  /** Queries and mutations may not keep the engine from everything else, so they start on a leash. */
+  #start<T>(frame: Frame, work: () => Promise<T>): Promise<T> {
+    if (frame.transaction === null || frame.depth > 0) return runInFrame(frame, work);
+    const outer = currentFrame();
+    try {
+      return onLeash(this.#leashMsMax, () => runInFrame(frame, work));
+    } catch (error) {
+      if (!(error instanceof LeashEnd)) throw error;
+      // It has ended without leaving its frame.
+      goOnInFrame(outer);
+      throw timeout(this.#leashMsMax);
+    }
+  }
 }
+
+const timeout = (msMax: number) =>
+  new UserError("FunctionTimeout", `Function execution timed out (maximum ${msMax} ms)`);
 
 function call({ kind, path, object }: Resolved, requestId: string, args: Json): Promise<string> {
   const text = JSON.stringify([args]);
