@@ -1,26 +1,25 @@
 import { join } from "node:path";
 import { Tokens } from "./auth/tokens.ts";
+import { type Component, emptyComponent, ROOT } from "./components/component.ts";
 import { blobsInDirectory, blobsInMemory } from "./files/blobs.ts";
 import { FILES_TABLE, Files } from "./files/files.ts";
+import { Contention } from "./functions/contention.ts";
 import { type Changes, Environment } from "./functions/environment.ts";
 import { Executor } from "./functions/executor.ts";
 import { Logs } from "./functions/logs.ts";
-import type { Modules } from "./functions/module.ts";
+import { Retries } from "./functions/retries.ts";
 import { Runner } from "./functions/runner.ts";
 import { installSandbox } from "./functions/sandbox.ts";
-import type { SchemaJson } from "./functions/schema.ts";
 import { Syscalls } from "./functions/syscalls.ts";
+import { WriteRate } from "./functions/write-rate.ts";
 import { Live } from "./live/live.ts";
 import { Pushes } from "./push/push.ts";
 import { Cursors } from "./query/cursor.ts";
 import { Crons } from "./schedule/crons.ts";
-import { JOBS_TABLE, Scheduler } from "./schedule/scheduler.ts";
+import { JOBS_RUNNING_MAX, JOBS_TABLE, Scheduler } from "./schedule/scheduler.ts";
 import { openDatabase, type Synchronous } from "./store/database.ts";
 import { Store } from "./store/store.ts";
 import { type Guard, NO_GUARD } from "./watchdog/guard.ts";
-
-/** One installed set of functions with its schema; the app itself is the component "". */
-export type Component = { path: string; schema: SchemaJson | null; modules: Modules };
 
 export type DeploymentOptions = {
   /** null keeps everything in memory. */
@@ -34,13 +33,20 @@ export type DeploymentOptions = {
   leashMsMax?: number;
   /** Looks on as functions begin and end; nobody by default. */
   guard?: Guard;
+  /** Scheduled functions that may run at once; 16 by default. */
+  jobsRunningMax?: number;
+  /** Bytes that mutations may write within a second before they get TooManyWrites; any number by default. */
+  writeBytesPerSecondMax?: number;
+  /** Share of mutations that are rolled back and run again, as when they conflict; none by default. */
+  retryPercent?: number;
   /** Milliseconds since 1970, fractions welcome. */
   now: () => number;
   /** One structured line per thing that happened. */
   log: (event: string, fields: Record<string, unknown>) => void;
 };
 
-export const ROOT = "";
+export { ROOT };
+
 const TRANSACTION_MS_MAX = 10_000;
 /** Room for a mutation that uses all limits of reading and writing on a slow machine; officially it is 1 s. */
 export const LEASH_MS_MAX = 5000;
@@ -49,9 +55,8 @@ const SWEEP_MS = 3600_000;
 /** One Convex deployment: the store, the functions, and everything that runs them. */
 export class Deployment {
   readonly store: Store;
-  readonly components = new Map<string, Component>([
-    [ROOT, { path: ROOT, schema: null, modules: new Map() }],
-  ]);
+  /** What is installed, by path; the app is always there. */
+  readonly components = new Map<string, Component>([[ROOT, emptyComponent(ROOT)]]);
   readonly executor: Executor;
   readonly live: Live;
   readonly guard: Guard;
@@ -65,6 +70,9 @@ export class Deployment {
   readonly environment: Environment;
   readonly cursors: Cursors;
   readonly logs: Logs;
+  readonly retries: Retries;
+  readonly writeRate: WriteRate;
+  readonly contention: Contention;
   readonly instanceName: string;
   readonly now: () => number;
   readonly log: DeploymentOptions["log"];
@@ -82,6 +90,12 @@ export class Deployment {
     for (const name of [JOBS_TABLE, FILES_TABLE]) {
       if (this.store.table(ROOT, name) === undefined) this.store.createTable(ROOT, name);
     }
+    this.retries = new Retries(options.retryPercent ?? 0);
+    this.writeRate = new WriteRate(options.writeBytesPerSecondMax ?? 0);
+    this.contention = new Contention(options.now, (conflict) => {
+      const documents = conflict.documents.map((id) => this.store.describeId(id));
+      this.log("mutations.would-conflict", { ...conflict, documents });
+    });
     this.live = new Live(this);
     this.guard = options.guard ?? NO_GUARD;
     this.runner = new Runner(
@@ -90,7 +104,7 @@ export class Deployment {
       options.leashMsMax ?? LEASH_MS_MAX,
     );
     this.syscalls = new Syscalls(this);
-    this.scheduler = new Scheduler(this);
+    this.scheduler = new Scheduler(this, options.jobsRunningMax ?? JOBS_RUNNING_MAX);
     this.crons = new Crons(this);
     this.tokens = new Tokens(options.now);
     this.pushes = new Pushes(this, options.dataDir);

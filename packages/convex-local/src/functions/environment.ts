@@ -1,5 +1,8 @@
 import { eq } from "drizzle-orm";
 import { z } from "zod";
+import { parentPath, ROOT } from "../components/component.ts";
+import type { EnvBinding } from "../components/definition.ts";
+import { bound } from "../components/tree.ts";
 import type { Store } from "../store/store.ts";
 import { environment } from "../store/tables.ts";
 import { UserError } from "./errors.ts";
@@ -11,11 +14,14 @@ const VARIABLES_MAX = 1000;
 export const Changes = z.array(z.object({ name: z.string(), value: z.string().nullable() }));
 export type Changes = z.infer<typeof Changes>;
 
+export type Bindings = Readonly<Record<string, EnvBinding>>;
+
 /** Environment variables of the deployment: what functions see as `process.env`. */
 export class Environment {
   readonly #store: Store;
   readonly #system: () => Record<string, string>;
-  #cached: Readonly<Record<string, string>> | null = null;
+  readonly #cached = new Map<string, Readonly<Record<string, string>>>();
+  #bindings: ReadonlyMap<string, Bindings> = new Map();
 
   /** `system` gives the variables that are always there, such as CONVEX_CLOUD_URL. */
   constructor(store: Store, system: () => Record<string, string>) {
@@ -29,10 +35,27 @@ export class Environment {
     return Object.fromEntries(rows.map(({ name, value }) => [name, value]));
   }
 
-  /** What a function sees; the same for the root and, until they declare their own, for components. */
-  visible(_component: string): Readonly<Record<string, string>> {
-    this.#cached ??= Object.freeze({ ...this.all(), ...this.#system() });
-    return this.#cached;
+  /** What a function sees. The app sees what the user has set, a component what its parent has given to it. */
+  visible(component: string): Readonly<Record<string, string>> {
+    let visible = this.#cached.get(component);
+    if (visible === undefined) {
+      visible = Object.freeze(
+        component === ROOT ? { ...this.all(), ...this.#system() } : this.#given(component),
+      );
+      this.#cached.set(component, visible);
+    }
+    return visible;
+  }
+
+  /** What the variables of components are bound to, by path of the component. */
+  bind(bindings: ReadonlyMap<string, Bindings>): void {
+    this.#bindings = bindings;
+    this.#cached.clear();
+  }
+
+  #given(component: string): Record<string, string> {
+    const bindings = this.#bindings.get(component);
+    return bindings === undefined ? {} : bound(bindings, this.visible(parentPath(component)));
   }
 
   /** Sets variables, removes those with a null value. Throws UserError before anything is changed. */
@@ -58,6 +81,6 @@ export class Environment {
         if (value !== null) orm.insert(environment).values({ name, value }).run();
       }
     })();
-    this.#cached = null;
+    this.#cached.clear();
   }
 }

@@ -1,4 +1,6 @@
 import type { Identity } from "../auth/identity.ts";
+import { ROOT } from "../components/component.ts";
+import type { Address } from "../components/reference.ts";
 import type { Deployment } from "../deployment.ts";
 import type { Read } from "../live/read-set.ts";
 import { isSystemQuery, runSystemQuery } from "../system/queries.ts";
@@ -47,6 +49,10 @@ export type Call = {
   metadata: RequestMetadata;
   /** Internal functions are hidden from the public. */
   access: "public" | "any";
+  /** The newest timestamp when the call came in; what was committed since then was under way beside it. */
+  arrivedTs?: number;
+  /** Limits other than the official ones, for tests. */
+  limits?: Partial<TransactionLimits>;
 };
 
 export type HttpCall = Omit<Call, "target" | "args">;
@@ -87,7 +93,7 @@ export class Runner {
   /** Runs a query inside an executor slot that the caller holds. */
   async queryNow(call: Call, journal: string | null): Promise<QueryOutcome> {
     const { store } = this.#deployment;
-    const transaction = this.#begin();
+    const transaction = this.#begin(call.limits);
     const frame = this.#frame("query", call, transaction, journal);
     const outcome = await this.#outcome(frame, call, "query");
     // A query writes nothing, but a table created by accident of a bug must not stay.
@@ -103,7 +109,8 @@ export class Runner {
     call: Call,
     beforeCommit?: (transaction: Transaction, value: string) => void,
   ): Promise<MutationOutcome> {
-    return this.#deployment.executor.join(() => this.mutationNow(call, beforeCommit));
+    const arrived = { ...call, arrivedTs: this.#deployment.store.newestTs };
+    return this.#deployment.executor.join(() => this.mutationNow(arrived, beforeCommit));
   }
 
   /** Runs a mutation inside an executor slot that the caller holds. */
@@ -111,20 +118,26 @@ export class Runner {
     call: Call,
     beforeCommit?: (transaction: Transaction, value: string) => void,
   ): Promise<MutationOutcome> {
-    const transaction = this.#begin();
-    const frame = this.#frame("mutation", call, transaction, null);
-    const outcome = await this.#outcome(frame, call, "mutation");
-    if (!outcome.isSuccess) {
-      transaction.rollback();
-      return { ...outcome, ts: this.#deployment.store.newestTs };
-    }
-    try {
-      beforeCommit?.(transaction, outcome.value);
-      const ts = this.#commit(transaction);
-      return { ...outcome, value: textWithCommitTs(outcome.value, ts), ts };
-    } catch (error) {
-      transaction.rollback();
-      throw error;
+    for (let attempt = 1; ; attempt++) {
+      const transaction = this.#begin(call.limits);
+      const frame = this.#frame("mutation", call, transaction, null);
+      const outcome = await this.#outcome(frame, call, "mutation");
+      if (!outcome.isSuccess) {
+        transaction.rollback();
+        return { ...outcome, ts: this.#deployment.store.newestTs };
+      }
+      if (typeof call.target === "string" && this.#deployment.retries.isToRunAgain(attempt)) {
+        transaction.rollback();
+        continue;
+      }
+      try {
+        beforeCommit?.(transaction, outcome.value);
+        const ts = this.#commitMutation(transaction, frame.path, call.arrivedTs);
+        return { ...outcome, value: textWithCommitTs(outcome.value, ts), ts };
+      } catch (error) {
+        transaction.rollback();
+        throw error;
+      }
     }
   }
 
@@ -171,8 +184,10 @@ export class Runner {
     let ended: (() => void) | undefined;
     try {
       ended = this.#deployment.guard.begin("httpAction", call.component, path, null, call.metadata);
-      const response = await this.#withTimeLimit(frame, ACTION_MS_MAX, async () =>
-        object.invokeHttpAction?.(request),
+      const response = await this.#withTimeLimit(
+        frame,
+        Math.max(ACTION_MS_MAX, this.#transactionMsMax),
+        async () => object.invokeHttpAction?.(request),
       );
       if (!(response instanceof Response)) {
         throw new UserError("InvalidHttpActionResult", "An HTTP action must return a Response");
@@ -190,8 +205,7 @@ export class Runner {
   async nested(
     frame: Frame,
     kind: "query" | "mutation",
-    component: string,
-    path: string,
+    { component, path, access }: Address,
     args: Json,
     limits: Partial<TransactionLimits> = {},
   ): Promise<string> {
@@ -203,7 +217,7 @@ export class Runner {
     if (frame.depth >= NESTED_CALLS_MAX) {
       throw new UserError("NestedTooDeep", `Functions are nested more than ${NESTED_CALLS_MAX} levels deep`);
     }
-    const resolved = this.#resolve(component, path, "any", kind);
+    const resolved = this.#resolve(component, path, access, kind);
     const inner: Frame = {
       ...this.#frame(kind, { ...frame, component, target: resolved.path }, transaction, null),
       depth: frame.depth + 1,
@@ -233,9 +247,19 @@ export class Runner {
     }
   }
 
-  #begin(): Transaction {
+  #begin(limits?: Partial<TransactionLimits>): Transaction {
     const { store, components, now } = this.#deployment;
-    return new Transaction(store, (component) => components.get(component)?.schema ?? null, now());
+    return new Transaction(store, (component) => components.get(component)?.schema ?? null, now(), limits);
+  }
+
+  #commitMutation(transaction: Transaction, path: string, arrivedTs: number | undefined): number {
+    const { contention, writeRate, now } = this.#deployment;
+    if (!transaction.hasWritten) return this.#commit(transaction);
+    writeRate.take(transaction.usage.used.bytesWritten, now());
+    if (arrivedTs !== undefined) contention.look(path, arrivedTs, transaction.reads.reads);
+    const ts = this.#commit(transaction);
+    contention.committed(ts, path, transaction.writes);
+    return ts;
   }
 
   #commit(transaction: Transaction): number {
@@ -254,7 +278,8 @@ export class Runner {
       kind,
       component: call.component,
       path: typeof call.target === "string" ? call.target : "inline",
-      identity: call.identity,
+      // Who calls is the business of the app; components are told what they need.
+      identity: call.component === ROOT ? call.identity : null,
       metadata: call.metadata,
       environment: this.#deployment.environment.visible(call.component),
       nowMs: transaction?.nowMs ?? this.#deployment.now(),
@@ -294,7 +319,8 @@ export class Runner {
           : describeFunction("inline", call.target);
       frame.path = resolved.path;
       ended = this.#deployment.guard.begin(kind, call.component, frame.path, call.args, call.metadata);
-      const limitMs = kind === "action" ? ACTION_MS_MAX : this.#transactionMsMax;
+      const limitMs =
+        kind === "action" ? Math.max(ACTION_MS_MAX, this.#transactionMsMax) : this.#transactionMsMax;
       const value = await this.#invoke(frame, resolved, call.args, limitMs);
       if (kind === "query" && textHoldsCommitTs(value)) {
         throw new UserError(
@@ -370,7 +396,8 @@ export class Runner {
     try {
       const running = this.#start(frame, work);
       // Most queries and mutations are over by now and need no timer.
-      if (Bun.peek.status(running) !== "pending") return await running;
+      if (Bun.peek.status(running) !== "pending" || limitMs === Number.POSITIVE_INFINITY)
+        return await running;
       const tooLong = new Promise<never>((_, reject) => {
         timer = timers.setTimeout(() => reject(timeout(limitMs)), limitMs);
       });

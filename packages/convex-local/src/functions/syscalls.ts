@@ -1,8 +1,9 @@
 import { z } from "zod";
+import { type Address, addressOf, handleOf } from "../components/reference.ts";
 import type { Deployment } from "../deployment.ts";
 import { fingerprintOf } from "../query/cursor.ts";
 import { readPage } from "../query/page.ts";
-import { type Plan, plan, QueryJson, tableNameOf } from "../query/plan.ts";
+import { type Plan, parseQuery, plan, type QueryJson, tableNameOf } from "../query/plan.ts";
 import { QueryStream } from "../query/stream.ts";
 import { decodeId } from "../values/id.ts";
 import { isObject, type Json, writeInt64 } from "../values/wire.ts";
@@ -10,7 +11,8 @@ import { UserError } from "./errors.ts";
 import { toSyscallError } from "./failure.ts";
 import type { Frame, Host } from "./frame.ts";
 import { CONCURRENT_OPERATIONS_MAX, type TransactionLimits } from "./limits.ts";
-import { canonicalPath, resolveFunction } from "./module.ts";
+import { resolveFunction } from "./module.ts";
+import type { Call } from "./runner.ts";
 import { asDocument, readOnly, type Transaction } from "./transaction.ts";
 
 type Args = Record<string, Json>;
@@ -43,17 +45,40 @@ export class Syscalls implements Host {
         return { id: normalizeId(transactionOf(frame), frame.component, args) };
       case "1.0/getSnapshotTs":
         return writeInt64(BigInt(deployment.store.ts) * 1000n);
-      case "1.0/componentArgument":
-        return {};
+      case "1.0/componentArgument": {
+        const value = deployment.components.get(frame.component)?.args?.[text(args.name)];
+        return value === undefined ? {} : { value };
+      }
       default:
         throw new Error(`Unknown operation ${op}`);
     }
   }
 
-  async asyncSyscall(frame: Frame, op: string, args: Args): Promise<string> {
-    const handlers = frame.transaction === null ? inActions : inTransactions;
+  /** Most operations of queries and mutations are over at once, and wait for nothing. */
+  asyncSyscall(frame: Frame, op: string, args: Args): Promise<string> {
+    const { transaction, child } = frame;
+    const handlers = transaction === null ? inActions : inTransactions;
     const handler = handlers[op] ?? everywhere[op];
-    if (handler === undefined) throw new Error(`Unknown async operation ${op}`);
+    try {
+      if (handler === undefined) throw new Error(`Unknown async operation ${op}`);
+      if (transaction === null || child !== null) return this.#counted(handler, frame, op, args);
+      if (frame.isClosed) throw new Error(`The function ${frame.path} has already ended`);
+      const answer = handler(this.#deployment, frame, args);
+      return typeof answer === "string" ? Promise.resolve(answer) : this.#answered(op, answer);
+    } catch (error) {
+      return Promise.reject(forFunction(op, error));
+    }
+  }
+
+  async #answered(op: string, answer: Promise<string>): Promise<string> {
+    try {
+      return await answer;
+    } catch (error) {
+      throw forFunction(op, error);
+    }
+  }
+
+  async #counted(handler: Handler, frame: Frame, op: string, args: Args): Promise<string> {
     if (frame.transaction === null && frame.operations >= CONCURRENT_OPERATIONS_MAX) {
       throw new Error(
         `Too many concurrent operations in one action (limit: ${CONCURRENT_OPERATIONS_MAX}). Await some of them first.`,
@@ -121,7 +146,7 @@ const inTransactions: Record<string, Handler> = {
 
   "1.0/insert": (_, frame, { table, value }) => {
     const id = writable(frame).insert(frame.component, text(table), asDocument(value, "insert"));
-    return JSON.stringify({ _id: id });
+    return `{"_id":"${id}"}`; // Ids are letters and digits.
   },
   "1.0/shallowMerge": (_, frame, { id, table, value }) =>
     writable(frame).patch(frame.component, text(id), asDocument(value, "patch"), userTable(table)),
@@ -130,7 +155,7 @@ const inTransactions: Record<string, Handler> = {
   "1.0/remove": (_, frame, { id, table }) =>
     writable(frame).remove(frame.component, text(id), userTable(table)),
 
-  "1.0/runUdf": async ({ runner }, frame, args) => {
+  "1.0/runUdf": async (deployment, frame, args) => {
     if (args.udfType === "snapshotQuery" && transactionOf(frame).hasWritten) {
       throw new UserError(
         "StaleSnapshotNotSupported",
@@ -138,8 +163,8 @@ const inTransactions: Record<string, Handler> = {
       );
     }
     const kind = args.udfType === "mutation" ? "mutation" : "query";
-    const { component, path } = addressOf(frame, args);
-    const running = runner.nested(frame, kind, component, path, args.args ?? {}, limitsOf(args));
+    const address = addressIn(deployment, frame, args);
+    const running = deployment.runner.nested(frame, kind, address, args.args ?? {}, limitsOf(args));
     // Others only wait for the end; the error belongs to the caller of this one.
     const ended = running.then(
       () => {},
@@ -192,11 +217,12 @@ const inTransactions: Record<string, Handler> = {
 
 /** Actions and HTTP actions: every step is a transaction of its own. */
 const inActions: Record<string, Handler> = {
-  "1.0/actions/query": async ({ runner }, frame, args) => unwrap(await runner.query(callOf(frame, args))),
-  "1.0/actions/mutation": async ({ runner }, frame, args) =>
-    unwrap(await runner.mutation(callOf(frame, args))),
-  "1.0/actions/action": async ({ runner }, frame, args) =>
-    unwrap(await runner.nestedAction(callOf(frame, args))),
+  "1.0/actions/query": async (deployment, frame, args) =>
+    unwrap(await deployment.runner.query(callOf(deployment, frame, args))),
+  "1.0/actions/mutation": async (deployment, frame, args) =>
+    unwrap(await deployment.runner.mutation(callOf(deployment, frame, args))),
+  "1.0/actions/action": async (deployment, frame, args) =>
+    unwrap(await deployment.runner.nestedAction(callOf(deployment, frame, args))),
 
   "1.0/actions/schedule": (deployment, frame, args) =>
     deployment.runner.transact((transaction) => schedule(deployment, transaction, frame, args)),
@@ -230,9 +256,8 @@ const everywhere: Record<string, Handler> = {
   "1.0/storageGenerateUploadUrl": ({ files }, frame) =>
     JSON.stringify(files.uploadUrl(frame.component, frame.nowMs)),
   "1.0/createFunctionHandle": (deployment, frame, args) => {
-    const { component, path } = addressOf(frame, args);
-    resolveFunction(deployment.components.get(component)?.modules ?? new Map(), path, false);
-    return JSON.stringify(`function://${component}#${canonicalPath(path)}`);
+    const address = addressIn(deployment, frame, args);
+    return JSON.stringify(handleOf(address.component, resolveIn(deployment, address).path));
   },
   "1.0/getFunctionMetadata": (_, frame) =>
     JSON.stringify({ name: frame.path, componentPath: frame.component }),
@@ -267,7 +292,7 @@ function writable(frame: Frame): Transaction {
 
 /** Reads of a table that does not exist give nothing. */
 function planOf(frame: Frame, args: Args): { query: QueryJson; plan: Plan | undefined } {
-  const query = QueryJson.parse(args.query);
+  const query = parseQuery(args.query);
   const table = transactionOf(frame).table(frame.component, tableNameOf(query));
   return { query, plan: table === undefined ? undefined : plan(query, table) };
 }
@@ -343,32 +368,16 @@ function normalizeId(transaction: Transaction, component: string, args: Args): s
   return table !== undefined && decodeId(id)?.tableNumber === table.number ? id : null;
 }
 
-/** The function that a call names: by path, by function handle, later by component reference. */
-function addressOf(frame: Frame, args: Args): { component: string; path: string } {
-  if (typeof args.name === "string") return { component: frame.component, path: args.name };
-  if (typeof args.functionHandle === "string") {
-    const handle = /^function:\/\/([^#]*)#(.+)$/.exec(args.functionHandle);
-    if (handle === null)
-      throw new UserError("InvalidFunctionHandle", `Not a function handle: ${args.functionHandle}`);
-    return { component: handle[1] ?? "", path: handle[2] ?? "" };
-  }
-  throw new UserError(
-    "ComponentsNotSupported",
-    `Component reference ${String(args.reference)} cannot be resolved`,
-  );
-}
+const addressIn = ({ components }: Deployment, frame: Frame, args: Args): Address =>
+  addressOf(frame.component, args, (component) => components.has(component));
 
-const callOf = (frame: Frame, args: Args) => ({
-  ...addressedCall(frame, args),
-  args: args.args ?? {},
-  identity: frame.identity,
-  metadata: frame.metadata,
-  access: "any" as const,
-});
+const resolveIn = ({ components }: Deployment, { component, path, access }: Address) =>
+  resolveFunction(components.get(component)?.modules ?? new Map(), path, access === "public");
 
-function addressedCall(frame: Frame, args: Args) {
-  const { component, path } = addressOf(frame, args);
-  return { component, target: path };
+function callOf(deployment: Deployment, frame: Frame, args: Args): Call {
+  const { component, path, access } = addressIn(deployment, frame, args);
+  const { identity, metadata } = frame;
+  return { component, target: path, args: args.args ?? {}, identity, metadata, access };
 }
 
 function unwrap(outcome: Awaited<ReturnType<Deployment["runner"]["action"]>>): string {
@@ -376,14 +385,9 @@ function unwrap(outcome: Awaited<ReturnType<Deployment["runner"]["action"]>>): s
   return outcome.value;
 }
 
-function schedule(
-  { scheduler, components }: Deployment,
-  transaction: Transaction,
-  frame: Frame,
-  args: Args,
-): string {
-  const { component, path } = addressOf(frame, args);
-  const { kind } = resolveFunction(components.get(component)?.modules ?? new Map(), path, false);
+function schedule(deployment: Deployment, transaction: Transaction, frame: Frame, args: Args): string {
+  const address = addressIn(deployment, frame, args);
+  const { kind, path } = resolveIn(deployment, address);
   if (kind === "query" || kind === "httpAction") {
     throw new UserError(
       "InvalidSchedule",
@@ -392,7 +396,8 @@ function schedule(
   }
   const dueMs = number(args.ts) * 1000;
   const value = isObject(args.args) ? args.args : {};
-  return JSON.stringify(scheduler.schedule(transaction, component, canonicalPath(path), value, dueMs));
+  const target = { component: address.component, path };
+  return JSON.stringify(deployment.scheduler.schedule(transaction, frame.component, target, value, dueMs));
 }
 
 /** Plain checks: these run for every read and write. */

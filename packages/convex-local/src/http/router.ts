@@ -1,4 +1,5 @@
 import type { Identity } from "../auth/identity.ts";
+import { mountOf } from "../components/mount.ts";
 import { type Deployment, ROOT } from "../deployment.ts";
 import type { RequestMetadata } from "../functions/frame.ts";
 import { type FunctionObject, functionObject } from "../functions/module.ts";
@@ -27,8 +28,10 @@ export async function routeHttpAction(
   caller: { identity: Identity | null; metadata: RequestMetadata },
 ): Promise<Response> {
   const { pathname } = new URL(request.url);
-  const router = routerOf(deployment.components.get(ROOT)?.modules.get("http"));
-  const match = METHODS.has(request.method) ? router?.lookup(pathname, request.method) : undefined;
+  const { component, path } = mountOf(deployment.components, pathname) ?? {};
+  const router = routerOf(component?.modules.get("http"));
+  const match =
+    METHODS.has(request.method) && path !== undefined ? router?.lookup(path, request.method) : undefined;
   const action: FunctionObject | undefined = functionObject(match?.[0]);
   if (match === undefined || match === null || action === undefined) {
     const text =
@@ -39,7 +42,7 @@ export async function routeHttpAction(
   }
   const [, method, route] = match;
   const response = await deployment.runner.httpAction(action, `${method} ${route}`, request, {
-    component: ROOT,
+    component: component?.path ?? ROOT,
     access: "public",
     ...caller,
   });

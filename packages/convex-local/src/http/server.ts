@@ -203,7 +203,7 @@ export class HttpServer {
         const { schemaChange } = await readJson(request, WaitForSchema);
         const failure = pushes.check(schemaChange.schemaIds[""]);
         return Response.json(
-          failure === null ? { type: "complete" } : { type: "failed", componentPath: "", ...failure },
+          failure === null ? { type: "complete" } : { type: "failed", ...failure },
         );
       }),
       "POST /api/deploy2/finish_push": admin(async (request) => {

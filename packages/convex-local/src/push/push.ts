@@ -2,15 +2,28 @@ import { createHash } from "node:crypto";
 import { eq } from "drizzle-orm";
 import { z } from "zod";
 import { AuthConfig, type Provider } from "../auth/providers.ts";
-import { type Deployment, ROOT } from "../deployment.ts";
+import { ROOT } from "../components/component.ts";
+import { Definition, PLAIN_APP } from "../components/definition.ts";
+import { evaluateDefinitions } from "../components/evaluation.ts";
+import {
+  environmentProblem,
+  environmentsOf,
+  type Instance,
+  instancesOf,
+  plantTree,
+  uninstalled,
+} from "../components/tree.ts";
+import type { Deployment } from "../deployment.ts";
+import { FILES_TABLE } from "../files/files.ts";
 import { UserError } from "../functions/errors.ts";
-import type { Modules } from "../functions/module.ts";
 import { applySchema, idsOf, SchemaJson, schemaMismatch } from "../functions/schema.ts";
-import type { CronSpec } from "../schedule/crons.ts";
+import type { Transaction } from "../functions/transaction.ts";
+import type { CronDiff } from "../schedule/crons.ts";
+import { JOBS_TABLE } from "../schedule/scheduler.ts";
 import { ModuleRow, modules } from "../store/tables.ts";
-import { writeInt64 } from "../values/wire.ts";
 import { analyzeModules, authOf, cronsOf, schemaOf } from "./analysis.ts";
-import { type Bundle, loadBundle, removeBundle, removeOldBundles } from "./bundle.ts";
+import { componentDiff, describeInstance, describePart, type Loaded, listDiff, type Part } from "./answer.ts";
+import { loadBundle, removeBundle, removeOldBundles } from "./bundle.ts";
 import { type IndexDiff, indexDiff } from "./index-diff.ts";
 
 const ModuleConfig = z.object({
@@ -26,6 +39,7 @@ export const StartPush = z.object({
   dryRun: z.boolean().default(false),
   appDefinition: z.object({
     definition: ModuleConfig.nullable(),
+    dependencies: z.array(z.string()).default([]),
     schema: ModuleConfig.nullable(),
     changedModules: z.array(ModuleConfig),
     unchangedModuleHashes: z.array(
@@ -33,32 +47,40 @@ export const StartPush = z.object({
     ),
     udfServerVersion: z.string(),
   }),
-  componentDefinitions: z.array(z.object({ definitionPath: z.string() })),
+  componentDefinitions: z.array(
+    z.object({
+      definitionPath: z.string().min(1),
+      definition: ModuleConfig,
+      dependencies: z.array(z.string()).default([]),
+      schema: ModuleConfig.nullable(),
+      functions: z.array(ModuleConfig),
+      udfServerVersion: z.string(),
+    }),
+  ),
+  nodeDependencies: z.array(z.object({ name: z.string(), version: z.string() })).default([]),
 });
 export type StartPush = z.infer<typeof StartPush>;
 
 /** A push that has been analysed and waits for `finish_push`. */
-type Pending = {
-  rows: ModuleRow[];
-  bundle: Bundle;
-  schema: { text: string; schema: SchemaJson } | null;
-  auth: Provider[];
-  crons: Record<string, CronSpec>;
-  serverVersion: string;
-};
+type Pending = { parts: Map<string, Part>; root: Instance; loaded: Loaded[]; auth: Provider[] };
 
 /** Pushes that were started and not finished, such as those of `convex codegen`. */
 const PENDING_MAX = 4;
 const SCHEMA_PATH = "schema.js";
+/** What is stored of each definition beside its modules. */
+const Stored = z.record(
+  z.string(),
+  z.object({ definition: Definition, schema: SchemaJson.nullable(), serverVersion: z.string() }),
+);
 
-export type SchemaFailure = { tableName: string; error: string };
+export type SchemaFailure = { componentPath: string; tableName: string; error: string };
 
 /** Takes code: analyses it, checks it against the documents that are there, and puts it in place at one moment. */
 export class Pushes {
   readonly #deployment: Deployment;
   readonly #dataDir: string | null;
   readonly #pending = new Map<string, Pending>();
-  #current: { directory: string } | undefined;
+  #current: Loaded[] = [];
 
   constructor(deployment: Deployment, dataDir: string | null) {
     this.#deployment = deployment;
@@ -76,29 +98,30 @@ export class Pushes {
 
   /** Imports the stored modules again: at start, and because code may read `process.env` while it loads. */
   async reload(): Promise<void> {
-    const rows = this.#rows();
-    if (rows.length === 0) return;
-    const { store, environment } = this.#deployment;
-    const bundle = await loadBundle(this.#dataDir, rows, environment.visible(ROOT));
-    const schema = JSON.parse(store.meta("schema") ?? "null") as unknown;
-    this.#install(bundle, SchemaJson.nullable().parse(schema));
+    const stored = this.#stored();
+    const rows = new Map(Object.keys(stored).map((path) => [path, this.#rows(path)]));
+    if (![...rows.values()].some((modules) => modules.length > 0)) return;
+    const definitions = new Map(Object.entries(stored).map(([path, { definition }]) => [path, definition]));
+    const root = plantTree(definitions);
+    this.#bind(instancesOf(root));
+    this.#install(await this.#load(root, rows), (path) => stored[path]?.schema ?? null);
   }
 
   /** Removes the files of loaded bundles. */
   stop(): void {
-    for (const { bundle } of this.#pending.values()) removeBundle(bundle.directory);
-    if (this.#current !== undefined) removeBundle(this.#current.directory);
+    for (const { loaded } of this.#pending.values()) removeBundles(loaded);
+    removeBundles(this.#current);
   }
 
   /** For `get_config_hashes`: the CLI leaves out modules that have not changed. */
   hashes() {
-    return this.#rows()
+    return this.#rows(ROOT)
       .filter(({ path }) => path !== SCHEMA_PATH)
       .map(({ path, environment, sha256 }) => ({ path, environment, hash: sha256 }));
   }
 
   serverVersion(): string {
-    return this.#deployment.store.meta("serverVersion") ?? "";
+    return this.#stored()[ROOT]?.serverVersion ?? "";
   }
 
   /** Analyses a push and keeps it ready. */
@@ -106,47 +129,24 @@ export class Pushes {
     const pending = await this.#prepare(request);
     const id = crypto.randomUUID();
     this.#pending.set(id, pending);
-    for (const [oldest, { bundle }] of this.#pending) {
+    for (const [oldest, { loaded }] of this.#pending) {
       if (this.#pending.size <= PENDING_MAX) break;
-      removeBundle(bundle.directory);
+      removeBundles(loaded);
       this.#pending.delete(oldest);
     }
-    const { environment } = this.#deployment;
     return {
-      environmentVariables: environment.all(),
+      environmentVariables: this.#deployment.environment.all(),
       externalDepsId: null,
       componentDefinitionPackages: {},
       appAuth: pending.auth,
-      analysis: {
-        "": {
-          definition: {
-            path: "",
-            definitionType: { type: "app" },
-            childComponents: [],
-            httpMounts: {},
-            exports: { type: "branch", branch: [] },
-          },
-          schema: pending.schema === null ? null : JSON.parse(pending.schema.text),
-          functions: analyzeModules(pending.bundle.modules),
-          udfConfig: {
-            serverVersion: pending.serverVersion,
-            importPhaseRngSeed: { $bytes: "" },
-            importPhaseUnixTimestamp: writeInt64(0n),
-          },
-        },
-      },
-      app: {
-        definitionPath: "",
-        componentPath: "",
-        args: {},
-        childComponents: {},
-        httpRoutes: { httpModuleRoutes: null, mounts: [] },
-        exports: {},
-      },
+      analysis: Object.fromEntries(
+        [...pending.parts].map(([path, part]) => [path, describePart(path, part)]),
+      ),
+      app: describeInstance(pending.root, pending.loaded),
       schemaChange: {
         allocatedComponentIds: {},
-        schemaIds: { "": id },
-        indexDiffs: { "": this.#indexDiff(pending) },
+        schemaIds: { [ROOT]: id },
+        indexDiffs: this.#perInstance(pending, (instance) => this.#indexDiff(pending, instance)),
       },
     };
   }
@@ -159,109 +159,185 @@ export class Pushes {
   /** For `evaluate_schema`: what a push would do to tables and indexes. */
   async evaluate(request: StartPush) {
     const pending = await this.#prepare(request);
-    removeBundle(pending.bundle.directory);
-    const { store } = this.#deployment;
-    const countOf = (name: string) => {
-      const table = store.table(ROOT, name);
-      return table === undefined ? 0 : store.count(table);
-    };
-    const diff = this.#indexDiff(pending);
-    const indexes = [
-      ...diff.added_indexes.map((index) => ({ index, change: "added", needsBackfill: true })),
-      ...diff.removed_indexes.map((index) => ({ index, change: "dropped", needsBackfill: false })),
-    ].map(({ index, ...rest }) => ({ ...index, ...rest, numDocs: countOf(index.name.split(".")[0] ?? "") }));
-    const tables = (pending.schema?.schema.tables ?? []).map(({ tableName }) => ({
-      name: tableName,
-      outcome: "mustWalk",
-      numDocs: countOf(tableName),
-      sizeBytes: 0,
-    }));
-    const schemaValidation = pending.schema?.schema.schemaValidation ?? false;
+    removeBundles(pending.loaded);
+    const stored = this.#stored();
     return {
-      schemaChange: { allocatedComponentIds: {}, schemaIds: {}, indexDiffs: { "": diff } },
-      componentSchemaEvaluations: { "": { definitionPath: "", schemaValidation, tables, indexes } },
-      newComponentDefinitions: [],
+      schemaChange: {
+        allocatedComponentIds: {},
+        schemaIds: {},
+        indexDiffs: this.#perInstance(pending, (instance) => this.#indexDiff(pending, instance)),
+      },
+      componentSchemaEvaluations: this.#perInstance(pending, (instance) =>
+        this.#evaluateSchema(pending, instance),
+      ),
+      newComponentDefinitions: [...pending.parts.keys()].filter((path) => path !== ROOT && !(path in stored)),
     };
   }
 
   /** Puts a push in place, or with `isDryRun` only says what would change. */
   async finish(id: string, isDryRun: boolean) {
     const pending = this.#find(id);
-    const { executor, runner, live, store, tokens, scheduler, crons } = this.#deployment;
-    const before = this.#rows().map(({ path }) => path);
-    const after = pending.rows.map(({ path }) => path);
+    const { executor, runner, live, tokens, scheduler, components } = this.#deployment;
+    const instances = instancesOf(pending.root);
+    const before = this.#installedPaths();
+    const unmounted = [...components.keys()].filter(
+      (path) => !instances.some((other) => other.path === path),
+    );
     const authBefore = tokens.providers.map((provider) => JSON.stringify(provider));
     const authAfter = pending.auth.map((provider) => JSON.stringify(provider));
-    const indexes = this.#indexDiff(pending);
-    let cronDiff = { added: [] as string[], updated: [] as string[], deleted: [] as string[] };
+    const diffTypes = new Map(instances.map(({ path }) => [path, this.#diffType(path)]));
+    const indexes = new Map(instances.map((other) => [other.path, this.#indexDiff(pending, other)]));
+    let crons = new Map<string, CronDiff>();
 
     if (!isDryRun) {
       await executor.run(async () => {
         const failure = this.#firstMismatch(pending);
         if (failure !== null) throw new UserError("SchemaValidationFailed", failure.error);
-        runner.transactNow((transaction) => {
-          transaction.changeCatalog();
-          store.sql.orm.delete(modules).where(eq(modules.component, ROOT)).run();
-          for (const row of pending.rows) store.sql.orm.insert(modules).values(row).run();
-          applySchema(store, ROOT, pending.schema?.schema ?? null);
-          cronDiff = crons.replace(transaction, ROOT, pending.crons);
-          store.setMeta("schema", pending.schema?.text ?? "null");
-          store.setMeta("auth", JSON.stringify(pending.auth));
-          store.setMeta("serverVersion", pending.serverVersion);
-        });
+        this.#requireEnvironment(pending.root);
+        crons = runner.transactNow((transaction) => this.#store(transaction, pending, unmounted));
         this.#pending.delete(id);
-        this.#install(pending.bundle, pending.schema?.schema ?? null);
+        this.#bind(instances);
+        this.#install(pending.loaded, (path) => pending.parts.get(path)?.schema?.schema ?? null);
         tokens.setProviders(pending.auth);
       });
       live.invalidateAll();
       scheduler.wake();
     }
+    const gone = unmounted.map(
+      (path) => [path, componentDiff({ type: "unmount" }, before.get(path) ?? [], [])] as const,
+    );
+    const kept = instances.map(({ path, definitionPath }) => {
+      const after = (pending.parts.get(definitionPath)?.rows ?? []).map((row) => row.path);
+      const change = {
+        type: diffTypes.get(path) ?? "modify",
+        crons: crons.get(path),
+        indexes: indexes.get(path),
+      };
+      return [path, componentDiff(change, before.get(path) ?? [], after)] as const;
+    });
     return {
-      authDiff: { added: without(authAfter, authBefore), removed: without(authBefore, authAfter) },
+      authDiff: listDiff(authBefore, authAfter),
       definitionDiffs: {},
-      componentDiffs: {
-        "": {
-          diffType: { type: "modify" },
-          moduleDiff: { added: without(after, before), removed: without(before, after) },
-          udfConfigDiff: null,
-          cronDiff,
-          indexDiff: indexes,
-          schemaDiff: null,
-        },
-      },
+      componentDiffs: Object.fromEntries([...kept, ...gone]),
     };
   }
 
-  async #prepare({ appDefinition, componentDefinitions }: StartPush): Promise<Pending> {
-    if (componentDefinitions.length > 0) {
-      const paths = componentDefinitions.map(({ definitionPath }) => definitionPath).join(", ");
-      throw new UserError("ComponentsNotSupported", `Components are not supported yet: ${paths}`);
+  async #prepare(request: StartPush): Promise<Pending> {
+    refuseExternalPackages(request);
+    const { appDefinition, componentDefinitions } = request;
+    const environment = this.#deployment.environment.visible(ROOT);
+    const sources = componentDefinitions.map(({ definitionPath, definition, dependencies }) => ({
+      path: definitionPath,
+      source: definition.source,
+      dependencies,
+    }));
+    const { definition, dependencies } = appDefinition;
+    if (definition !== null) sources.push({ path: ROOT, source: definition.source, dependencies });
+    const definitions = await evaluateDefinitions(this.#dataDir, sources, environment);
+    if (definition === null) definitions.set(ROOT, PLAIN_APP);
+
+    const rows = new Map([[ROOT, this.#appRows(appDefinition)]]);
+    const versions = new Map([[ROOT, appDefinition.udfServerVersion]]);
+    for (const { definitionPath, functions, schema, udfServerVersion } of componentDefinitions) {
+      rows.set(definitionPath, withSchema(definitionPath, functions, schema));
+      versions.set(definitionPath, udfServerVersion);
     }
-    const stored = new Map(this.#rows().map((row) => [row.path, row]));
-    const rows = appDefinition.changedModules.map(rowOf);
-    for (const { path, sha256 } of appDefinition.unchangedModuleHashes) {
+    const root = plantTree(definitions);
+    const instances = instancesOf(root);
+    // A definition that nothing installs is analysed too: the CLI generates its types.
+    const unused = [...definitions.keys()].filter(
+      (path) => !instances.some((one) => one.definitionPath === path),
+    );
+    const loaded = await this.#load(root, rows);
+    const idle: Loaded[] = [];
+    try {
+      for (const path of unused) idle.push(...(await this.#load(uninstalled(path), rows)));
+      const parts = new Map<string, Part>();
+      for (const { instance, bundle } of [...loaded, ...idle]) {
+        const path = instance.definitionPath;
+        const definition = definitions.get(path);
+        if (definition === undefined || parts.has(path)) continue;
+        parts.set(path, {
+          definition,
+          rows: rows.get(path) ?? [],
+          schema: schemaOf(bundle.modules.get("schema")),
+          functions: analyzeModules(bundle.modules),
+          crons: cronsOf(bundle.modules.get("crons")),
+          serverVersion: versions.get(path) ?? "",
+        });
+      }
+      const source = rows.get(ROOT)?.find(({ path }) => path === "auth.config.js")?.source;
+      const config = loaded.find(({ instance }) => instance === root)?.bundle.modules.get("auth.config");
+      return { parts, root, loaded, auth: authOf(config, environment, source).providers };
+    } catch (error) {
+      removeBundles(loaded);
+      throw error;
+    } finally {
+      removeBundles(idle);
+    }
+  }
+
+  #appRows({ changedModules, unchangedModuleHashes, schema }: StartPush["appDefinition"]): ModuleRow[] {
+    const stored = new Map(this.#rows(ROOT).map((row) => [row.path, row]));
+    const rows = withSchema(ROOT, changedModules, schema);
+    for (const { path, sha256 } of unchangedModuleHashes) {
       const row = stored.get(path);
       if (row?.sha256 !== sha256)
         throw new UserError("RaceDetected", `${path} has changed since the push began`);
       rows.push(row);
     }
-    if (appDefinition.schema !== null) rows.push(rowOf({ ...appDefinition.schema, path: SCHEMA_PATH }));
+    return rows;
+  }
 
-    const environment = this.#deployment.environment.visible(ROOT);
-    const bundle = await loadBundle(this.#dataDir, rows, environment);
+  /** Loads the code of each component of a tree; of all or of none. */
+  async #load(root: Instance, rows: ReadonlyMap<string, readonly ModuleRow[]>): Promise<Loaded[]> {
+    const environments = environmentsOf(root, this.#deployment.environment.visible(ROOT));
+    const loaded: Loaded[] = [];
     try {
-      const source = rows.find(({ path }) => path === "auth.config.js")?.source;
-      return {
-        rows,
-        bundle,
-        schema: schemaOf(bundle.modules.get("schema")),
-        auth: authOf(bundle.modules.get("auth.config"), environment, source).providers,
-        crons: cronsOf(bundle.modules.get("crons")),
-        serverVersion: appDefinition.udfServerVersion,
-      };
+      for (const instance of instancesOf(root)) {
+        const environment = environments.get(instance.path) ?? {};
+        const sources = rows.get(instance.definitionPath) ?? [];
+        loaded.push({ instance, bundle: await loadBundle(this.#dataDir, sources, environment) });
+      }
+      return loaded;
     } catch (error) {
-      removeBundle(bundle.directory);
+      removeBundles(loaded);
       throw error;
+    }
+  }
+
+  /** Writes a push into the open transaction. The documents of components that are gone stay. */
+  #store(transaction: Transaction, pending: Pending, unmounted: readonly string[]): Map<string, CronDiff> {
+    const { store, crons } = this.#deployment;
+    transaction.changeCatalog();
+    store.sql.orm.delete(modules).run();
+    for (const { rows } of pending.parts.values()) {
+      for (const row of rows) store.sql.orm.insert(modules).values(row).run();
+    }
+    const diffs = new Map<string, CronDiff>();
+    for (const { path, definitionPath } of instancesOf(pending.root)) {
+      const part = pending.parts.get(definitionPath);
+      for (const name of [JOBS_TABLE, FILES_TABLE]) {
+        if (store.table(path, name) === undefined) store.createTable(path, name);
+      }
+      applySchema(store, path, part?.schema?.schema ?? null);
+      diffs.set(path, crons.replace(transaction, path, part?.crons ?? {}));
+    }
+    for (const path of unmounted) crons.replace(transaction, path, {});
+    const definitions = [...pending.parts].map(([path, { definition, schema, serverVersion }]) => [
+      path,
+      { definition, schema: schema?.schema ?? null, serverVersion },
+    ]);
+    store.setMeta("definitions", JSON.stringify(Object.fromEntries(definitions)));
+    store.setMeta("auth", JSON.stringify(pending.auth));
+    return diffs;
+  }
+
+  #requireEnvironment(root: Instance): void {
+    const environments = environmentsOf(root, this.#deployment.environment.visible(ROOT));
+    for (const instance of instancesOf(root)) {
+      const problem = environmentProblem(instance, environments.get(instance.path) ?? {});
+      if (problem !== null) throw new UserError("MissingEnvironmentVariable", problem);
     }
   }
 
@@ -272,59 +348,141 @@ export class Pushes {
     return pending;
   }
 
-  #rows(): ModuleRow[] {
+  #rows(definitionPath: string): ModuleRow[] {
     const { orm } = this.#deployment.store.sql;
     return orm
       .select()
       .from(modules)
-      .where(eq(modules.component, ROOT))
+      .where(eq(modules.component, definitionPath))
       .all()
       .map((row) => ModuleRow.parse(row));
   }
 
-  #install(bundle: Bundle, schema: SchemaJson | null): void {
-    if (this.#current !== undefined) removeBundle(this.#current.directory);
-    this.#current = bundle;
-    const entryPoints: Modules = new Map([...bundle.modules].filter(([name]) => !name.startsWith("_deps/")));
-    this.#deployment.components.set(ROOT, { path: ROOT, schema, modules: entryPoints });
+  #stored(): z.infer<typeof Stored> {
+    return Stored.parse(JSON.parse(this.#deployment.store.meta("definitions") ?? "{}"));
   }
 
-  #indexDiff({ schema }: Pending): IndexDiff {
-    return indexDiff(this.#deployment.store.tables(ROOT), schema?.schema ?? null);
+  /** The modules of each installed component, before a push. */
+  #installedPaths(): Map<string, string[]> {
+    return new Map(
+      this.#current.map(({ instance }) => [
+        instance.path,
+        this.#rows(instance.definitionPath).map(({ path }) => path),
+      ]),
+    );
   }
 
-  #firstMismatch({ schema }: Pending): SchemaFailure | null {
-    if (schema === null || !schema.schema.schemaValidation) return null;
+  #bind(instances: readonly Instance[]): void {
+    this.#deployment.environment.bind(new Map(instances.map(({ path, environment }) => [path, environment])));
+  }
+
+  #install(loaded: Loaded[], schemaOfDefinition: (path: string) => SchemaJson | null): void {
+    removeBundles(this.#current);
+    this.#current = loaded;
+    const { components } = this.#deployment;
+    components.clear();
+    for (const { instance, bundle } of loaded) {
+      const { path, definitionPath, mounts, httpPrefix, args } = instance;
+      const schema = schemaOfDefinition(definitionPath);
+      components.set(path, { path, schema, modules: bundle.modules, mounts, httpPrefix, args });
+    }
+  }
+
+  #diffType(path: string): "create" | "modify" | "remount" {
+    const { components, store } = this.#deployment;
+    if (components.has(path)) return "modify";
+    return store.tables(path).length > 0 ? "remount" : "create";
+  }
+
+  #perInstance<T>(pending: Pending, describe: (instance: Instance) => T): Record<string, T> {
+    return Object.fromEntries(
+      instancesOf(pending.root).map((instance) => [instance.path, describe(instance)]),
+    );
+  }
+
+  #indexDiff(pending: Pending, { path, definitionPath }: Instance): IndexDiff {
+    const schema = pending.parts.get(definitionPath)?.schema?.schema ?? null;
+    return indexDiff(this.#deployment.store.tables(path), schema);
+  }
+
+  #evaluateSchema(pending: Pending, instance: Instance) {
+    const { path, definitionPath } = instance;
+    const { store } = this.#deployment;
+    const countOf = (name: string) => {
+      const table = store.table(path, name);
+      return table === undefined ? 0 : store.count(table);
+    };
+    const diff = this.#indexDiff(pending, instance);
+    const indexes = [
+      ...diff.added_indexes.map((index) => ({ index, change: "added", needsBackfill: true })),
+      ...diff.removed_indexes.map((index) => ({ index, change: "dropped", needsBackfill: false })),
+    ].map(({ index, ...rest }) => ({ ...index, ...rest, numDocs: countOf(index.name.split(".")[0] ?? "") }));
+    const schema = pending.parts.get(definitionPath)?.schema?.schema;
+    const tables = (schema?.tables ?? []).map(({ tableName }) => ({
+      name: tableName,
+      outcome: "mustWalk",
+      numDocs: countOf(tableName),
+      sizeBytes: 0,
+    }));
+    return { definitionPath, schemaValidation: schema?.schemaValidation ?? false, tables, indexes };
+  }
+
+  #firstMismatch(pending: Pending): SchemaFailure | null {
+    for (const { path, definitionPath } of instancesOf(pending.root)) {
+      const schema = pending.parts.get(definitionPath)?.schema?.schema;
+      const failure = schema?.schemaValidation === true ? this.#mismatchIn(path, schema) : null;
+      if (failure !== null) return failure;
+    }
+    return null;
+  }
+
+  #mismatchIn(component: string, schema: SchemaJson): SchemaFailure | null {
     const { store, components } = this.#deployment;
-    const current = components.get(ROOT)?.schema;
-    for (const { tableName, documentType } of schema.schema.tables) {
-      const table = store.table(ROOT, tableName);
+    const current = components.get(component)?.schema;
+    for (const { tableName, documentType } of schema.tables) {
+      const table = store.table(component, tableName);
       const enforced = current?.tables.find((other) => other.tableName === tableName)?.documentType;
       const isEnforced = current?.schemaValidation === true && enforced !== undefined;
       if (table === undefined || (isEnforced && Bun.deepEquals(enforced, documentType))) continue;
       for (const document of store.documents(table)) {
-        const found = schemaMismatch(schema.schema, tableName, document, idsOf(store, ROOT));
+        const found = schemaMismatch(schema, tableName, document, idsOf(store, component));
         if (found === null) continue;
         const error = `Document with ID "${String(document._id)}" in table "${tableName}" does not match the schema: ${found}`;
-        return { tableName, error };
+        return { componentPath: component, tableName, error };
       }
     }
     return null;
   }
 }
 
-function rowOf({ path, source, sourceMap, environment }: ModuleConfig): ModuleRow {
+/** Packages that "use node" files import from outside their bundle would have to be installed here. */
+function refuseExternalPackages({ nodeDependencies }: StartPush): void {
+  if (nodeDependencies.length === 0) return;
+  const names = nodeDependencies.map(({ name, version }) => `${name}@${version}`).join(", ");
+  throw new UserError(
+    "ExternalPackagesNotSupported",
+    `This deployment does not install packages (${names}). Remove "node.externalPackages" from convex.json, ` +
+      "so that they are bundled into the functions; packages with native code cannot be used.",
+  );
+}
+
+function withSchema(
+  component: string,
+  functions: readonly ModuleConfig[],
+  schema: ModuleConfig | null,
+): ModuleRow[] {
+  const rows = functions.map((module) => rowOf(component, module));
+  if (schema !== null) rows.push(rowOf(component, { ...schema, path: SCHEMA_PATH }));
+  return rows;
+}
+
+function rowOf(component: string, { path, source, sourceMap, environment }: ModuleConfig): ModuleRow {
   const hash = createHash("sha256")
     .update(source)
     .update(sourceMap ?? "");
-  return {
-    component: ROOT,
-    path,
-    environment,
-    source,
-    sourceMap: sourceMap ?? null,
-    sha256: hash.digest("hex"),
-  };
+  return { component, path, environment, source, sourceMap: sourceMap ?? null, sha256: hash.digest("hex") };
 }
 
-const without = (all: string[], others: string[]) => all.filter((item) => !others.includes(item));
+function removeBundles(loaded: readonly Loaded[]): void {
+  for (const { bundle } of loaded) removeBundle(bundle.directory);
+}

@@ -150,7 +150,7 @@ export class Crons {
           : scheduler.schedule(
               transaction,
               row.component,
-              canonicalPath(spec.name),
+              { component: row.component, path: canonicalPath(spec.name) },
               (spec.args[0] ?? {}) as JsonObject,
               row.nextMs,
             );

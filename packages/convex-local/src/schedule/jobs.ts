@@ -55,6 +55,7 @@ function prepare({ sql: { orm } }: Store) {
       .values({
         id: value("id"),
         component: value("component"),
+        target: value("target"),
         path: value("path"),
         args: value("args"),
         dueMs: value("dueMs"),

@@ -51,7 +51,7 @@ function open(): Deployment {
 
 const schedule = (path: string, dueMs: number) =>
   deployment.runner.transact((transaction) =>
-    deployment.scheduler.schedule(transaction, ROOT, path, {}, dueMs),
+    deployment.scheduler.schedule(transaction, ROOT, { component: ROOT, path }, {}, dueMs),
   );
 
 async function stateOf(id: string) {

@@ -11,7 +11,8 @@ import { Jobs } from "./jobs.ts";
 
 export const JOBS_TABLE = "_scheduled_functions";
 
-const JOBS_RUNNING_MAX = 16;
+/** As many jobs run at once, when the deployment does not say otherwise. */
+export const JOBS_RUNNING_MAX = 16;
 const JOB_RETENTION_MS = 7 * 24 * 3600_000;
 const DELAY_MS_MAX = 5 * 365 * 24 * 3600_000;
 /** Node timers hold 32 bits; a later job is looked at again after this. */
@@ -22,6 +23,7 @@ const RETRY_MS = 1000;
 const INTERRUPTED_MAX = 10_000;
 const STOP_MS_MAX = 10_000;
 
+type Target = { component: string; path: string };
 type State = { kind: "pending" | "inProgress" | "success" | "canceled" } | { kind: "failed"; error: string };
 
 /**
@@ -36,16 +38,21 @@ export class Scheduler {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isStarted = false;
   #isWaking = false;
+  readonly #runningMax: number;
+  /** Told when a job has been scheduled for good, with its time. */
+  onScheduled: ((dueMs: number) => void) | null = null;
 
-  constructor(deployment: Deployment) {
+  constructor(deployment: Deployment, runningMax: number) {
     this.#deployment = deployment;
+    this.#runningMax = runningMax;
     this.#jobs = new Jobs(deployment.store);
   }
 
+  /** The document of the job belongs to `component`, which may schedule functions of others. */
   schedule(
     transaction: Transaction,
     component: string,
-    path: string,
+    target: Target,
     args: JsonObject,
     dueMs: number,
   ): string {
@@ -64,13 +71,24 @@ export class Scheduler {
     transaction.usage.add("scheduledFunctionArgsBytes", bytes);
     const table = transaction.table(component, JOBS_TABLE) ?? store.createTable(component, JOBS_TABLE);
     const id = transaction.insertInto(table, component, {
-      name: pathWithExtension(path),
+      name: pathWithExtension(target.path),
       args: [args],
       scheduledTime: dueMs,
       state: { kind: "pending" },
     });
-    this.#jobs.add({ id, component, path, args: JSON.stringify(args), dueMs, state: "pending" });
-    transaction.afterCommit(() => this.#wakeSoon());
+    this.#jobs.add({
+      id,
+      component,
+      target: target.component,
+      path: target.path,
+      args: JSON.stringify(args),
+      dueMs,
+      state: "pending",
+    });
+    transaction.afterCommit(() => {
+      this.onScheduled?.(dueMs);
+      this.#wakeSoon();
+    });
     return id;
   }
 
@@ -115,21 +133,21 @@ export class Scheduler {
     clearTimeout(this.#timer);
     this.startDue();
     const next = this.nextDueMs();
-    if (next === undefined || this.#running.size >= JOBS_RUNNING_MAX) return; // Each end wakes again.
+    if (next === undefined || this.#running.size >= this.#runningMax) return; // Each end wakes again.
     const delayMs = Math.min(Math.max(next - this.#deployment.now(), 0), SLEEP_MS_MAX);
     this.#timer = setTimeout(() => this.wake(), delayMs);
   }
 
   /** When the next pending job is due, those already running not counted. */
   nextDueMs(): number | undefined {
-    const pending = this.#jobs.pending(Number.MAX_SAFE_INTEGER, JOBS_RUNNING_MAX + 1);
+    const pending = this.#jobs.pending(Number.MAX_SAFE_INTEGER, this.#runningMax + 1);
     return pending.find(({ id }) => !this.#running.has(id))?.dueMs;
   }
 
   /** Starts what is due, as far as there are free places. */
   startDue(): void {
-    for (const job of this.#jobs.pending(this.#deployment.now(), 2 * JOBS_RUNNING_MAX)) {
-      if (this.#running.size >= JOBS_RUNNING_MAX) return;
+    for (const job of this.#jobs.pending(this.#deployment.now(), 2 * this.#runningMax)) {
+      if (this.#running.size >= this.#runningMax) return;
       if (this.#running.has(job.id)) continue;
       const run = this.#run(job).then(
         () => {
@@ -145,6 +163,10 @@ export class Scheduler {
       );
       this.#running.set(job.id, run);
     }
+  }
+
+  get isBusy(): boolean {
+    return this.#running.size > 0;
   }
 
   /** Waits for the jobs that are running now. */
@@ -177,7 +199,7 @@ export class Scheduler {
 
   async #run(job: JobRow): Promise<void> {
     const { components, runner } = this.#deployment;
-    const kind = this.#kindOf(job, components.get(job.component)?.modules ?? new Map());
+    const kind = this.#kindOf(job, components.get(job.target)?.modules ?? new Map());
     if (kind === "mutation") return await this.#runMutation(job);
 
     const isMine = await runner.transact((transaction) => {
@@ -200,7 +222,8 @@ export class Scheduler {
     await executor.join(async () => {
       if (this.#jobs.find(job.id)?.state !== "pending") return;
       const outcome = await runner.mutationNow(this.#call(job), (transaction) => {
-        this.#end(transaction, job, { kind: "success" });
+        // A mutation may have canceled itself.
+        if (this.#jobs.find(job.id) !== undefined) this.#end(transaction, job, { kind: "success" });
       });
       if (outcome.isSuccess) return;
       runner.transactNow((transaction) => this.#end(transaction, job, failed(outcome.failure)));
@@ -226,7 +249,7 @@ export class Scheduler {
       authToken: null,
     };
     return {
-      component: job.component,
+      component: job.target,
       target: job.path,
       args: JSON.parse(job.args) as JsonObject,
       identity: null,

@@ -8,8 +8,20 @@ import { all, indexRows } from "./tables.ts";
 export type Synchronous = "FULL" | "NORMAL" | "OFF";
 export type Sql = { raw: Database; orm: BunSQLiteDatabase };
 
-/** Raised by one whenever a table changes shape; an older file is refused, not guessed at. */
-const LAYOUT = 1;
+/** Raised by one whenever a table changes shape. */
+const LAYOUT = 2;
+/** What makes a file of a layout one of the next. A newer file is refused, not guessed at. */
+const UPGRADES: Record<number, string[]> = {
+  1: [
+    "ALTER TABLE jobs ADD COLUMN target TEXT NOT NULL DEFAULT ''",
+    `INSERT INTO meta (key, value) SELECT 'definitions', json_object('', json_object(
+       'definition', json('{"definitionType":{"type":"app"},"childComponents":[],"httpMounts":{}}'),
+       'schema', json(value),
+       'serverVersion', coalesce((SELECT value FROM meta WHERE key = 'serverVersion'), '')
+     )) FROM meta WHERE key = 'schema'`,
+    "DELETE FROM meta WHERE key IN ('schema', 'serverVersion')",
+  ],
+};
 const PAGE_CACHE_KIB = 64 * 1024;
 
 export const databasePath = (dataDir: string): string => join(dataDir, "convex.sqlite3");
@@ -27,11 +39,14 @@ export function openDatabase(dataDir: string | null, synchronous: Synchronous): 
   // One process owns the file: a second one would run scheduled functions twice.
   raw.run("PRAGMA locking_mode = EXCLUSIVE");
   const { user_version: layout } = raw.query("PRAGMA user_version").get() as { user_version: number };
-  if (layout !== 0 && layout !== LAYOUT) {
+  if (layout > LAYOUT) {
     raw.close();
     throw new Error(`The database has layout ${layout}, this program reads layout ${LAYOUT}`);
   }
   raw.transaction(() => {
+    for (let from = layout; from > 0 && from < LAYOUT; from++) {
+      for (const statement of UPGRADES[from] ?? []) raw.run(statement);
+    }
     for (const table of all) raw.run(createTable(table));
     raw.run("CREATE INDEX IF NOT EXISTS ended_jobs_by_end ON ended_jobs (ended_ms)");
     raw.run("CREATE INDEX IF NOT EXISTS requests_by_end ON requests (ended_ms)");

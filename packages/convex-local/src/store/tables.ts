@@ -64,6 +64,7 @@ export const indexRows = sqliteTable(
 export const modules = sqliteTable(
   "modules",
   {
+    /** Path of the component's definition; "" is the app. */
     component: text().notNull(),
     path: text().notNull(),
     environment: text({ enum: ["isolate", "node"] }).notNull(),
@@ -83,7 +84,10 @@ export const environment = sqliteTable("environment", {
 /** The queue behind `_scheduled_functions`: rows leave when the job has ended. */
 export const jobs = sqliteTable("jobs", {
   id: text().primaryKey(),
+  /** The component that has scheduled it, and has its document. */
   component: text().notNull(),
+  /** The component whose function it runs. */
+  target: text().notNull(),
   path: text().notNull(),
   args: text().notNull(),
   dueMs: real().notNull(),
