@@ -2,10 +2,12 @@ import { waitAtMost } from "../deadline.ts";
 import type { Deployment } from "../deployment.ts";
 import { UserError } from "../functions/errors.ts";
 import type { RequestMetadata } from "../functions/frame.ts";
-import { FUNCTION_ARGS_BYTES_MAX, SCHEDULED_ARGS_BYTES_MAX } from "../functions/limits.ts";
+import { FUNCTION_ARGS_BYTES_MAX, SCHEDULED_ARGS_BYTES_MAX, VALUE_DEPTH_MAX } from "../functions/limits.ts";
 import { pathWithExtension, resolveFunction } from "../functions/module.ts";
 import type { Transaction } from "../functions/transaction.ts";
 import type { JobRow } from "../store/tables.ts";
+import { textHoldsCommitTs } from "../values/commit-ts.ts";
+import { InvalidValue, measure } from "../values/measure.ts";
 import type { JsonObject } from "../values/wire.ts";
 import { Jobs } from "./jobs.ts";
 
@@ -57,7 +59,14 @@ export class Scheduler {
     dueMs: number,
   ): string {
     const { now, store } = this.#deployment;
-    const bytes = JSON.stringify(args).length;
+    const text = JSON.stringify(args);
+    if (textHoldsCommitTs(text)) {
+      throw new UserError(
+        "InvalidArguments",
+        "Invalid arguments: a commit timestamp is not known before the commit",
+      );
+    }
+    const bytes = sizeOf(args);
     if (bytes > Math.min(SCHEDULED_ARGS_BYTES_MAX, FUNCTION_ARGS_BYTES_MAX)) {
       throw new UserError(
         "ArgumentsTooLarge",
@@ -81,7 +90,7 @@ export class Scheduler {
       component,
       target: target.component,
       path: target.path,
-      args: JSON.stringify(args),
+      args: text,
       dueMs,
       state: "pending",
     });
@@ -263,6 +272,16 @@ export class Scheduler {
     transaction.open();
     this.#jobs.end(job.id, now());
     transaction.patch(job.component, job.id, { state, completedTime: now() }, JOBS_TABLE);
+  }
+}
+
+function sizeOf(args: JsonObject): number {
+  try {
+    return measure(args, VALUE_DEPTH_MAX);
+  } catch (error) {
+    if (error instanceof InvalidValue)
+      throw new UserError("InvalidArguments", `Invalid arguments: ${error.message}`);
+    throw error;
   }
 }
 
