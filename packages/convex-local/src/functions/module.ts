@@ -39,10 +39,11 @@ export function functionObject(value: unknown): FunctionObject | undefined {
 }
 
 export function kindOfFunction(object: FunctionObject): FunctionKind | undefined {
-  if (object.isQuery) return "query";
-  if (object.isMutation) return "mutation";
-  if (object.isAction) return "action";
-  return object.isHttp ? "httpAction" : undefined;
+  // The marks are `true`, not just truthy: an exported `api` or `components` has every member one asks for.
+  if (object.isQuery === true) return "query";
+  if (object.isMutation === true) return "mutation";
+  if (object.isAction === true) return "action";
+  return object.isHttp === true ? "httpAction" : undefined;
 }
 
 /** "dir/file", "dir/file.js:fn" and "file:default" in the one spelling "dir/file:fn". */
@@ -54,34 +55,49 @@ export function canonicalPath(path: string): string {
 /** The spelling of `_scheduled_functions.name`. */
 export const pathWithExtension = (path: string): string => path.replace(":", ".js:");
 
-const resolved = new WeakMap<FunctionObject, { args: Validator; returns: Validator | null }>();
+const validatorsOf = new WeakMap<FunctionObject, { args: Validator; returns: Validator | null }>();
 
 export function describeFunction(path: string, object: FunctionObject): Resolved {
   const kind = kindOfFunction(object);
   if (kind === undefined) throw new Error(`${path} is not a Convex function`);
-  let validators = resolved.get(object);
+  let validators = validatorsOf.get(object);
   if (validators === undefined) {
     validators = {
       args: JSON.parse(object.exportArgs?.() ?? '{"type":"any"}') as Validator,
       returns: JSON.parse(object.exportReturns?.() ?? "null") as Validator | null,
     };
-    resolved.set(object, validators);
+    validatorsOf.set(object, validators);
   }
   return { path, kind, isPublic: object.isPublic === true, object, ...validators };
 }
 
+/** Functions that were found, by the spellings that found them. */
+const found = new WeakMap<Modules, Map<string, Resolved>>();
+/** Few functions are called, and by few spellings; beyond this they are looked up each time. */
+const FOUND_MAX = 4096;
+
 /** Finds a function by its path. Throws UserError with the text that clients of Convex know. */
 export function resolveFunction(modules: Modules, path: string, isPublicOnly: boolean): Resolved {
-  const canonical = canonicalPath(path);
-  const [file = "", name = ""] = canonical.split(":");
-  const object = functionObject(modules.get(file)?.[name]);
-  const found = object === undefined ? undefined : describeFunction(canonical, object);
-  if (found === undefined || (isPublicOnly && !found.isPublic)) {
+  let known = found.get(modules);
+  if (known === undefined) {
+    known = new Map();
+    found.set(modules, known);
+  }
+  const resolved = known.get(path) ?? findFunction(modules, path);
+  if (resolved === undefined || (isPublicOnly && !resolved.isPublic)) {
     throw new UserError(
       "FunctionNotFound",
-      `Could not find ${isPublicOnly ? "public " : ""}function for '${canonical.replace(/:default$/, "")}'. ` +
+      `Could not find ${isPublicOnly ? "public " : ""}function for '${canonicalPath(path).replace(/:default$/, "")}'. ` +
         "Did you forget to run `npx convex dev` or `npx convex deploy`?",
     );
   }
-  return found;
+  if (known.size < FOUND_MAX) known.set(path, resolved);
+  return resolved;
+}
+
+function findFunction(modules: Modules, path: string): Resolved | undefined {
+  const canonical = canonicalPath(path);
+  const [file = "", name = ""] = canonical.split(":");
+  const object = functionObject(modules.get(file)?.[name]);
+  return object === undefined ? undefined : describeFunction(canonical, object);
 }
