@@ -100,6 +100,9 @@ const RULES: Record<Metric, Rule> = {
 };
 
 const METRICS = Object.keys(TRANSACTION_LIMITS) as Metric[];
+const NOTHING = Object.fromEntries(METRICS.map((metric) => [metric, 0])) as TransactionLimits;
+/** No limits but the usual ones. */
+export const NO_LIMITS: Partial<TransactionLimits> = {};
 const READ_METRICS: readonly Metric[] = [
   "documentsRead",
   "bytesRead",
@@ -139,9 +142,9 @@ export class Usage {
   #unmeasured: string[] = [];
   #unmeasuredChars = 0;
 
-  constructor(limits: Partial<TransactionLimits> = {}) {
-    this.#used = Object.fromEntries(METRICS.map((metric) => [metric, 0])) as TransactionLimits;
-    this.#limits = { ...TRANSACTION_LIMITS, ...limits };
+  constructor(limits: Partial<TransactionLimits> = NO_LIMITS) {
+    this.#used = { ...NOTHING };
+    this.#limits = limits === NO_LIMITS ? TRANSACTION_LIMITS : { ...TRANSACTION_LIMITS, ...limits };
   }
 
   /** What has been counted so far; `bytesRead` lags behind, see `metrics`. */
@@ -184,10 +187,14 @@ export class Usage {
       this.#used.bytesRead + this.#unmeasuredChars * BYTES_PER_CHAR_MAX >
       this.#limits.bytesRead * WARNING_SHARE;
     if (mayBeNear) this.#measure();
-    return METRICS.flatMap((metric) => {
+    const warnings: string[] = [];
+    for (const metric of METRICS) {
+      if (this.#used[metric] === 0) continue;
       const { near, unit, advice } = RULES[metric];
-      return nearLimit(near, this.#used[metric], this.#limits[metric], unit, advice) ?? [];
-    });
+      const warning = nearLimit(near, this.#used[metric], this.#limits[metric], unit, advice);
+      if (warning !== undefined) warnings.push(warning);
+    }
+    return warnings;
   }
 
   /** Begins a nested call, whose own limits can only be lower. `leave` ends it. */

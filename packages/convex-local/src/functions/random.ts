@@ -1,4 +1,4 @@
-import { createCipheriv, randomBytes } from "node:crypto";
+import { createCipheriv, randomBytes, randomFillSync } from "node:crypto";
 
 const BLOCK_BYTES = 256;
 
@@ -38,4 +38,20 @@ export class SeededRandom {
     this.#block = this.#cipher.update(Buffer.alloc(BLOCK_BYTES));
     this.#at = 0;
   }
+}
+
+const POOL_BYTES = 4096;
+const pool = new Uint8Array(POOL_BYTES);
+let poolAt = POOL_BYTES;
+
+/** Fills up to 4,096 bytes with the system's randomness, which is fetched in larger pieces. */
+export function fillRandom(bytes: Uint8Array): void {
+  if (poolAt + bytes.byteLength > POOL_BYTES) {
+    randomFillSync(pool);
+    poolAt = 0;
+  }
+  bytes.set(pool.subarray(poolAt, poolAt + bytes.byteLength));
+  // Nobody gets the same bytes again, nor finds them in memory.
+  pool.fill(0, poolAt, poolAt + bytes.byteLength);
+  poolAt += bytes.byteLength;
 }

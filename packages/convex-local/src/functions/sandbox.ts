@@ -59,10 +59,14 @@ function installEngine(): void {
       const frame = running();
       return JSON.stringify(frame.host.syscall(frame, op, JSON.parse(args) as Record<string, Json>));
     },
-    async asyncSyscall(op: string, args: string): Promise<string> {
-      const frame = running();
-      if (frame.transaction !== null && textHoldsCommitTs(args)) frame.transaction.hasUsedCommitTs = true;
-      return await frame.host.asyncSyscall(frame, op, JSON.parse(args) as Record<string, Json>);
+    asyncSyscall(op: string, args: string): Promise<string> {
+      try {
+        const frame = running();
+        if (frame.transaction !== null && textHoldsCommitTs(args)) frame.transaction.hasUsedCommitTs = true;
+        return frame.host.asyncSyscall(frame, op, JSON.parse(args) as Record<string, Json>);
+      } catch (error) {
+        return Promise.reject(error);
+      }
     },
     jsSyscall(op: string, args: Record<string, unknown>): unknown {
       const frame = running();

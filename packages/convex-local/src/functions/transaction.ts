@@ -1,4 +1,3 @@
-import { randomFillSync } from "node:crypto";
 import { ReadSet } from "../live/read-set.ts";
 import type { Plan } from "../query/plan.ts";
 import type { Source } from "../query/stream.ts";
@@ -22,10 +21,12 @@ import { UserError } from "./errors.ts";
 import {
   DOCUMENT_BYTES_MAX,
   DOCUMENT_DEPTH_MAX,
+  NO_LIMITS,
   type TransactionLimits,
   Usage,
   type UsageMark,
 } from "./limits.ts";
+import { fillRandom } from "./random.ts";
 import { checkDocument, idsOf, type SchemaJson } from "./schema.ts";
 
 const TABLE_NAME = /^[a-zA-Z][a-zA-Z0-9_]{0,63}$/;
@@ -60,7 +61,7 @@ export class Transaction implements Source {
     store: Store,
     schemaOf: (component: string) => SchemaJson | null,
     nowMs: number,
-    limits: Partial<TransactionLimits> = {},
+    limits: Partial<TransactionLimits> = NO_LIMITS,
   ) {
     this.#store = store;
     this.#schemaOf = schemaOf;
@@ -193,7 +194,7 @@ export class Transaction implements Source {
   /** Inserts into any table, system tables included: for the engine's own documents. */
   insertInto(table: Table, component: string, value: JsonObject): string {
     this.open();
-    const id = newId(table.number, this.nowMs, randomFillSync);
+    const id = newId(table.number, this.nowMs, fillRandom);
     const document = { _creationTime: this.#store.nextCreationMs(this.nowMs), _id: id, ...value };
     for (const field of SYSTEM_FIELDS) {
       if (field in value)

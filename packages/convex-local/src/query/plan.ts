@@ -35,6 +35,39 @@ export const QueryJson = z.object({
 });
 export type QueryJson = z.infer<typeof QueryJson>;
 
+/** Reads a query that a function sends. Throws ZodError for what is none. */
+export const parseQuery = (query: unknown): QueryJson => (isQuery(query) ? query : QueryJson.parse(query));
+
+/** The usual forms, looked at by hand: this runs for every query of every function. */
+function isQuery(query: unknown): query is QueryJson {
+  const { source, operators } = (query ?? {}) as { source?: Record<string, unknown>; operators?: unknown };
+  if (typeof source !== "object" || source === null || !Array.isArray(operators)) return false;
+  const { type, order, tableName, indexName, range } = source;
+  if (order !== null && order !== "asc" && order !== "desc") return false;
+  if (type === "FullTableScan") return typeof tableName === "string" && areOperators(operators);
+  if (type !== "IndexRange" || typeof indexName !== "string" || !Array.isArray(range)) return false;
+  return range.every(isBound) && areOperators(operators);
+}
+
+const BOUND_TYPES = new Set<unknown>(Bound.shape.type.options);
+
+const isBound = (bound: unknown) =>
+  typeof bound === "object" &&
+  bound !== null &&
+  "type" in bound &&
+  BOUND_TYPES.has(bound.type) &&
+  "fieldPath" in bound &&
+  typeof bound.fieldPath === "string";
+
+const areOperators = (operators: unknown[]) =>
+  operators.length <= OPERATORS_MAX && operators.every(isOperator);
+
+const isOperator = (operator: unknown) =>
+  typeof operator === "object" &&
+  operator !== null &&
+  ("filter" in operator ||
+    ("limit" in operator && Number.isInteger(operator.limit) && (operator.limit as number) >= 0));
+
 export type Step = { kind: "filter"; passes: Expression } | { kind: "limit"; rowsMax: number };
 
 /** A query ready to run: one range of one index, then filters and limits in the order they were written. */

@@ -26,6 +26,7 @@ export class QueryStream {
   readonly #source: Source;
   readonly #left: (number | undefined)[];
   #rest: Range;
+  #lookedAt: SortKey | undefined;
   #batch: Row[] = [];
   #at = 0;
   #batchRows: number;
@@ -50,9 +51,10 @@ export class QueryStream {
   /** The range that has been consumed so far; the rest of the plan's range was not looked at. */
   get consumed(): Range {
     if (this.#isDone) return this.#plan.range;
+    const rest = this.#remaining();
     return this.#plan.order === "asc"
-      ? { start: this.#plan.range.start, end: this.#rest.start }
-      : { start: this.#rest.end ?? this.#plan.range.start, end: this.#plan.range.end };
+      ? { start: this.#plan.range.start, end: rest.start }
+      : { start: rest.end ?? this.#plan.range.start, end: this.#plan.range.end };
   }
 
   /** The next row that passes every step, or undefined at the end. */
@@ -80,9 +82,21 @@ export class QueryStream {
     if (end === undefined || compareKeys(start, end) < 0) this.#source.recordRead(this.#plan, { start, end });
   }
 
+  /** What is left of the plan's range after the row that was looked at last. */
+  #remaining(): Range {
+    if (this.#lookedAt !== undefined) {
+      this.#rest = rangeAfter(this.#rest, this.#lookedAt, this.#plan);
+      this.#lookedAt = undefined;
+    }
+    return this.#rest;
+  }
+
   #passes(row: Row): boolean {
     let document: JsonObject | undefined;
-    for (const [index, step] of this.#plan.steps.entries()) {
+    const { steps } = this.#plan;
+    for (let index = 0; index < steps.length; index++) {
+      const step = steps[index];
+      if (step === undefined) break;
       if (step.kind === "filter") {
         document ??= JSON.parse(row.json) as JsonObject;
         if (!isPassing(step, document)) return false;
@@ -106,7 +120,7 @@ export class QueryStream {
     }
     if (this.#at >= this.#batch.length) {
       if (this.#isLastBatch) return undefined;
-      this.#batch = this.#source.scan(this.#plan, this.#rest, this.#batchRows);
+      this.#batch = this.#source.scan(this.#plan, this.#remaining(), this.#batchRows);
       this.#at = 0;
       this.#isLastBatch = this.#batch.length < this.#batchRows;
       this.#batchRows = Math.min(this.#batchRows * 2, BATCH_ROWS_MAX);
@@ -117,8 +131,8 @@ export class QueryStream {
     // A row over a limit is counted but not passed: a page ends before it.
     this.#source.countRead(row);
     this.#at++;
-    this.#rest = rangeAfter(this.#rest, row.key, this.#plan);
     this.rowsRead++;
+    this.#lookedAt = row.key;
     this.lastKey = row.key;
     return row;
   }

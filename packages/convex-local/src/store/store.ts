@@ -2,7 +2,7 @@ import type { Statement } from "bun:sqlite";
 import { eq } from "drizzle-orm";
 import { decodeId } from "../values/id.ts";
 import { compareKeys, type SortKey, sortKey } from "../values/sort-key.ts";
-import { fieldAt, type JsonObject } from "../values/wire.ts";
+import { fieldAt, type Json, type JsonObject } from "../values/wire.ts";
 import { Batch } from "./batch.ts";
 import type { Sql } from "./database.ts";
 import { IndexRow, indexes, indexRows, meta, TableRow, tables } from "./tables.ts";
@@ -38,8 +38,11 @@ export class Store {
   readonly sql: Sql;
   /** The SQL transaction in which mutations write. */
   readonly batch: Batch;
-  #tables = new Map<string, Table>();
+  readonly #tables = new Map<string, Table>();
+  readonly #tablesByNumber = new Map<string, Table>();
   #hot: HotStatements;
+  /** By how many rows they insert; a table has at most some dozens of indexes. */
+  readonly #indexRowInserts: Statement<never, (number | SortKey)[]>[] = [];
   #durableTs: number;
   #newestTs: number;
   #lastCreationMs = 0;
@@ -104,16 +107,22 @@ export class Store {
   /** Reads the catalogue again: after start, and after a transaction that created tables was rolled back. */
   reload(): void {
     this.#tables.clear();
+    this.#tablesByNumber.clear();
     const byId = new Map<number, Table>();
     for (const row of this.sql.orm.select().from(tables).all()) {
       const table: Table = { ...TableRow.parse(row), indexes: [] };
       byId.set(table.id, table);
-      this.#tables.set(tableKey(table.component, table.name), table);
+      this.#keep(table);
     }
     for (const row of this.sql.orm.select().from(indexes).orderBy(indexes.id).all()) {
       const { id, tableId, name, fields } = IndexRow.parse(row);
       byId.get(tableId)?.indexes.push({ id, name, fields });
     }
+  }
+
+  #keep(table: Table): void {
+    this.#tables.set(tableKey(table.component, table.name), table);
+    this.#tablesByNumber.set(tableKey(table.component, table.number), table);
   }
 
   table(component: string, name: string): Table | undefined {
@@ -125,10 +134,7 @@ export class Store {
   }
 
   tableByNumber(component: string, number: number): Table | undefined {
-    for (const table of this.#tables.values()) {
-      if (table.number === number && table.component === component) return table;
-    }
-    return undefined;
+    return this.#tablesByNumber.get(tableKey(component, number));
   }
 
   /** "table/id" for a person who reads a log; with the component in front, when it is not the app's. */
@@ -151,7 +157,7 @@ export class Store {
       .returning({ id: tables.id })
       .get();
     const table: Table = { id, component, name, number, indexes: [] };
-    this.#tables.set(tableKey(component, name), table);
+    this.#keep(table);
     this.createIndex(table, "by_creation_time", []);
     return table;
   }
@@ -186,13 +192,24 @@ export class Store {
   }
 
   insert(table: Table, key: SortKey, document: JsonObject, writes: Write[]): void {
-    const { lastInsertRowid } = this.#hot.insert.run(table.id, key, JSON.stringify(document));
+    const doc = Number(this.#hot.insert.run(table.id, key, JSON.stringify(document)).lastInsertRowid);
     writes.push({ indexId: byIdIndexId(table), key });
+    if (table.indexes.length === 0) return;
+    const values: (number | SortKey)[] = [];
     for (const index of table.indexes) {
       const row = indexKey(index, document);
-      this.#hot.insertIndexRow.run(index.id, row, Number(lastInsertRowid));
+      values.push(index.id, row, doc);
       writes.push({ indexId: index.id, key: row });
     }
+    this.#insertIndexRows(table.indexes.length).run(...values);
+  }
+
+  /** One statement for all index rows of a document: a call costs more than the row that it writes. */
+  #insertIndexRows(rows: number): Statement<never, (number | SortKey)[]> {
+    this.#indexRowInserts[rows] ??= this.sql.raw.prepare(
+      `INSERT INTO index_rows (index_id, key, doc) VALUES ${new Array(rows).fill("(?, ?, ?)").join(", ")}`,
+    );
+    return this.#indexRowInserts[rows];
   }
 
   update(table: Table, key: SortKey, before: JsonObject, after: JsonObject, writes: Write[]): void {
@@ -236,18 +253,22 @@ export class Store {
 
   close(): void {
     const { raw } = this.sql;
+    // One that is still in the middle of its rows would keep the file locked, and another process or a later
+    // opening in this one could not read it.
+    this.sql.finalizeStatements();
     raw.run("PRAGMA wal_checkpoint(TRUNCATE)");
-    // Statements that nobody has collected yet keep the file open for a while; the lock must not stay with it.
-    raw.run("PRAGMA locking_mode = NORMAL");
-    raw.run("SELECT count(*) FROM sqlite_schema");
-    raw.close();
+    raw.close(true);
   }
 }
 
-const tableKey = (component: string, name: string) => `${component}\0${name}`;
+const tableKey = (component: string, name: string | number) => `${component}\0${name}`;
 
-export const indexKey = (index: Index, document: JsonObject): SortKey =>
-  sortKey([...index.fields.map((path) => fieldAt(document, path)), document._creationTime, document._id]);
+export function indexKey({ fields }: Index, document: JsonObject): SortKey {
+  const values: (Json | undefined)[] = [];
+  for (const path of fields) values.push(fieldAt(document, path));
+  values.push(document._creationTime, document._id);
+  return sortKey(values);
+}
 
 type Scan = {
   toEnd: Statement<Row, [number, SortKey, number]>;

@@ -71,9 +71,6 @@ function write(value: Json | undefined): void {
     case "boolean":
       byte(value === true ? TRUE : FALSE);
       break;
-    case "string":
-      writeString(value as string);
-      break;
     case "bytes":
       byte(BYTES);
       writeEscaped(readBytes(value as Json));
