@@ -1,4 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { partBytesMax } from "./bodies.ts";
 import type { Bus } from "./bus.ts";
 import { startNats, type TestNats } from "./testing.ts";
@@ -32,6 +35,29 @@ test.each([
   const bytes = bytesOf(count);
   expect(await bus.bodies.put(id, bytes)).toBe(parts);
   expect(Buffer.compare(await bus.bodies.get(id, parts), bytes)).toBe(0);
+});
+
+test("a file goes in and comes out part by part", async () => {
+  const file = join(tmpdir(), `tyto-body-${crypto.randomUUID()}`);
+  const bytes = bytesOf(3 * partBytesMax + 7);
+  await Bun.write(file, bytes);
+  try {
+    expect(await bus.raw.put("file", Bun.file(file))).toBe(4);
+  } finally {
+    await rm(file);
+  }
+  const parts: Uint8Array[] = [];
+  for await (const part of bus.raw.read("file", 4)) parts.push(part);
+  expect(parts.map(({ length }) => length)).toEqual([partBytesMax, partBytesMax, partBytesMax, 7]);
+  expect(Buffer.compare(Buffer.concat(parts), bytes)).toBe(0);
+});
+
+test("a raw message that was dropped is gone, and can be stored again", async () => {
+  await bus.raw.put("again", bytesOf(partBytesMax + 1));
+  await bus.raw.drop("again", 2);
+  await expect(bus.raw.get("again", 2)).rejects.toMatchObject({ code: "resource.unknown" });
+  await bus.raw.put("again", bytesOf(5));
+  expect((await bus.raw.get("again", 1)).length).toBe(5);
 });
 
 test("putting a body twice is harmless", async () => {

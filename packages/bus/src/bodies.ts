@@ -9,6 +9,8 @@ import type { Store } from "./store.ts";
 /** Half of the server's `max_payload`. */
 export const partBytesMax = 524_288;
 const partsAtOnceMax = 8;
+/** Parts of one file in memory at a time. */
+const filePartsAtOnceMax = 2;
 
 /** The server's header for the life of one message; its shortest is a second. */
 const timeToLive = "Nats-TTL";
@@ -23,31 +25,37 @@ export function createBodies(
   requestMs: number,
 ): Bodies {
   const partSubject = (id: string, part: number) => `${prefix}.${token(id)}.${part}`;
+  const getPart = async (id: string, part: number, parts: number): Promise<Uint8Array> => {
+    const message = await direct.last(stream, partSubject(id, part));
+    if (message === undefined || message.headers.has(timeToLive))
+      throw new Failure("resource.unknown", `part ${part} of ${parts} of ${prefix} ${id} is gone`);
+    if (message.isStrayAnswer)
+      throw new Failure("internal", `part ${part} of ${prefix} ${id} was not stored by a publish`);
+    return message.data;
+  };
   return {
     async put(id, bytes) {
-      const parts = Math.max(1, Math.ceil(bytes.length / partBytesMax));
-      await inTurns(parts, (part) =>
-        store.together(stream, [
-          {
-            subject: partSubject(id, part),
-            data: bytes.subarray(part * partBytesMax, (part + 1) * partBytesMax),
-          },
-        ]),
+      const isFile = bytes instanceof Blob;
+      const parts = Math.max(1, Math.ceil((isFile ? bytes.size : bytes.length) / partBytesMax));
+      const part = async (index: number): Promise<Uint8Array> => {
+        const [from, to] = [index * partBytesMax, (index + 1) * partBytesMax];
+        return isFile ? await bytes.slice(from, to).bytes() : bytes.subarray(from, to);
+      };
+      await inTurns(parts, isFile ? filePartsAtOnceMax : partsAtOnceMax, async (index) =>
+        store.together(stream, [{ subject: partSubject(id, index), data: await part(index) }]),
       );
       return parts;
     },
     async get(id, parts) {
       const found = new Array<Uint8Array>(parts);
-      await inTurns(parts, async (part) => {
-        const message = await direct.last(stream, partSubject(id, part));
-        if (message === undefined || message.headers.has(timeToLive))
-          throw new Failure("resource.unknown", `part ${part} of ${parts} of ${prefix} ${id} is gone`);
-        if (message.isStrayAnswer)
-          throw new Failure("internal", `part ${part} of ${prefix} ${id} was not stored by a publish`);
-        found[part] = message.data;
+      await inTurns(parts, partsAtOnceMax, async (part) => {
+        found[part] = await getPart(id, part, parts);
       });
       const [only] = found;
       return parts === 1 && only !== undefined ? only : Buffer.concat(found);
+    },
+    async *read(id, parts) {
+      for (let part = 0; part < parts; part++) yield await getPart(id, part, parts);
     },
     async drop(id, parts) {
       if (parts !== undefined && streams[stream].messageTtls === true) {
@@ -65,11 +73,15 @@ export function createBodies(
   };
 }
 
-/** Runs `work` for 0 … count − 1, at most `partsAtOnceMax` at a time. */
-async function inTurns(count: number, work: (index: number) => Promise<void>): Promise<void> {
+/** Runs `work` for 0 … count − 1, at most `atOnceMax` at a time. */
+async function inTurns(
+  count: number,
+  atOnceMax: number,
+  work: (index: number) => Promise<void>,
+): Promise<void> {
   let next = 0;
   const turn = async () => {
     while (next < count) await work(next++);
   };
-  await Promise.all(Array.from({ length: Math.min(count, partsAtOnceMax) }, turn));
+  await Promise.all(Array.from({ length: Math.min(count, atOnceMax) }, turn));
 }

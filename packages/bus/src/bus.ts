@@ -78,11 +78,16 @@ export type Bus = {
 
 /** Large byte strings in parts of at most `partBytesMax`, in the stream BODY or RAW. */
 export type Bodies = {
-  /** Resolves with the number of parts when all are stored. Repeating it with the same id is harmless. */
-  put(id: string, bytes: Uint8Array): Promise<number>;
+  /**
+   * Resolves with the number of parts when all are stored. Repeating it with the same id is harmless. A Blob (a file)
+   * is read as it is stored, two parts at a time.
+   */
+  put(id: string, bytes: Uint8Array | Blob): Promise<number>;
   /** Throws Failure `resource.unknown` when a part is gone. */
   get(id: string, parts: number): Promise<Uint8Array>;
-  /** With `parts` (BODY only) it costs a third: parts of many bodies go together. */
+  /** The same part by part, in order: what is large need not be in memory at once. */
+  read(id: string, parts: number): AsyncGenerator<Uint8Array>;
+  /** With `parts` it costs a third: parts of many bodies go together. */
   drop(id: string, parts?: number): Promise<void>;
 };
 
