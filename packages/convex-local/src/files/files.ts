@@ -5,6 +5,7 @@ import { UserError } from "../functions/errors.ts";
 import type { Transaction } from "../functions/transaction.ts";
 import type { Store } from "../store/store.ts";
 import { FileRow, files } from "../store/tables.ts";
+import { decodeId } from "../values/id.ts";
 import type { Blobs } from "./blobs.ts";
 
 export const FILES_TABLE = "_storage";
@@ -88,26 +89,26 @@ export class Files {
   }
 
   url(transaction: Transaction, component: string, id: string): string | null {
-    const file = this.#find(transaction, component, id);
+    const file = this.#find(transaction, component, id, "getUrl");
     return file === null ? null : `${this.#deployment.cloudOrigin()}/api/storage/${file.uuid}`;
   }
 
   metadata(transaction: Transaction, component: string, id: string) {
-    const file = this.#find(transaction, component, id);
+    const file = this.#find(transaction, component, id, "getMetadata");
     if (file === null) return null;
     return { storageId: id, sha256: file.sha256, size: file.bytes, contentType: file.contentType };
   }
 
   delete(transaction: Transaction, component: string, id: string): void {
-    const file = this.#find(transaction, component, id);
-    if (file === null) throw new UserError("StorageFileNotFound", `Storage file ${id} not found`);
+    const file = this.#find(transaction, component, id, "delete");
+    if (file === null) throw new UserError("StorageFileNotFound", `storage id ${id} not found`);
     transaction.remove(component, id, FILES_TABLE);
     this.#statements.remove.run({ id });
     transaction.afterCommit(() => this.#discard(file.uuid));
   }
 
   blob(transaction: Transaction, component: string, id: string): Blob | null {
-    const file = this.#find(transaction, component, id);
+    const file = this.#find(transaction, component, id, "get");
     return file === null ? null : this.#blobs.open(file.uuid, file.contentType);
   }
 
@@ -131,11 +132,11 @@ export class Files {
     const expected = Buffer.from(this.#sign(body));
     const given = Buffer.from(signature);
     if (expected.byteLength !== given.byteLength || !timingSafeEqual(expected, given)) {
-      throw new UserError("InvalidUploadToken", "The upload token is not valid");
+      throw new UserError("StorageTokenInvalid", "The upload token is not valid");
     }
     const [component, expiresMs] = JSON.parse(Buffer.from(body, "base64url").toString()) as [string, number];
     if (expiresMs < this.#deployment.now()) {
-      throw new UserError("InvalidUploadToken", "The upload URL has expired, ask for a new one");
+      throw new UserError("StorageTokenExpired", "The upload URL has expired, ask for a new one");
     }
     return component;
   }
@@ -175,7 +176,14 @@ export class Files {
     else this.#blobs.delete(uuid);
   }
 
-  #find(transaction: Transaction, component: string, id: string): FileRow | null {
+  #find(transaction: Transaction, component: string, id: string, method: string): FileRow | null {
+    const table = transaction.table(component, FILES_TABLE);
+    if (table === undefined || decodeId(id)?.tableNumber !== table.number) {
+      throw new UserError(
+        "InvalidStorageId",
+        `Invalid argument \`storageId\` for \`storage.${method}\`: ${JSON.stringify(id)} is not the ID of a file`,
+      );
+    }
     if (transaction.get(component, id, FILES_TABLE, true) === null) return null;
     const row = this.#statements.byId.get({ id });
     return row === undefined ? null : FileRow.parse(row);

@@ -97,7 +97,15 @@ export class Syscalls implements Host {
     }
   }
 
-  jsSyscall(frame: Frame, op: string, args: Record<string, unknown>): unknown {
+  async jsSyscall(frame: Frame, op: string, args: Record<string, unknown>): Promise<unknown> {
+    try {
+      return await this.#jsSyscallNow(frame, op, args);
+    } catch (error) {
+      throw forFunction(op, error);
+    }
+  }
+
+  #jsSyscallNow(frame: Frame, op: string, args: Record<string, unknown>): Promise<unknown> {
     const { files, runner } = this.#deployment;
     switch (op) {
       case "storage/storeBlob": {
@@ -195,16 +203,22 @@ const inTransactions: Record<string, Handler> = {
   "1.0/storageStore": ({ files }, frame, { blob, contentType, sha256 }) => {
     const bytes = Buffer.from(text(blob), "base64");
     const type = optionalText(contentType);
+    const transaction = writable(frame);
+    transaction.usage.add("filesWritten", 1);
+    transaction.usage.add("fileWriteBytes", bytes.byteLength);
     const file = files.prepare(
       bytes,
       type === undefined || type === "" ? null : type,
       optionalText(sha256) ?? null,
     );
-    return JSON.stringify(files.add(writable(frame), frame.component, file));
+    return JSON.stringify(files.add(transaction, frame.component, file));
   },
   "1.0/storageGet": async ({ files }, frame, { storageId }) => {
+    const { usage } = writable(frame);
     const blob = files.blob(transactionOf(frame), frame.component, text(storageId));
     if (blob === null) return "null";
+    usage.add("filesRead", 1);
+    usage.add("fileReadBytes", blob.size);
     const bytes = Buffer.from(await blob.arrayBuffer());
     return JSON.stringify({
       blob: bytes.toString("base64"),

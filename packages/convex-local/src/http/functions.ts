@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Caller } from "../auth/caller.ts";
 import { type Deployment, ROOT } from "../deployment.ts";
+import type { FunctionFailure } from "../functions/failure.ts";
 import type { FunctionKind, RequestMetadata } from "../functions/frame.ts";
 import { canonicalPath, functionObject, kindOfFunction } from "../functions/module.ts";
 import type { Call, Outcome } from "../functions/runner.ts";
@@ -19,6 +20,17 @@ export const FunctionRequest = z.object({
   componentPath: z.string().nullish(),
 });
 export type FunctionRequest = z.infer<typeof FunctionRequest>;
+
+/** The usual form of a request, looked at by hand: this runs for every call over HTTP. */
+export function isFunctionRequest(json: unknown): json is FunctionRequest {
+  const { path, args, format, componentPath } = (json ?? {}) as Record<string, unknown>;
+  return (
+    typeof path === "string" &&
+    typeof args === "object" &&
+    (format === "convex_encoded_json" || format === "json") &&
+    (componentPath === undefined || typeof componentPath === "string")
+  );
+}
 export const QueryAtTs = FunctionRequest.extend({ ts: z.string() });
 export const QueryBatch = z.object({ queries: z.array(FunctionRequest).max(1000) });
 export const RunRequest = z.object({ args: Args, format: Format });
@@ -32,7 +44,10 @@ export type FunctionAnswer =
   | { status: "success"; value: Json; logLines: string[] }
   | { status: "error"; errorMessage: string; errorData?: Json; logLines: string[] };
 
+export type CallableKind = Exclude<FunctionKind, "httpAction">;
 export type Requester = { caller: Caller; metadata: RequestMetadata };
+
+const TRACE_LINES_MAX = 20;
 
 /** Runs what `/api/query` and its siblings ask for. */
 export class FunctionApi {
@@ -45,16 +60,27 @@ export class FunctionApi {
     this.#redact = redact;
   }
 
-  async run(kind: "query" | "mutation" | "action", request: FunctionRequest, requester: Requester) {
+  async run(kind: CallableKind, request: FunctionRequest, requester: Requester): Promise<FunctionAnswer> {
+    return this.#answer(await this.#outcome(kind, request, requester), request.format, requester);
+  }
+
+  /** The same as JSON text, into which a result goes as it is. */
+  async runToText(kind: CallableKind, request: FunctionRequest, requester: Requester): Promise<string> {
+    const outcome = await this.#outcome(kind, request, requester);
+    // Only the special forms look different in plain JSON.
+    const isPlain = request.format !== "json" || (outcome.isSuccess && !outcome.value.includes('{"$'));
+    if (!outcome.isSuccess || !isPlain)
+      return JSON.stringify(this.#answer(outcome, request.format, requester));
+    const logLines = this.logLines(outcome, requester);
+    const logText = logLines.length === 0 ? "[]" : JSON.stringify(logLines);
+    return `{"status":"success","value":${outcome.value},"logLines":${logText}}`;
+  }
+
+  #outcome(kind: CallableKind, request: FunctionRequest, requester: Requester): Promise<Outcome> {
     const { runner } = this.#deployment;
     const call = toCall(request, requester, requester.caller.isAdmin ? "any" : "public");
-    const outcome =
-      kind === "query"
-        ? await runner.query(call)
-        : kind === "mutation"
-          ? await runner.mutation(call)
-          : await runner.action(call);
-    return this.#answer(outcome, request.format, requester);
+    if (kind === "query") return runner.query(call);
+    return kind === "mutation" ? runner.mutation(call) : runner.action(call);
   }
 
   /** Runs a function of any kind, as `convex run` and `/api/run` do. */
@@ -91,6 +117,17 @@ export class FunctionApi {
     return this.#redact && !caller.isAdmin ? head : `${head}\n${outcome.failure.message}`;
   }
 
+  /** The answer of an HTTP action that has thrown. */
+  failedHttpAction(failure: FunctionFailure, { requestId }: RequestMetadata): Response {
+    const head = `[Request ID: ${requestId}] Server Error`;
+    if (this.#redact) return Response.json({ code: head }, { status: 500 });
+    const { cause, message } = failure;
+    const frames =
+      cause instanceof Error ? (cause.stack ?? "").split("\n").filter((line) => /^\s+at /.test(line)) : [];
+    const trace = [message, ...frames.slice(0, TRACE_LINES_MAX)].join("\n");
+    return Response.json({ code: `${head}: ${message}`, trace }, { status: 500 });
+  }
+
   logLines(outcome: Outcome, { caller }: Requester): string[] {
     return this.#redact && !caller.isAdmin ? [] : outcome.logLines;
   }
@@ -111,7 +148,7 @@ export class FunctionApi {
   }
 
   /** An unknown function is taken for a query, whose failure says that it is not there. */
-  #kindOf(path: string): Exclude<FunctionKind, "httpAction"> {
+  #kindOf(path: string): CallableKind {
     const [file = "", name = ""] = canonicalPath(path).split(":");
     const object = functionObject(this.#deployment.components.get(ROOT)?.modules.get(file)?.[name]);
     const kind = object === undefined ? undefined : kindOfFunction(object);

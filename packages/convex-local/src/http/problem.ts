@@ -15,7 +15,8 @@ export class HttpProblem extends Error {
 const STATUS_OF: Record<string, number> = {
   TooManyConcurrentRequests: 503,
   TooManyWrites: 429,
-  InvalidUploadToken: 401,
+  StorageTokenInvalid: 401,
+  StorageTokenExpired: 401,
   InvalidToken: 401,
 };
 

@@ -122,8 +122,8 @@ test("bad requests get a clear answer and change nothing", async () => {
     ["/api/nothing", "{}", 404, "NotFound"],
     ["/api/deploy2/start_push", "{}", 401, "Unauthorized"],
     ["/api/update_environment_variables", '{"changes":[]}', 401, "Unauthorized"],
-    ["/api/storage/upload", "bytes", 401, "InvalidUploadToken"],
-    ["/api/storage/upload?token=a.b", "bytes", 401, "InvalidUploadToken"],
+    ["/api/storage/upload", "bytes", 401, "StorageTokenInvalid"],
+    ["/api/storage/upload?token=a.b", "bytes", 401, "StorageTokenInvalid"],
   ];
   for (const [path, body, status, code] of cases) {
     const answer = await fetch(`${convex.url}${path}`, { method: "POST", body });
@@ -170,7 +170,11 @@ test("HTTP actions answer on their own port and under /http", async () => {
     const missing = await fetch(`${base}/nowhere`);
     expect([missing.status, await missing.text()]).toEqual([404, "No HttpAction routed for /nowhere"]);
     const failed = await fetch(`${base}/fail`);
-    expect([failed.status, await failed.text()]).toEqual([500, expect.not.stringContaining("on purpose")]);
+    expect(failed.status).toBe(500);
+    expect(await failed.json()).toEqual({
+      code: expect.stringMatching(/^\[Request ID: [0-9a-f]{16}\] Server Error: Uncaught Error: on purpose$/),
+      trace: expect.stringMatching(/^Uncaught Error: on purpose\n +at /),
+    });
   }
 });
 

@@ -11,7 +11,7 @@ export async function upload(
   request: Request,
   token: string | null,
 ): Promise<Response> {
-  if (token === null) throw new HttpProblem(401, "InvalidUploadToken", "The upload URL lacks its token");
+  if (token === null) throw new HttpProblem(401, "StorageTokenInvalid", "The upload URL lacks its token");
   const { files, runner } = deployment;
   const component = files.checkUploadToken(token);
   const digest = /^sha-256=(.+)$/i.exec(request.headers.get("digest") ?? "")?.[1] ?? null;
@@ -28,21 +28,27 @@ export async function upload(
   return Response.json({ storageId });
 }
 
-/** GET /api/storage/<uuid>: the bytes, or a range of them (RFC 9110 §14). */
+/** GET and HEAD /api/storage/<uuid>: the bytes, or a range of them (RFC 9110 §14), or 304 when they are known (§13). */
 export function download(deployment: Deployment, request: Request, uuid: string): Response {
   const found = deployment.files.byUuid(uuid);
   if (found === null) throw new HttpProblem(404, "FileNotFound", "There is no such file");
   const { file, blob } = found;
+  // Content never changes under its URL.
+  const etag = `"${file.sha256}"`;
   const headers = new Headers({
     "accept-ranges": "bytes",
     "cache-control": "private, max-age=2592000",
     "content-type": file.contentType ?? "application/octet-stream",
     digest: `sha-256=${Buffer.from(file.sha256, "hex").toString("base64")}`,
+    etag,
     // A stored page must not run as one of ours.
     "content-security-policy": "default-src 'none'; sandbox",
     "x-content-type-options": "nosniff",
   });
-  const range = parseRange(request.headers.get("range"), file.bytes);
+  if (isKnown(request.headers.get("if-none-match"), etag))
+    return new Response(null, { status: 304, headers });
+  const isRangeOfThis = (request.headers.get("if-range") ?? etag) === etag;
+  const range = isRangeOfThis ? parseRange(request.headers.get("range"), file.bytes) : null;
   if (range === "unsatisfiable") {
     headers.set("content-range", `bytes */${file.bytes}`);
     return new Response(null, { status: 416, headers });
@@ -54,7 +60,10 @@ export function download(deployment: Deployment, request: Request, uuid: string)
   return new Response(body, { status: range === null ? 200 : 206, headers });
 }
 
-/** One byte range, `end` not included; null when the header is absent, malformed or asks for several. */
+const isKnown = (ifNoneMatch: string | null, etag: string): boolean =>
+  ifNoneMatch?.split(",").some((known) => ["*", etag].includes(known.trim().replace(/^W\//, ""))) ?? false;
+
+/** One byte range, `end` not included; null when the header is absent, malformed or asks for several, or nothing is there. */
 export function parseRange(
   header: string | null,
   bytes: number,
@@ -62,10 +71,10 @@ export function parseRange(
   const match = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header?.trim() ?? "");
   if (match === null) return null;
   const [, from = "", to = ""] = match;
-  if (from === "" && to === "") return null;
+  if ((from === "" && to === "") || bytes === 0) return null;
   if (from === "") {
     const start = Math.max(bytes - Number(to), 0);
-    return Number(to) === 0 || bytes === 0 ? "unsatisfiable" : { start, end: bytes };
+    return Number(to) === 0 ? "unsatisfiable" : { start, end: bytes };
   }
   const start = Number(from);
   const end = to === "" ? bytes : Math.min(Number(to) + 1, bytes);

@@ -48,6 +48,8 @@ export class Connection {
   readonly #functions: FunctionApi;
   readonly #requests: Requests;
   readonly #metadata: RequestMetadata;
+  /** The token that the caller's identity comes from. */
+  #authToken: string | null = null;
   readonly #wire: Wire;
   readonly #outbox: Outbox;
   readonly #takesChunks: boolean;
@@ -234,6 +236,7 @@ export class Connection {
 
   async #setCaller(message: ClientMessage & { type: "Authenticate" }): Promise<void> {
     this.#callerExpiresMs = Number.POSITIVE_INFINITY;
+    this.#authToken = null;
     switch (message.tokenType) {
       case "None":
         this.#caller = ANONYMOUS;
@@ -241,6 +244,7 @@ export class Connection {
       case "User": {
         const { identity, expiresMs } = await this.#deployment.tokens.verify(message.value);
         this.#caller = { isAdmin: false, identity };
+        this.#authToken = message.value;
         this.#callerExpiresMs = expiresMs;
         break;
       }
@@ -354,13 +358,17 @@ export class Connection {
       target: path,
       args: oneObject(args),
       identity: this.#caller.identity,
-      metadata: this.#metadata,
+      metadata: this.#requestMetadata(),
       access: this.#caller.isAdmin ? "any" : "public",
     };
   }
 
   #requester(): Requester {
-    return { caller: this.#caller, metadata: this.#metadata };
+    return { caller: this.#caller, metadata: this.#requestMetadata() };
+  }
+
+  #requestMetadata(): RequestMetadata {
+    return { ...this.#metadata, authToken: this.#authToken };
   }
 
   #wantTransition(): void {

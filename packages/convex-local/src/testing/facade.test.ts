@@ -294,7 +294,7 @@ test("components have tables of their own, and call back by function handles", a
       }),
     }),
   });
-  const { increment } = componentsGeneric().counter.lib as Record<
+  const { increment } = componentsGeneric().counter?.lib as Record<
     string,
     FunctionReference<"mutation", "internal">
   >;
