@@ -39,16 +39,35 @@ export async function readJson<Shape extends z.ZodType>(
   request: Request,
   shape: Shape,
 ): Promise<z.infer<Shape>> {
-  const body = decompress(await readBody(request, JSON_BYTES_MAX), request.headers.get("content-encoding"));
-  let json: unknown;
+  return parseShape(await readAnyJson(request), shape);
+}
+
+/** A JSON body of any shape. Throws HttpProblem. */
+export async function readAnyJson(request: Request): Promise<unknown> {
+  const encoding = request.headers.get("content-encoding");
+  const text =
+    encoding === null
+      ? await readText(request, JSON_BYTES_MAX)
+      : Buffer.from(decompress(await readBody(request, JSON_BYTES_MAX), encoding)).toString();
   try {
-    json = JSON.parse(Buffer.from(body).toString());
+    return JSON.parse(text);
   } catch (error) {
     throw new HttpProblem(400, "InvalidJson", `The body is not JSON: ${(error as Error).message}`);
   }
+}
+
+/** Throws HttpProblem 400, which names what is wrong. */
+export function parseShape<Shape extends z.ZodType>(json: unknown, shape: Shape): z.infer<Shape> {
   const parsed = shape.safeParse(json);
   if (!parsed.success) throw new HttpProblem(400, "InvalidBody", zod.prettifyError(parsed.error));
   return parsed.data;
+}
+
+async function readText(request: Request, bytesMax: number): Promise<string> {
+  const stated = request.headers.get("content-length");
+  if (stated === null) return Buffer.from(await readBody(request, bytesMax)).toString();
+  refuseTooLarge(Number(stated), bytesMax);
+  return await request.text();
 }
 
 function decompress(body: Uint8Array, encoding: string | null): Uint8Array {

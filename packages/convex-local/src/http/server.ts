@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import type { Server } from "bun";
 import { z } from "zod";
 import { ANONYMOUS, type Caller, type Callers } from "../auth/caller.ts";
@@ -8,10 +9,12 @@ import { FunctionFailure } from "../functions/failure.ts";
 import type { RequestMetadata } from "../functions/frame.ts";
 import { StartPush } from "../push/push.ts";
 import { type Socket, SyncServer } from "../sync/server.ts";
-import { readBody, readJson } from "./body.ts";
+import { parseShape, readAnyJson, readBody, readJson } from "./body.ts";
 import {
+  type CallableKind,
   FunctionApi,
   FunctionRequest,
+  isFunctionRequest,
   QueryAtTs,
   QueryBatch,
   type Requester,
@@ -35,7 +38,13 @@ const LOG_POLL_MS = 60_000;
 const DRAIN_MS_MAX = 10_000;
 /** Actions may be silent for as long as they run; other requests are not. */
 const IDLE_SECONDS_MAX = 120;
-const LONG_RUNNING = /^\/api\/(?:action|function|run\/.+|stream_function_logs)$/;
+const LONG_RUNNING = /^\/api\/(?:function|run\/.+|stream_function_logs)$/;
+const CALLS: Record<string, CallableKind> = Object.assign(Object.create(null), {
+  "/api/query": "query",
+  "/api/mutation": "mutation",
+  "/api/action": "action",
+});
+const JSON_TEXT = { headers: { "content-type": "application/json;charset=utf-8" } };
 const VERSION = "convex-local";
 
 type Handler = (request: Request, requester: Requester, url: URL) => Promise<Response> | Response;
@@ -106,6 +115,9 @@ export class HttpServer {
   }
 
   async #answerApi(request: Request, server: Server<Socket>): Promise<Response | undefined> {
+    const kind = request.method === "POST" ? CALLS[pathOf(request.url)] : undefined;
+    if (kind !== undefined)
+      return withCors(request, await this.#guard(request, () => this.#call(kind, request, server)));
     const url = new URL(request.url);
     if (request.method === "OPTIONS" && !url.pathname.startsWith("/http/")) {
       return withCors(request, new Response(null, { status: 204 }));
@@ -126,6 +138,17 @@ export class HttpServer {
     return withCors(request, await this.#guard(request, () => this.#route(request, server, url)));
   }
 
+  /** What nearly all requests are: one function, called by name. */
+  async #call(kind: CallableKind, request: Request, server: Server<Socket>): Promise<Response> {
+    if (kind === "action") server.timeout(request, 0);
+    const authorization = request.headers.get("authorization");
+    const caller = authorization === null ? ANONYMOUS : await this.#callers.of(authorization);
+    const json = await readAnyJson(request);
+    const call = isFunctionRequest(json) ? json : parseShape(json, FunctionRequest);
+    const requester = { caller, metadata: metadataOf(request, server, caller) };
+    return new Response(await this.#functions.runToText(kind, call, requester), JSON_TEXT);
+  }
+
   async #route(request: Request, server: Server<Socket>, url: URL): Promise<Response> {
     const uuid = /^\/api\/storage\/([\w-]+)$/.exec(url.pathname)?.[1];
     if (uuid !== undefined && uuid !== "upload" && ["GET", "HEAD"].includes(request.method)) {
@@ -138,7 +161,7 @@ export class HttpServer {
     if (handler === undefined)
       throw new HttpProblem(404, "NotFound", `There is no ${request.method} ${url.pathname}`);
     const caller = await this.#callers.of(request.headers.get("authorization"));
-    return await handler(request, { caller, metadata: metadataOf(request, server) }, url);
+    return await handler(request, { caller, metadata: metadataOf(request, server, caller) }, url);
   }
 
   #apiRoutes(): Record<string, Handler> {
@@ -149,22 +172,14 @@ export class HttpServer {
       (body: string): Handler =>
       () =>
         new Response(body);
-    const run =
-      (kind: "query" | "mutation" | "action"): Handler =>
-      async (request, requester) =>
-        Response.json(await functions.run(kind, await readJson(request, FunctionRequest), requester));
-
     return {
       "GET /": text("This Convex deployment is running."),
       "GET /version": text(VERSION),
       "GET /instance_name": text(instanceName),
       "GET /instance_version": text(VERSION),
 
-      "POST /api/query": run("query"),
       "GET /api/query": async (_request, requester, { searchParams }) =>
         Response.json(await functions.run("query", fromSearch(searchParams), requester)),
-      "POST /api/mutation": run("mutation"),
-      "POST /api/action": run("action"),
       "POST /api/query_ts": () => Response.json(functions.queryTs()),
       "POST /api/query_at_ts": async (request, requester) =>
         Response.json(await functions.queryAtTs(await readJson(request, QueryAtTs), requester)),
@@ -202,9 +217,7 @@ export class HttpServer {
       "POST /api/deploy2/wait_for_schema": admin(async (request) => {
         const { schemaChange } = await readJson(request, WaitForSchema);
         const failure = pushes.check(schemaChange.schemaIds[""]);
-        return Response.json(
-          failure === null ? { type: "complete" } : { type: "failed", ...failure },
-        );
+        return Response.json(failure === null ? { type: "complete" } : { type: "failed", ...failure });
       }),
       "POST /api/deploy2/finish_push": admin(async (request) => {
         const { startPush, dryRun } = await readJson(request, FinishPush);
@@ -234,12 +247,16 @@ export class HttpServer {
       url,
       method === "GET" || method === "HEAD" ? { method, headers } : { method, headers, body },
     );
-    const { identity } = await this.#siteCaller(request);
+    const caller = await this.#siteCaller(request);
     server.timeout(request, 0);
-    return await routeHttpAction(this.#deployment, inner, {
-      identity,
-      metadata: metadataOf(request, server),
-    });
+    const metadata = metadataOf(request, server, caller);
+    try {
+      return await routeHttpAction(this.#deployment, inner, { identity: caller.identity, metadata });
+    } catch (error) {
+      // It is in the log already; who asks gets it too, unless errors are hidden.
+      if (error instanceof FunctionFailure) return this.#functions.failedHttpAction(error, metadata);
+      throw error;
+    }
   }
 
   /** HTTP actions may use Authorization for themselves: what is no token of ours is ignored. */
@@ -316,12 +333,34 @@ function functionPath(encoded: string): string {
   }
 }
 
-const metadataOf = (request: Request, server: Server<unknown>): RequestMetadata => ({
-  requestId: crypto.randomUUID().replaceAll("-", "").slice(0, 16),
+/** The path of an absolute URL as it stands there, up to a query. */
+function pathOf(url: string): string {
+  const start = url.indexOf("/", url.indexOf("://") + 3);
+  const end = url.indexOf("?", start);
+  return end === -1 ? url.slice(start) : url.slice(start, end);
+}
+
+/** Names one request among those of all processes: the first half is of this process. */
+const processId = randomBytes(4).toString("hex");
+let requests = 0;
+function nextRequestId(): string {
+  requests = (requests + 1) >>> 0;
+  return processId + requests.toString(16).padStart(8, "0");
+}
+
+const metadataOf = (
+  request: Request,
+  server: Server<unknown>,
+  { identity, isAdmin }: Caller = ANONYMOUS,
+): RequestMetadata => ({
+  requestId: nextRequestId(),
   ip: server.requestIP(request)?.address ?? null,
   userAgent: request.headers.get("user-agent"),
   scheduledFunctionId: null,
-  authToken: null,
+  authToken:
+    identity === null || isAdmin
+      ? null
+      : (request.headers.get("authorization")?.replace(/^Bearer /, "") ?? null),
 });
 
 const problemResponse = ({ status, code, message }: HttpProblem) =>
