@@ -16,11 +16,18 @@ import { Trouble } from "../trouble.ts";
 /** A slow test starts servers and waits for mail; its own limits inside are tighter. */
 const slowTestMsMax = 600_000;
 
+/**
+ * In production mutations that conflict are run again. Locally they never conflict, so a second run of the tests
+ * of convex/ shows whether every one of them bears it.
+ */
+const retryPercent = 50;
+
 export const command: Command = {
   usage: [
     "tyto test [PATH...]     all tests, or those at or below the paths",
     "",
-    "Unit tests first, then the slow ones (*.slow.test.ts: real servers, whole flows), then the checks of web/.",
+    "Unit tests first, those of convex/ a second time with mutations that run again; then the slow ones",
+    "(*.slow.test.ts: real servers, whole flows), then the checks of web/.",
     "What this machine lacks is fetched; what cannot be fetched skips its tests and says why.",
   ].join("\n"),
   async run(argv) {
@@ -38,6 +45,16 @@ export const command: Command = {
     if (files.unit.length > 0)
       await section("unit tests", () =>
         runBunTest(root, files.unit, { env, flags: [`--parallel=${availableParallelism()}`] }),
+      );
+    const functions = files.unit.filter((file) => file.startsWith("convex/"));
+    if (functions.length > 0)
+      await section(
+        `functions of convex/ again, ${retryPercent} % of mutations rolled back and run again`,
+        () =>
+          runBunTest(root, functions, {
+            env: { ...env, CONVEX_RETRY_PERCENT: `${retryPercent}` },
+            flags: [],
+          }),
       );
     for (const file of files.slow)
       await section(file, () => runBunTest(root, [file], { env, flags: [`--timeout=${slowTestMsMax}`] }));
