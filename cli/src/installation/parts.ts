@@ -159,6 +159,9 @@ export function natsPart(installation: Installation, program: string): Part {
   };
 }
 
+/** A recorder that catches up writes some 16 MiB a second; the official 4 MiB would throttle it. */
+const writeBytesPerSecondMax = 64 * 1024 * 1024;
+
 export function convexPart(installation: Installation): Part {
   const { places, settings, secrets, env } = installation;
   return {
@@ -166,7 +169,13 @@ export function convexPart(installation: Installation): Part {
     argv: [process.execPath, "--no-env-file", join(places.root, "packages/convex-local/src/main.ts")],
     cwd: places.root,
     env: {
-      ...pick(env, [...ofMachine, "CONVEX_SYNCHRONOUS", "REDACT_LOGS_TO_CLIENT"]),
+      CONVEX_WRITE_BYTES_PER_SECOND_MAX: String(writeBytesPerSecondMax),
+      ...pick(env, [
+        ...ofMachine,
+        "CONVEX_SYNCHRONOUS",
+        "CONVEX_WRITE_BYTES_PER_SECOND_MAX",
+        "REDACT_LOGS_TO_CLIENT",
+      ]),
       PATH: installation.path,
       CONVEX_DATA_DIR: join(places.dataDir, "convex"),
       CONVEX_HOST: "127.0.0.1",

@@ -8,7 +8,8 @@ const WINDOW_MS = 1000;
  */
 export class WriteRate {
   readonly #bytesPerSecondMax: number;
-  #windowMs = Number.NEGATIVE_INFINITY;
+  /** What was committed within the window, oldest first. */
+  #commits: { ms: number; bytes: number }[] = [];
   #bytes = 0;
 
   /** 0 allows any rate. */
@@ -19,16 +20,19 @@ export class WriteRate {
   /** Counts what a mutation is about to commit. Throws UserError `TooManyWrites`. */
   take(bytes: number, nowMs: number): void {
     if (this.#bytesPerSecondMax === 0 || bytes === 0) return;
-    if (nowMs - this.#windowMs >= WINDOW_MS || nowMs < this.#windowMs) {
-      this.#windowMs = nowMs;
-      this.#bytes = 0;
-    }
+    const gone = this.#commits.findIndex(({ ms }) => Math.abs(nowMs - ms) < WINDOW_MS);
+    for (const old of this.#commits.splice(0, gone < 0 ? this.#commits.length : gone))
+      this.#bytes -= old.bytes;
     if (this.#bytes >= this.#bytesPerSecondMax) {
       throw new UserError(
         "TooManyWrites",
         `Too many bytes are being written (limit: ${this.#bytesPerSecondMax} bytes per second). Try again in a moment.`,
       );
     }
+    const newest = this.#commits.at(-1);
+    // Commits of one tenth of a second are one entry, so there are never more than some ten.
+    if (newest !== undefined && nowMs - newest.ms < WINDOW_MS / 10) newest.bytes += bytes;
+    else this.#commits.push({ ms: nowMs, bytes });
     this.#bytes += bytes;
   }
 }
