@@ -132,6 +132,8 @@ function rowsOf({ subject, payload }: StoredEvent): number {
     return perMessage + 2 * payload.recipients.length + payload.tags.length;
   if (subject === "mail.scanned")
     return perMessage + 2 * payload.message.recipients.length + payload.message.tags.length;
+  // A row of the report can be a source of its own.
+  if (subject === "report.dmarc") return perMessage + 2 * payload.rows.length;
   return perMessage;
 }
 

@@ -5,21 +5,39 @@ import { literals } from "convex-helpers/validators";
 import { internal } from "./_generated/api";
 import type { MutationCtx } from "./_generated/server";
 import { internalMutation } from "./functions.ts";
+import { breakdownHoursKeptDays } from "./model/breakdowns.ts";
 import { changesKeptDays } from "./model/changes.ts";
 import { hoursKeptDays, minutesKeptDays } from "./model/counters.ts";
+import { reportDaysKept } from "./model/dmarcReports.ts";
 
-/** Mail, its timeline and received mail with its files. Above the 14 days in which an event can still come again. */
+/** Mail, its timeline, received mail with its files, and reports. Above the 14 days in which an event can still come again. */
 export const mailDaysMax = 90;
 const batchMax = 500;
+const breakdownBatchMax = 100;
 const dayMs = 86_400_000;
 
-const mailTables = ["timeline", "deliveries", "messageTags", "messages", "inbound"] as const;
+const mailTables = [
+  "timeline",
+  "deliveries",
+  "messageTags",
+  "messages",
+  "failures",
+  "replies",
+  "inbound",
+  "dmarcReports",
+  "dmarcSources",
+  "tlsReports",
+] as const;
 const chore = literals(
   ...mailTables,
   "inboundFiles",
   "changes",
   "minutes",
   "hours",
+  "breakdownHours",
+  "breakdownDays",
+  "dmarcDays",
+  "tlsDays",
   "sessions",
   "verifications",
 );
@@ -64,6 +82,29 @@ async function removeOld(ctx: MutationCtx, kind: typeof chore.type, nowMs: numbe
       const rows = await ctx.db
         .query("counters")
         .withIndex("by_period_at_shard", (range) => range.eq("period", period).lt("at", before(days)))
+        .take(batchMax);
+      for (const row of rows) await ctx.db.delete(row._id);
+      return rows.length;
+    }
+    case "breakdownHours":
+    case "breakdownDays": {
+      const [period, days] =
+        kind === "breakdownHours"
+          ? (["hour", breakdownHoursKeptDays] as const)
+          : (["day", hoursKeptDays] as const);
+      const rows = await ctx.db
+        .query("breakdowns")
+        .withIndex("by_period_at_shard", (range) => range.eq("period", period).lt("at", before(days)))
+        .take(breakdownBatchMax);
+      for (const row of rows) await ctx.db.delete(row._id);
+      // They are large: what is left goes with the next hour.
+      return 0;
+    }
+    case "dmarcDays":
+    case "tlsDays": {
+      const rows = await ctx.db
+        .query(kind)
+        .withIndex("by_day", (range) => range.lt("day", before(reportDaysKept)))
         .take(batchMax);
       for (const row of rows) await ctx.db.delete(row._id);
       return rows.length;

@@ -2,19 +2,25 @@ import { defineSchema, defineTable } from "convex/server";
 import { v } from "convex/values";
 import {
   authentication,
+  breakdownCell,
   deliveryState,
   details,
+  dmarcCounts,
+  dmarcPolicy,
   dnsRecord,
   domainKey,
   domainState,
+  failure,
   inboundKind,
   marks,
   messageStatus,
   role,
   scope,
   suppressionCause,
+  suppressionWish,
   syncedBucket,
   tally,
+  tlsFailure,
 } from "./model/shapes.ts";
 
 /** What follows from events: model/record.ts writes, retention.ts removes after `mailDaysMax`. */
@@ -35,6 +41,10 @@ const mail = {
     /** Recipients seen, by details or by their own events. */
     deliveryCount: v.number(),
     lastReply: v.optional(v.object({ at: v.number(), eventId: v.string(), text: v.string() })),
+    /** A complaint that names no delivery: it suppresses the only recipient, if there is only one. */
+    complaint: v.optional(suppressionWish),
+    /** Failures that are counted once the domain is known; at most `uncountedMax`. */
+    uncounted: v.optional(v.array(failure)),
   })
     .index("by_messageId", ["messageId"])
     .index("by_status_messageId", ["status", "messageId"])
@@ -59,8 +69,8 @@ const mail = {
     addressKey: v.string(),
     role: v.optional(role),
     state: deliveryState,
-    /** A bounce that suppresses the address as soon as it is sure. */
-    suppression: v.optional(v.object({ since: v.number(), evidence: v.optional(v.string()) })),
+    /** A bounce, complaint or wish that suppresses the address as soon as it is sure. */
+    suppression: v.optional(suppressionWish),
   })
     .index("by_deliveryId", ["deliveryId"])
     .index("by_messageId", ["messageId"])
@@ -82,6 +92,40 @@ const mail = {
     .index("by_eventId", ["eventId"])
     .index("by_messageId_at", ["messageId", "at"]),
 
+  // What came back or was complained about, one row per event beside its row of `timeline`. Read by the lists of bounces,
+  // complaints and unsubscriptions.
+  failures: defineTable({
+    eventId: v.string(),
+    messageId: v.string(),
+    deliveryId: v.optional(v.string()),
+    ...failure.fields,
+    /** The remote server's words, or who complained. */
+    evidence: v.optional(v.string()),
+    /** The report as it came: an `inboundId`. */
+    rawId: v.optional(v.string()),
+  })
+    .index("by_kind_at", ["kind", "at"])
+    .index("by_kind_reason_at", ["kind", "reason", "at"])
+    .index("by_kind_provider_at", ["kind", "provider", "at"]),
+
+  // What people answered. Written by mail.replied, read by detail pages and the list of replies.
+  replies: defineTable({
+    eventId: v.string(),
+    organizationId: v.string(),
+    at: v.number(),
+    messageId: v.string(),
+    deliveryId: v.optional(v.string()),
+    foundBy: v.union(v.literal("return-path"), v.literal("message-id")),
+    envelopeTo: v.string(),
+    from: v.string(),
+    subject: v.optional(v.string()),
+    text: v.string(),
+    authentication,
+    rawId: v.string(),
+  })
+    .index("by_at", ["at"])
+    .index("by_messageId_at", ["messageId", "at"]),
+
   // Received mail. Written by mail.received, read by the inbound page.
   inbound: defineTable({
     inboundId: v.string(),
@@ -89,6 +133,8 @@ const mail = {
     organizationId: v.string(),
     at: v.number(),
     kind: inboundKind,
+    /** Why it counts as `kind`. */
+    why: v.optional(v.string()),
     envelopeFrom: v.string(),
     envelopeTo: v.string(),
     from: v.optional(v.string()),
@@ -99,7 +145,8 @@ const mail = {
     remoteIp: v.string(),
   })
     .index("by_inboundId", ["inboundId"])
-    .index("by_at", ["at"]),
+    .index("by_at", ["at"])
+    .index("by_kind_at", ["kind", "at"]),
 
   // Raw messages in file storage. Written by POST /inbound, before or after the event that names it; leaves with its file.
   inboundFiles: defineTable({ inboundId: v.string(), storageId: v.id("_storage"), bytes: v.number() }).index(
@@ -108,7 +155,81 @@ const mail = {
   ),
 };
 
+/** What others report about our domains, once per report whatever came how often. Written by report.*, removed by age. */
+const reports = {
+  // One row per part of a DMARC aggregate report; proof that it was applied. Leaves with mail.
+  dmarcReports: defineTable({
+    eventId: v.string(),
+    at: v.number(),
+    domain: v.string(),
+    reporter: v.string(),
+    reportId: v.string(),
+    part: v.number(),
+    beginAt: v.number(),
+    endAt: v.number(),
+    policy: dmarcPolicy,
+    ...dmarcCounts,
+    rawId: v.string(),
+  })
+    .index("by_report", ["domain", "reporter", "reportId", "part"])
+    .index("by_domain_beginAt", ["domain", "beginAt"]),
+
+  // Sums per domain and day (UTC, of the report's beginning). Leave after `reportDaysKept`.
+  dmarcDays: defineTable({ domain: v.string(), day: v.number(), ...dmarcCounts })
+    .index("by_domain_day", ["domain", "day"])
+    .index("by_day", ["day"]),
+
+  // Sums per domain, day and sending address, at most `sourcesPerDayMax` addresses; the rest counts as "other". Leave
+  // with mail.
+  dmarcSources: defineTable({
+    domain: v.string(),
+    day: v.number(),
+    sourceIp: v.string(),
+    ...dmarcCounts,
+    /** Domains that the source's mail was signed by or sent from, which tell whose server it is; a few. */
+    dkimDomains: v.array(v.string()),
+    spfDomains: v.array(v.string()),
+  })
+    .index("by_domain_day_sourceIp", ["domain", "day", "sourceIp"])
+    .index("by_day", ["day"]),
+
+  // One row per TLS report and domain; leaves with mail.
+  tlsReports: defineTable({
+    eventId: v.string(),
+    at: v.number(),
+    domain: v.string(),
+    reporter: v.string(),
+    reportId: v.string(),
+    beginAt: v.number(),
+    endAt: v.number(),
+    succeeded: v.number(),
+    failed: v.number(),
+    policies: v.array(v.object({ type: v.string(), succeeded: v.number(), failed: v.number() })),
+    /** The most frequent ones, at most `tlsFailuresMax`. */
+    failures: v.array(tlsFailure),
+    rawId: v.string(),
+  })
+    .index("by_report", ["domain", "reporter", "reportId"])
+    .index("by_domain_beginAt", ["domain", "beginAt"])
+    .index("by_beginAt", ["beginAt"]),
+
+  // Sums per domain and day. Leave after `reportDaysKept`.
+  tlsDays: defineTable({ domain: v.string(), day: v.number(), succeeded: v.number(), failed: v.number() })
+    .index("by_domain_day", ["domain", "day"])
+    .index("by_day", ["day"]),
+};
+
 const counting = {
+  // Bounces, complaints, unsubscriptions and mail that came in, by reason, provider and domain together, so that any of
+  // them can be asked for, per hour and day; at most about `cellsMax` cells a row. Written by model/record.ts; hours leave after
+  // `breakdownHoursKeptDays`, days after `hoursKeptDays`.
+  breakdowns: defineTable({
+    period: v.union(v.literal("hour"), v.literal("day")),
+    at: v.number(),
+    shard: v.number(),
+    cells: v.array(breakdownCell),
+  }).index("by_period_at_shard", ["period", "at", "shard"]),
+
   // Events per minute and per hour in `counterShards` shards, so that concurrent batches seldom meet in one row.
   // Written by model/record.ts; read by charts; minutes leave after `minutesKeptDays`, hours after `hoursKeptDays`.
   counters: defineTable({
@@ -174,7 +295,19 @@ const owned = {
     .index("by_apiKeyId", ["apiKeyId"])
     .index("by_hash", ["hash"]),
 
-  // The change log of the three above, followed live by the recorder. Rows leave after `changesKeptDays`; who was away
+  // Where mail is taken besides return paths. Written by the gateway; read by the inboxes page and sync.snapshot.
+  inboxes: defineTable({
+    /** sha256 hex of the pattern: the key in the bucket INBOXES. */
+    key: v.string(),
+    organizationId: v.string(),
+    /** `support@example.com` or `*@example.com`, in lower case. */
+    pattern: v.string(),
+    since: v.number(),
+  })
+    .index("by_key", ["key"])
+    .index("by_pattern", ["pattern"]),
+
+  // The change log of those above, followed live by the recorder. Rows leave after `changesKeptDays`; who was away
   // longer takes a snapshot.
   changes: defineTable({
     sequence: v.number(),
@@ -246,4 +379,4 @@ const accounts = {
     .index("by_expiresAt", ["expiresAt"]),
 };
 
-export default defineSchema({ ...mail, ...counting, ...owned, ...accounts });
+export default defineSchema({ ...mail, ...reports, ...counting, ...owned, ...accounts });

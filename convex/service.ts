@@ -6,6 +6,7 @@ import { gatewayMutation, gatewayQuery, refusal } from "./functions.ts";
 import * as apiKeys from "./model/apiKeys.ts";
 import { defined } from "./model/defined.ts";
 import * as domains from "./model/domains.ts";
+import * as inboxes from "./model/inboxes.ts";
 import * as messages from "./model/messages.ts";
 import { dnsRecord, domainState, messageStatus, scope, suppressionCause } from "./model/shapes.ts";
 import * as suppressions from "./model/suppressions.ts";
@@ -128,6 +129,49 @@ export const recordDnsCheck = gatewayMutation({
     if (row.checkedAt === undefined || row.checkedAt <= checkedAt)
       await domains.updateDomain(ctx, row, { records, state, checkedAt });
     return domains.domainView(await domains.requireDomain(ctx, domain));
+  },
+});
+
+export const listInboxes = gatewayQuery({
+  args: {},
+  returns: v.array(inboxes.inboxRow),
+  handler: async (ctx) => await inboxes.listInboxes(ctx),
+});
+
+/**
+ * Takes mail for `support@example.com` or `*@example.com` (in lower case) from now on; harmless if it is there. Fails with
+ * `domain.unknown` where the domain is not ours.
+ */
+export const addInbox = gatewayMutation({
+  args: { pattern: v.string() },
+  returns: inboxes.inboxRow,
+  handler: async (ctx, { pattern }) => {
+    const at = pattern.lastIndexOf("@");
+    if (at < 1 || pattern !== pattern.toLowerCase())
+      throw refusal("request.invalid", "a pattern is name@domain or *@domain in lower case");
+    await domains.requireDomain(ctx, pattern.slice(at + 1));
+    const present = await inboxes.findInbox(ctx, pattern);
+    if (present !== null) return inboxes.inboxView(present);
+    const count = (await inboxes.listInboxes(ctx)).length;
+    if (count >= inboxes.inboxesMax)
+      throw refusal(
+        "request.invalid",
+        `at most ${inboxes.inboxesMax} inboxes; use *@domain for a whole domain`,
+      );
+    const inbox = { pattern, organizationId: defaultOrganization, since: Date.now() };
+    await inboxes.addInbox(ctx, inbox);
+    return inboxes.inboxView(inbox);
+  },
+});
+
+/** False if there was no such inbox. */
+export const removeInbox = gatewayMutation({
+  args: { pattern: v.string() },
+  returns: v.boolean(),
+  handler: async (ctx, { pattern }) => {
+    const row = await inboxes.findInbox(ctx, pattern);
+    if (row !== null) await inboxes.removeInbox(ctx, row);
+    return row !== null;
   },
 });
 

@@ -1,6 +1,6 @@
 /**
- * The change log of what Convex owns and services read from NATS: suppressions, domains, API keys. Every change is one
- * row with the next sequence, in the mutation that makes it, so that a follower misses none.
+ * The change log of what Convex owns and services read from NATS: suppressions, domains, API keys, inboxes. Every change is
+ * one row with the next sequence, in the mutation that makes it, so that a follower misses none.
  */
 import type { BucketValue } from "@tyto/contracts";
 import type { WithoutSystemFields } from "convex/server";
@@ -77,6 +77,13 @@ const readRows: Record<
         .withIndex("by_hash", (range) => range.gt("hash", after))
         .take(snapshotRowsMax)
     ).map((row) => ({ key: row.hash, value: apiKeyValue(row) })),
+  INBOXES: async (ctx, after) =>
+    (
+      await ctx.db
+        .query("inboxes")
+        .withIndex("by_key", (range) => range.gt("key", after))
+        .take(snapshotRowsMax)
+    ).map((row) => ({ key: row.key, value: inboxValue(row) })),
 };
 
 /** A value before it was parsed: brands taken off, since rows hold plain strings that were checked on the way in. */
@@ -88,7 +95,7 @@ type Plain<T> = T extends string
       ? { [K in keyof T]: Plain<T[K]> }
       : T;
 
-type Row<Table extends "suppressions" | "domains" | "apiKeys"> = WithoutSystemFields<Doc<Table>>;
+type Row<Table extends "suppressions" | "domains" | "apiKeys" | "inboxes"> = WithoutSystemFields<Doc<Table>>;
 
 export const suppressionValue = ({ address, cause, since }: Row<"suppressions">): string =>
   JSON.stringify({ address, cause, since } satisfies Plain<BucketValue<"SUPPRESSIONS">>);
@@ -112,3 +119,6 @@ export const apiKeyValue = ({ apiKeyId, organizationId, name, scopes, createdAt 
   JSON.stringify({ apiKeyId, organizationId, name, scopes, createdAt } satisfies Plain<
     BucketValue<"API_KEYS">
   >);
+
+export const inboxValue = ({ pattern, organizationId, since }: Row<"inboxes">): string =>
+  JSON.stringify({ pattern, organizationId, since } satisfies Plain<BucketValue<"INBOXES">>);

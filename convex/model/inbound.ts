@@ -13,8 +13,11 @@ export async function receive(ctx: MutationCtx, event: Payload<"mail.received">)
     .withIndex("by_inboundId", (range) => range.eq("inboundId", event.inboundId))
     .first();
   if (present !== null) return false;
-  const { id, rawChunks: _parts, ...rest } = event;
-  await ctx.db.insert("inbound", defined({ ...rest, eventId: id }));
+  const { id, rawChunks: _parts, authentication, ...rest } = event;
+  await ctx.db.insert("inbound", {
+    ...defined({ ...rest, eventId: id }),
+    authentication: defined(authentication),
+  });
   return true;
 }
 
@@ -40,21 +43,28 @@ export const findRaw = (ctx: QueryCtx, inboundId: string) =>
     .withIndex("by_inboundId", (range) => range.eq("inboundId", inboundId))
     .unique();
 
+/** Where the message can be read as it came; whoever has the URL can read it. Absent until it was uploaded. */
+export async function rawUrlOf(ctx: QueryCtx, inboundId: string): Promise<string | undefined> {
+  const raw = await findRaw(ctx, inboundId);
+  return raw === null ? undefined : ((await ctx.storage.getUrl(raw.storageId)) ?? undefined);
+}
+
 export async function inboundView(ctx: QueryCtx, row: Doc<"inbound">) {
-  const raw = await findRaw(ctx, row.inboundId);
-  const rawUrl = raw === null ? null : await ctx.storage.getUrl(raw.storageId);
-  const { inboundId, at, kind, envelopeFrom, envelopeTo, authentication, from, subject, deliveryId } = row;
+  const rawUrl = await rawUrlOf(ctx, row.inboundId);
+  const { inboundId, at, kind, why, envelopeFrom, envelopeTo, authentication, from, subject, deliveryId } =
+    row;
   return defined({
     inboundId,
     at,
     kind,
+    why,
     envelopeFrom,
     envelopeTo,
     authentication,
     from,
     subject,
     deliveryId,
-    rawUrl: rawUrl ?? undefined,
+    rawUrl,
   });
 }
 
@@ -62,6 +72,8 @@ export const inboundRow = v.object({
   inboundId: v.string(),
   at: v.number(),
   kind: inboundKind,
+  /** Why it counts as `kind`; for `unclear`, what could not be understood. */
+  why: v.optional(v.string()),
   envelopeFrom: v.string(),
   envelopeTo: v.string(),
   from: v.optional(v.string()),

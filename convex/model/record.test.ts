@@ -35,10 +35,24 @@ async function trace(t: TestDeployment) {
       timeline: bare(await ctx.db.query("timeline").collect()),
       suppressions: bare(await ctx.db.query("suppressions").collect()),
       inbound: bare(await ctx.db.query("inbound").collect()),
+      failures: bare(await ctx.db.query("failures").collect()),
+      replies: bare(await ctx.db.query("replies").collect()),
+      breakdown: sums(await ctx.db.query("breakdowns").collect()),
       totals: (await ctx.db.query("totals").collect()).reduce((sum, { count }) => sum + count, 0),
       counts: [sum("accepted"), sum("delivered"), sum("bounced"), sum("deferred")],
     };
   });
+}
+
+/** Cells of all hours, added up over shards. */
+function sums(rows: { period: string; at: number; cells: { count: number }[] }[]) {
+  const totals = new Map<string, number>();
+  for (const { period, at, cells } of rows)
+    for (const { count, ...cell } of cells) {
+      const key = JSON.stringify([period, at, Object.entries(cell).sort()]);
+      totals.set(key, (totals.get(key) ?? 0) + count);
+    }
+  return [...totals].sort();
 }
 
 /** How the same events may reach Convex: all at once, one by one, twice, or overlapping. */
@@ -105,6 +119,27 @@ const histories: Record<string, { events: StoredEvent[]; status: string }> = {
       }),
       sample("mail.accepted"),
     ],
+    status: "bounced",
+  },
+  "a complaint and an answer after the delivery": {
+    events: [
+      sample("mail.accepted"),
+      sample("mail.delivered"),
+      sample("mail.complained"),
+      sample("mail.replied"),
+    ],
+    status: "delivered",
+  },
+  "a complaint that names no delivery, and an unsubscription": {
+    events: [
+      sample("mail.accepted"),
+      sample("mail.complained", { deliveryId: undefined }),
+      sample("mail.unsubscribed", { at: noon + 1_000 }),
+    ],
+    status: "accepted",
+  },
+  "a bounce and a complaint about one recipient": {
+    events: [sample("mail.bounced"), sample("mail.complained"), sample("mail.unsubscribed")],
     status: "bounced",
   },
   "outcomes alone, the details lost": {

@@ -3,22 +3,38 @@
  * that made it, in the same transaction as everything else the event changes. Messages that several events of a batch
  * concern are read and written once.
  */
-import type { AcceptedMessage, Payload, StoredEvent } from "@tyto/contracts";
+import {
+  type AcceptedMessage,
+  type Payload,
+  providerOf,
+  type StoredEvent,
+  unknownRecipient,
+} from "@tyto/contracts";
 import type { WithoutSystemFields } from "convex/server";
 import type { Doc } from "../_generated/dataModel";
 import type { MutationCtx } from "../_generated/server";
+import { addBreakdown, type Happening } from "./breakdowns.ts";
 import { addCounts, addTotal, type Counted, type Counts, noCounts } from "./counters.ts";
 import { type Claim, claims, touched, untouched, withClaim } from "./delivery.ts";
+import { applyDmarcReport } from "./dmarcReports.ts";
 import { keepFirstKeys } from "./domains.ts";
+import { addFailure, failureIn } from "./failures.ts";
 import { receive } from "./inbound.ts";
 import { detailsOf, messageStatus, noMarks, noTally, timeOf, withOutcome } from "./message.ts";
-import type { Marks } from "./shapes.ts";
-import { causeOf, earlier, type Suppression, suppress, suppresses } from "./suppressions.ts";
+import { addReply } from "./replies.ts";
+import type { Failure, Marks, SuppressionWish } from "./shapes.ts";
+import { causeOf, type Suppression, stronger, suppress, suppresses, wishOf } from "./suppressions.ts";
 import { addToTimeline, isOnTimeline, replyIn } from "./timeline.ts";
+import { applyTlsReport } from "./tlsReports.ts";
 
 type Message = WithoutSystemFields<Doc<"messages">>;
-type SuppressionCause = NonNullable<Doc<"deliveries">["suppression"]>;
 type Delivery = WithoutSystemFields<Doc<"deliveries">>;
+
+/** The order of arrival must leave no trace. */
+const byTime = (a: Failure, b: Failure) => a.at - b.at || (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1);
+
+/** Failures of one message that wait for its domain. More are counted under `unknown`. */
+const uncountedMax = 100;
 
 export async function applyEvents(
   ctx: MutationCtx,
@@ -34,7 +50,13 @@ export async function applyEvents(
 /** False if the event was applied before. */
 async function applyEvent(ctx: MutationCtx, batch: Batch, event: StoredEvent): Promise<boolean> {
   if (event.subject === "domain.keyed") return await keepFirstKeys(ctx, event.payload);
-  if (event.subject === "mail.received") return await receive(ctx, event.payload);
+  if (event.subject === "mail.received") {
+    const isNew = await receive(ctx, event.payload);
+    if (isNew) batch.happened(happeningOf(event.payload));
+    return isNew;
+  }
+  if (event.subject === "report.dmarc") return await applyDmarcReport(ctx, event.payload);
+  if (event.subject === "report.tls") return await applyTlsReport(ctx, event.payload);
   const { payload } = event;
   const message = await batch.message(payload.messageId, payload.organizationId);
   if (batch.isRepeated(payload.id)) return false;
@@ -44,6 +66,11 @@ async function applyEvent(ctx: MutationCtx, batch: Batch, event: StoredEvent): P
   await addToTimeline(ctx, event);
   const reply = replyIn(event);
   if (reply !== undefined) message.heard({ at: payload.at, eventId: payload.id, text: reply });
+  const failure = failureIn(event);
+  if (failure !== undefined) {
+    await addFailure(ctx, event, failure);
+    message.failed(failure);
+  }
 
   switch (event.subject) {
     case "mail.accepted":
@@ -85,9 +112,29 @@ async function applyEvent(ctx: MutationCtx, batch: Batch, event: StoredEvent): P
     case "mail.reported":
       // "delayed" and "relayed" tell of the mail's way behind the server that took it: a line of the timeline, no new outcome.
       break;
+    case "mail.complained": {
+      const wish = wishOf(event.payload);
+      if (wish !== undefined) await message.unwanted(event.payload, wish);
+      break;
+    }
+    case "mail.unsubscribed":
+      await message.unwanted(event.payload, { since: event.payload.at, cause: "unsubscribe" });
+      break;
+    case "mail.replied":
+      await addReply(ctx, event.payload);
+      break;
   }
   return true;
 }
+
+const happeningOf = ({ at, kind, envelopeFrom, envelopeTo }: Payload<"mail.received">): Happening => ({
+  kind: "inbound",
+  at,
+  reason: kind,
+  hard: false,
+  provider: providerOf(envelopeFrom),
+  domain: envelopeTo.slice(envelopeTo.lastIndexOf("@") + 1).toLowerCase(),
+});
 
 type AboutDelivery = Pick<Payload<"mail.suppressed">, "deliveryId" | "recipient" | "at"> & {
   source?: "smtp" | "dsn";
@@ -98,6 +145,7 @@ function openBatch(ctx: MutationCtx) {
   const open = new Map<string, Awaited<ReturnType<typeof openMessage>>>();
   const perMinute = new Map<number, Counts>();
   const suppressions: Suppression[] = [];
+  const happenings: Happening[] = [];
   const seen = new Set<string>();
   let described = 0;
 
@@ -109,6 +157,7 @@ function openBatch(ctx: MutationCtx) {
   };
   return {
     count,
+    happened: (happening: Happening) => void happenings.push(happening),
     /** True from the second time that this batch names the event. */
     isRepeated: (eventId: string) => {
       const isRepeated = seen.has(eventId);
@@ -124,6 +173,7 @@ function openBatch(ctx: MutationCtx) {
             count("accepted", details.at, details.recipients.length);
           },
           onSuppressed: (suppression) => void suppressions.push(suppression),
+          onFailed: (failure, domain) => void happenings.push({ ...failure, domain }),
         });
         open.set(messageId, message);
       }
@@ -133,6 +183,7 @@ function openBatch(ctx: MutationCtx) {
       for (const message of open.values()) await message.close();
       await addTotal(ctx, "messages", described);
       await addCounts(ctx, perMinute);
+      await addBreakdown(ctx, happenings);
       await suppress(ctx, suppressions);
     },
   };
@@ -143,13 +194,17 @@ async function openMessage(
   ctx: MutationCtx,
   messageId: string,
   organizationId: string,
-  tell: { onDescribed(details: AcceptedMessage): void; onSuppressed(suppression: Suppression): void },
+  tell: {
+    onDescribed(details: AcceptedMessage): void;
+    onSuppressed(suppression: Suppression): void;
+    onFailed(failure: Failure, domain: string): void;
+  },
 ) {
   const stored = await ctx.db
     .query("messages")
     .withIndex("by_messageId", (range) => range.eq("messageId", messageId))
     .unique();
-  const message: Message = {
+  let message: Message = {
     messageId,
     organizationId,
     status: "accepted",
@@ -163,12 +218,37 @@ async function openMessage(
   let added: string[] = [];
   let isTouched = false;
 
-  /** The delivery with the address that we sent to; a bounce that waited for it suppresses it now. */
+  /** The delivery with the address that we sent to; what waited for it to be suppressed suppresses it now. */
   const withAddress = ({ suppression, ...delivery }: Delivery, address: string): Delivery => {
     const addressed = { ...delivery, address, addressKey: address.toLowerCase(), isAddressSure: true };
     if (suppression !== undefined)
       tell.onSuppressed({ organizationId, address, cause: "bounce", messageId, ...suppression });
     return addressed;
+  };
+
+  const findDelivery = (deliveryId: string) =>
+    ctx.db
+      .query("deliveries")
+      .withIndex("by_deliveryId", (range) => range.eq("deliveryId", deliveryId))
+      .unique();
+
+  /** Suppresses the address of a delivery, now or as soon as it is known. `at` is when it was heard of, or 0. */
+  const suppressDelivery = async (deliveryId: string, at: number, wish: SuppressionWish) => {
+    const known = await findDelivery(deliveryId);
+    const before: Delivery = known ?? {
+      ...newDelivery(messageId, deliveryId, unknownRecipient, at),
+      isAddressSure: false,
+    };
+    let delivery: Delivery = {
+      ...before,
+      state: touched(before.state, at),
+      suppression: stronger(before.suppression, wish),
+    };
+    if (delivery.isAddressSure) delivery = withAddress(delivery, delivery.address);
+    if (known === null) {
+      await ctx.db.insert("deliveries", delivery);
+      message.deliveryCount += 1;
+    } else await ctx.db.replace(known._id, delivery);
   };
 
   return {
@@ -212,18 +292,32 @@ async function openMessage(
       }
       message.deliveryCount = Math.max(message.deliveryCount, event.recipients.length);
       tell.onDescribed(event);
+      const { complaint, uncounted = [], ...rest } = message;
+      message = rest;
+      for (const failure of uncounted) tell.onFailed(failure, event.domain);
+      if (complaint !== undefined && event.recipients.length === 1)
+        await suppressDelivery(`${messageId}-0`, 0, complaint);
+    },
+    failed: (failure: Failure) => {
+      if (message.domain !== undefined) return tell.onFailed(failure, message.domain);
+      const waiting = message.uncounted ?? [];
+      if (waiting.length === uncountedMax) return tell.onFailed(failure, "unknown");
+      message.uncounted = [...waiting, failure].sort(byTime);
+    },
+    /** The recipient of a delivery wants no mail; without a delivery id the message's only recipient, if it has only one. */
+    unwanted: async (event: { deliveryId?: string | undefined; at: number }, wish: SuppressionWish) => {
+      if (event.deliveryId !== undefined) return await suppressDelivery(event.deliveryId, event.at, wish);
+      if (message.details === undefined) message.complaint = stronger(message.complaint, wish);
+      else if (message.details.recipientCount === 1) await suppressDelivery(`${messageId}-0`, 0, wish);
     },
     /** `cause` is there when the event suppresses the recipient. */
-    claim: async (event: AboutDelivery, claim: Claim, cause?: SuppressionCause) => {
-      const known = await ctx.db
-        .query("deliveries")
-        .withIndex("by_deliveryId", (range) => range.eq("deliveryId", event.deliveryId))
-        .unique();
+    claim: async (event: AboutDelivery, claim: Claim, cause?: SuppressionWish) => {
+      const known = await findDelivery(event.deliveryId);
       let delivery: Delivery = known ?? {
         ...newDelivery(messageId, event.deliveryId, event.recipient, event.at),
         isAddressSure: false,
       };
-      if (cause !== undefined) delivery = { ...delivery, suppression: earlier(delivery.suppression, cause) };
+      if (cause !== undefined) delivery = { ...delivery, suppression: stronger(delivery.suppression, cause) };
       // The recipient that a report names may be where an alias led; what we sent to is what the others say.
       if (event.source !== "dsn") delivery = withAddress(delivery, event.recipient);
       else if (delivery.isAddressSure) delivery = withAddress(delivery, delivery.address);

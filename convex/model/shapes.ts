@@ -1,5 +1,5 @@
 /** Validators that several tables and functions share. Each type is inferred from its validator. */
-import { messageStatuses, reasons, scopes as scopeNames } from "@tyto/contracts";
+import { inboundKinds, messageStatuses, reasons, scopes as scopeNames } from "@tyto/contracts";
 import { type Infer, v } from "convex/values";
 import { literals } from "convex-helpers/validators";
 
@@ -92,8 +92,79 @@ export type DomainKey = Infer<typeof domainKey>;
 export const scope = literals(...scopeNames);
 
 /** The buckets that Convex owns; their values are BucketValue of @tyto/contracts. */
-export const syncedBucket = literals("SUPPRESSIONS", "DOMAINS", "API_KEYS");
+export const syncedBucket = literals("SUPPRESSIONS", "DOMAINS", "API_KEYS", "INBOXES");
 export type SyncedBucket = Infer<typeof syncedBucket>;
 
-export const inboundKind = literals("mail", "auto-reply", "unclear");
-export const authentication = v.object({ spf: v.string(), dkim: v.string(), dmarc: v.string() });
+export const inboundKind = literals(...inboundKinds);
+export const authentication = v.object({
+  spf: v.string(),
+  dkim: v.string(),
+  dmarc: v.string(),
+  arc: v.optional(v.string()),
+});
+
+/** What keeps mail from a recipient, or a recipient from wanting it. */
+export const failureKind = literals("bounce", "complaint", "unsubscribe");
+export type FailureKind = Infer<typeof failureKind>;
+
+/** A failure that is counted as soon as the sending domain of its message is known. */
+export const failure = v.object({
+  kind: failureKind,
+  at: v.number(),
+  /** The bounce's reason, the complaint's feedback type, or the way of unsubscribing. */
+  reason: v.string(),
+  hard: v.boolean(),
+  provider: v.string(),
+});
+export type Failure = Infer<typeof failure>;
+
+export const breakdownKind = literals("bounce", "complaint", "unsubscribe", "inbound");
+export type BreakdownKind = Infer<typeof breakdownKind>;
+
+/** How many things that happened agree in everything. `reason` of what came in is its kind. */
+export const breakdownCell = v.object({
+  kind: breakdownKind,
+  reason: v.string(),
+  hard: v.boolean(),
+  provider: v.string(),
+  domain: v.string(),
+  count: v.number(),
+});
+export type BreakdownCell = Infer<typeof breakdownCell>;
+
+/** Why an address is to be suppressed once it is known; a bounce when `cause` is absent. */
+export const suppressionWish = v.object({
+  since: v.number(),
+  evidence: v.optional(v.string()),
+  cause: v.optional(literals("complaint", "unsubscribe")),
+});
+export type SuppressionWish = Infer<typeof suppressionWish>;
+
+/** Messages by how DMARC saw them: `passed` by SPF or DKIM in alignment (RFC 9989 §4.3), and what receivers did. */
+export const dmarcCounts = {
+  messages: v.number(),
+  passed: v.number(),
+  dkimAligned: v.number(),
+  spfAligned: v.number(),
+  quarantined: v.number(),
+  rejected: v.number(),
+};
+const dmarcCountsObject = v.object(dmarcCounts);
+export type DmarcCounts = Infer<typeof dmarcCountsObject>;
+
+export const dmarcPolicy = v.object({
+  p: v.string(),
+  sp: v.optional(v.string()),
+  adkim: v.optional(v.string()),
+  aspf: v.optional(v.string()),
+});
+
+/** One kind of failure in a TLS report. */
+export const tlsFailure = v.object({
+  result: v.string(),
+  count: v.number(),
+  sendingIp: v.optional(v.string()),
+  receivingMx: v.optional(v.string()),
+  detail: v.optional(v.string()),
+});
+export type TlsFailure = Infer<typeof tlsFailure>;

@@ -8,11 +8,11 @@ import { appendChanges, type Change, suppressionValue } from "./changes.ts";
 import { addTotal } from "./counters.ts";
 import { defined } from "./defined.ts";
 import { replyLine } from "./delivery.ts";
-import { suppressionCause } from "./shapes.ts";
+import { type SuppressionWish, suppressionCause } from "./shapes.ts";
 
 /** A wish to suppress; the row adds the keys under which the address is found. */
 export type Suppression = Omit<WithoutSystemFields<Doc<"suppressions">>, "key" | "addressKey">;
-type Cause = Pick<Suppression, "since" | "evidence">;
+type Cause = Pick<SuppressionWish, "since" | "evidence">;
 const evidenceCharsMax = 1_000;
 export const pageMax = 200;
 
@@ -23,9 +23,23 @@ export const suppresses = (bounce: Pick<Payload<"mail.bounced">, "hard" | "fault
 export const causeOf = (bounce: Payload<"mail.bounced">): Cause =>
   defined({ since: bounce.at, evidence: replyLine(bounce)?.slice(0, evidenceCharsMax) });
 
-/** Of two bounces of one recipient the one that counts, whichever came first. */
-export const earlier = (a: Cause | undefined, b: Cause): Cause =>
-  a !== undefined && compareCauses(a, b) <= 0 ? a : b;
+/**
+ * What a complaint does: who says "not spam" wants the mail, and who opts out wants no more of it; everybody else complains.
+ */
+export function wishOf(complaint: Payload<"mail.complained">): SuppressionWish | undefined {
+  const { at, feedback, reporter } = complaint;
+  if (feedback === "not-spam") return undefined;
+  const evidence = `${feedback}${reporter === undefined ? "" : ` reported by ${reporter}`}`;
+  return { since: at, evidence, cause: feedback === "opt-out" ? "unsubscribe" : "complaint" };
+}
+
+/** Of two reasons to suppress one recipient the one that counts, whichever came first: a person's wish, then the earlier. */
+export function stronger(a: SuppressionWish | undefined, b: SuppressionWish): SuppressionWish {
+  if (a === undefined) return b;
+  if ((a.cause === undefined) !== (b.cause === undefined)) return a.cause === undefined ? b : a;
+  const order = compareCauses(a, b);
+  return order < 0 || (order === 0 && (a.cause ?? "") <= (b.cause ?? "")) ? a : b;
+}
 
 function compareCauses(a: Cause, b: Cause): number {
   const [aText, bText] = [a.evidence ?? "", b.evidence ?? ""];

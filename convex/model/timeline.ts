@@ -4,10 +4,11 @@ import type { MutationCtx, QueryCtx } from "../_generated/server";
 import { defined } from "./defined.ts";
 import { replyLine } from "./delivery.ts";
 
-type AboutMessage = Exclude<Subject, "domain.keyed" | "mail.received">;
+type AboutMessage = Exclude<Subject, "domain.keyed" | "mail.received" | "report.dmarc" | "report.tls">;
 export type MessageEvent = Extract<StoredEvent, { subject: AboutMessage }>;
 
 const timelineRowsMax = 2_000;
+const previewCharsMax = 280;
 
 export async function isOnTimeline(ctx: QueryCtx, eventId: string): Promise<boolean> {
   const row = await ctx.db
@@ -55,6 +56,11 @@ function detailOf(event: MessageEvent): Record<string, unknown> {
   if (event.subject === "mail.scanned") {
     const { engine, durationMs } = event.payload;
     return { engine, durationMs };
+  }
+  if (event.subject === "mail.replied") {
+    // The whole text stands in `replies`.
+    const { from, subject, foundBy, text, rawId } = event.payload;
+    return defined({ from, subject, foundBy, text: text.slice(0, previewCharsMax), rawId });
   }
   const named = new Set(["id", "at", "organizationId", "messageId", "deliveryId", "recipient"]);
   const rest = Object.entries(event.payload).filter(

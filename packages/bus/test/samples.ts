@@ -64,6 +64,34 @@ function samples(id: string, messageId: MessageId): Samples {
       authentication: { spf: "pass", dkim: "pass", dmarc: "pass" },
       ...{ rawBytes: 10, rawChunks: 1, remoteIp: "192.0.2.1" },
     },
+    "mail.complained": { ...aboutMessage, feedback: "abuse", format: "arf", rawId: "raw1" },
+    "mail.unsubscribed": {
+      ...aboutMessage,
+      ...{ deliveryId: deliveryId(messageId, 0), method: "one-click" },
+    },
+    "mail.replied": {
+      ...aboutMessage,
+      ...{ foundBy: "message-id", envelopeTo: from, from: "Bob <bob@example.org>", text: "Thank you" },
+      authentication: { spf: "pass", dkim: "pass", dmarc: "pass" },
+      rawId: "raw1",
+    },
+    "report.dmarc": {
+      ...event,
+      ...{ domain, reporter: "example.org", reportId: "1", part: 0, beginAt: 0, endAt: 1 },
+      ...{ policy: { p: "none" }, rows: [], rawId: "raw1" },
+    },
+    "report.tls": {
+      ...event,
+      ...{
+        domain,
+        reporter: "example.org",
+        reportId: "1",
+        beginAt: 0,
+        endAt: 1,
+        policies: [],
+        rawId: "raw1",
+      },
+    },
     "domain.keyed": {
       ...event,
       domain,

@@ -32,6 +32,15 @@ export const ApiKeyRecord = z.object({
 });
 export type ApiKeyRecord = z.infer<typeof ApiKeyRecord>;
 
+/** Where mail is taken besides return paths: one address, or every address of a domain of ours (`*@example.com`). */
+export const InboxRecord = z.object({
+  /** `support@example.com` or `*@example.com`, in lower case. */
+  pattern: z.string().max(254),
+  organizationId: OrganizationId,
+  since: TimeMs,
+});
+export type InboxRecord = z.infer<typeof InboxRecord>;
+
 export const SuppressionRecord = z.object({
   address: Address,
   cause: z.enum(["bounce", "complaint", "manual", "unsubscribe"]),
@@ -107,6 +116,8 @@ export const buckets = {
   DOMAINS: { value: DomainRecord, ttlMs: 0, history: 1 },
   /** Key: sha256 hex of the secret. Owned by Convex; refilled by the recorder. Read by the gateway. */
   API_KEYS: { value: ApiKeyRecord, ttlMs: 0, history: 1 },
+  /** Key: sha256 hex of the pattern. Owned by Convex; refilled by the recorder. Read by bounce. */
+  INBOXES: { value: InboxRecord, ttlMs: 0, history: 1 },
   /** Key: sha256 hex of API key id and Idempotency-Key. The gateway's alone; lost means that a repeat within 24 h is a new request. */
   IDEMPOTENCY: { value: IdempotencyRecord, ttlMs: 24 * hourMs, history: 1 },
   /**

@@ -61,6 +61,31 @@ const accepted = {
   apiKeyId: z.string().optional(),
 };
 
+/** Results of SPF, DKIM, DMARC and ARC as words of RFC 8601 §2.7. */
+export const Authentication = z.object({
+  spf: z.string().max(20),
+  dkim: z.string().max(20),
+  dmarc: z.string().max(20),
+  arc: z.string().max(20).optional(),
+});
+export type Authentication = z.infer<typeof Authentication>;
+
+/** What a message that came in is: exactly one of these. */
+export const inboundKinds = [
+  "bounce",
+  "complaint",
+  "unsubscribe",
+  "auto-reply",
+  "challenge",
+  "dmarc-report",
+  "tls-report",
+  "reply",
+  "mail",
+  "unclear",
+] as const;
+export const InboundKind = z.enum(inboundKinds);
+export type InboundKind = z.infer<typeof InboundKind>;
+
 const AcceptedMessage = z.object(accepted);
 export type AcceptedMessage = z.infer<typeof AcceptedMessage>;
 
@@ -165,23 +190,153 @@ export const events = {
   }),
 
   /**
-   * Published by bounce: mail for an address that is configured here, or a report that could not be understood
-   * (`kind: "unclear"`). The raw message is in the stream RAW. Consumed by the recorder, which stores it as a file.
+   * Published by bounce, once for every message that it took: what it was, and where its bytes are. What it means for a
+   * delivery or a person is told by the events below, which carry the same `rawId`. The raw message is in the stream RAW
+   * until the recorder has stored it as a file. Consumed by the recorder.
    */
   "mail.received": z.object({
     ...event,
+    /** Also the id of the raw message: `rawId` of the other events. */
     inboundId: z.string(),
-    kind: z.enum(["mail", "auto-reply", "unclear"]),
+    kind: InboundKind,
+    /** Why it counts as `kind`, for people; for `unclear` what could not be understood. */
+    why: z.string().max(300).optional(),
     envelopeFrom: z.union([Address, z.literal("")]),
     envelopeTo: Address,
     from: z.string().max(500).optional(),
     subject: z.string().max(998).optional(),
     /** The message it belongs to, when the address carried a valid return path of ours. */
     deliveryId: DeliveryId.optional(),
-    authentication: z.object({ spf: z.string(), dkim: z.string(), dmarc: z.string() }),
+    authentication: Authentication,
     rawBytes: z.number().int().nonnegative(),
     rawChunks: z.number().int().positive(),
     remoteIp: z.string(),
+  }),
+
+  /**
+   * Published by bounce: a recipient, or their provider for them, complained (RFC 5965, RFC 9477). Believed because the
+   * report holds a return path of ours with a valid HMAC (then `deliveryId` is set) or the Message-ID of a message of
+   * ours. Consumed by the recorder; Convex suppresses the recipient of the delivery, unless `feedback` is `not-spam`.
+   */
+  "mail.complained": z.object({
+    ...aboutMessage,
+    /** Absent when only the Message-ID was left: then the message's only recipient is meant, or nobody that we can name. */
+    deliveryId: DeliveryId.optional(),
+    feedback: z.enum(["abuse", "fraud", "virus", "not-spam", "opt-out", "other"]),
+    /** The dialect of the report. */
+    format: z.enum(["arf", "jmrp", "cfbl", "other"]),
+    /** Who reports, as a domain: `yahoo.com`. */
+    reporter: z.string().max(253).optional(),
+    /** The address that the report names; often redacted, never believed over the delivery's own. */
+    claimedRecipient: Address.optional(),
+    sourceIp: z.string().max(45).optional(),
+    arrivedAt: TimeMs.optional(),
+    rawId: z.string(),
+  }),
+
+  /**
+   * A recipient wants no more mail: by the one-click request of RFC 8058 (published by the gateway), by mail to the
+   * address in List-Unsubscribe, or by a report of type opt-out (published by bounce). The token's HMAC was valid.
+   * Consumed by the recorder; Convex suppresses the recipient of the delivery.
+   */
+  "mail.unsubscribed": z.object({
+    ...aboutMessage,
+    deliveryId: DeliveryId,
+    method: z.enum(["one-click", "link", "mailto", "report"]),
+    rawId: z.string().optional(),
+  }),
+
+  /**
+   * Published by bounce: a person answered something we sent. Found by the return path or by In-Reply-To and
+   * References (RFC 5322 §3.6.4). Consumed by the recorder, and by whoever answers replies.
+   */
+  "mail.replied": z.object({
+    ...aboutMessage,
+    deliveryId: DeliveryId.optional(),
+    foundBy: z.enum(["return-path", "message-id"]),
+    envelopeTo: Address,
+    from: z.string().max(500),
+    subject: z.string().max(998).optional(),
+    /** What the person wrote, without quoted history and signature. */
+    text: z.string().max(20_000),
+    authentication: Authentication,
+    rawId: z.string(),
+  }),
+
+  /**
+   * Published by bounce: one part of a DMARC aggregate report (RFC 9990) about a domain of ours. Rows of large reports
+   * are spread over several events with the same `reportId`. Consumed by the recorder.
+   */
+  "report.dmarc": z.object({
+    ...event,
+    domain: Domain,
+    reporter: z.string().max(253),
+    reportId: z.string().max(250),
+    part: z.number().int().nonnegative(),
+    beginAt: TimeMs,
+    endAt: TimeMs,
+    policy: z.object({
+      p: z.string().max(20),
+      sp: z.string().max(20).optional(),
+      adkim: z.string().max(10).optional(),
+      aspf: z.string().max(10).optional(),
+    }),
+    rows: z
+      .array(
+        z.object({
+          sourceIp: z.string().max(45),
+          count: z.number().int().nonnegative(),
+          disposition: z.string().max(20),
+          /** Whether SPF and DKIM passed in alignment with the From domain. */
+          dkimAligned: z.boolean(),
+          spfAligned: z.boolean(),
+          headerFrom: z.string().max(253),
+          dkim: z
+            .array(
+              z.object({
+                domain: z.string().max(253),
+                selector: z.string().max(100).optional(),
+                result: z.string().max(20),
+              }),
+            )
+            .max(10),
+          spf: z.array(z.object({ domain: z.string().max(253), result: z.string().max(20) })).max(10),
+        }),
+      )
+      .max(500),
+    rawId: z.string(),
+  }),
+
+  /** Published by bounce: a TLS report (RFC 8460) about a domain of ours. Consumed by the recorder. */
+  "report.tls": z.object({
+    ...event,
+    domain: Domain,
+    reporter: z.string().max(253),
+    reportId: z.string().max(250),
+    beginAt: TimeMs,
+    endAt: TimeMs,
+    policies: z
+      .array(
+        z.object({
+          type: z.enum(["sts", "tlsa", "no-policy-found"]),
+          mxHosts: z.array(z.string().max(253)).max(20),
+          succeeded: z.number().int().nonnegative(),
+          failed: z.number().int().nonnegative(),
+          failures: z
+            .array(
+              z.object({
+                result: z.string().max(60),
+                count: z.number().int().nonnegative(),
+                sendingIp: z.string().max(45).optional(),
+                receivingMx: z.string().max(253).optional(),
+                detail: z.string().max(300).optional(),
+              }),
+            )
+            .max(100),
+        }),
+      )
+      .max(20),
+    rawId: z.string(),
   }),
 
   /**

@@ -3,6 +3,7 @@ export * from "./buckets.ts";
 export * from "./errors.ts";
 export * from "./events.ts";
 export * from "./llm.ts";
+export * from "./providers.ts";
 export * from "./queue.ts";
 export * from "./reasons.ts";
 export * from "./streams.ts";

@@ -26,7 +26,7 @@ export type StreamSpec = {
 export const streams = {
   /** Every event. Rebuilt from nothing: it is the record until Convex has it. 14 days outlast the longest expiry (5 days). */
   EVENTS: {
-    subjects: ["mail.>", "domain.>"],
+    subjects: ["mail.>", "domain.>", "report.>"],
     retention: "limits",
     maxAgeMs: 14 * dayMs,
     duplicateWindowMs: 120_000,
@@ -60,13 +60,14 @@ export const streams = {
     atomicBatches: true,
     directGet: true,
   },
-  /** Mail that came in, as it came: `raw.<inboundId>.<part>`, until the recorder has put it into Convex file storage. */
+  /** Mail that came in, as it came: `raw.<rawId>.<part>`, until the recorder has put it into Convex file storage. */
   RAW: {
     subjects: ["raw.>"],
     retention: "limits",
     maxAgeMs: 14 * dayMs,
     duplicateWindowMs: 120_000,
     atomicBatches: true,
+    messageTtls: true,
     directGet: true,
     maxMessagesPerSubject: 1,
   },
@@ -116,7 +117,14 @@ export const consumers: Record<string, ConsumerSpec> = {
     ackPendingMax: 2_000,
     ackWaitMs: 30_000,
   },
-  recorder: { stream: "EVENTS", filter: ["mail.>", "domain.>"], ackPendingMax: 2_000, ackWaitMs: 30_000 },
+  recorder: {
+    stream: "EVENTS",
+    filter: ["mail.>", "domain.>", "report.>"],
+    ackPendingMax: 2_000,
+    ackWaitMs: 30_000,
+  },
+  // Raw messages go to Convex beside the events, so that large ones hold up nothing.
+  "recorder-raw": { stream: "EVENTS", filter: ["mail.received"], ackPendingMax: 512, ackWaitMs: 60_000 },
   ...Object.fromEntries(
     Array.from({ length: shardCount }, (_, shard) => [
       shardConsumer(shard),

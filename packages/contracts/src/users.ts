@@ -20,7 +20,7 @@ export type UserSpec = {
 
 export const users = {
   gateway: {
-    publishes: ["mail.accepted", "mail.submitted", "mail.cancelled", "mail.suppressed"],
+    publishes: ["mail.accepted", "mail.submitted", "mail.cancelled", "mail.suppressed", "mail.unsubscribed"],
     consumes: [],
     reads: ["SUPPRESSIONS", "DOMAINS", "API_KEYS", "IDEMPOTENCY", "CLAIMS"],
     writes: ["IDEMPOTENCY", "CLAIMS"],
@@ -48,9 +48,18 @@ export const users = {
     drops: ["BODY", "QUEUE"],
   },
   bounce: {
-    publishes: ["mail.bounced", "mail.reported", "mail.received"],
+    publishes: [
+      "mail.bounced",
+      "mail.reported",
+      "mail.received",
+      "mail.complained",
+      "mail.unsubscribed",
+      "mail.replied",
+      "report.dmarc",
+      "report.tls",
+    ],
     consumes: [],
-    reads: ["DOMAINS"],
+    reads: ["DOMAINS", "INBOXES"],
     writes: [],
     puts: ["RAW"],
     gets: [],
@@ -58,10 +67,11 @@ export const users = {
   },
   recorder: {
     publishes: [],
-    consumes: ["recorder"],
-    reads: ["SYNC", "SUPPRESSIONS", "DOMAINS", "API_KEYS"],
-    writes: ["SYNC", "SUPPRESSIONS", "DOMAINS", "API_KEYS"],
-    puts: [],
+    consumes: ["recorder", "recorder-raw"],
+    reads: ["SYNC", "SUPPRESSIONS", "DOMAINS", "API_KEYS", "INBOXES"],
+    writes: ["SYNC", "SUPPRESSIONS", "DOMAINS", "API_KEYS", "INBOXES"],
+    // RAW: dropped parts give way to empty ones.
+    puts: ["RAW"],
     gets: ["RAW"],
     drops: ["RAW"],
   },

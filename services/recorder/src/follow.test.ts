@@ -25,7 +25,7 @@ beforeAll(async () => {
 });
 afterEach(async () => {
   await Promise.all(followers.splice(0).map((follower) => follower.stop()));
-  for (const name of ["SUPPRESSIONS", "DOMAINS", "API_KEYS", "SYNC"] as const)
+  for (const name of ["SUPPRESSIONS", "DOMAINS", "API_KEYS", "INBOXES", "SYNC"] as const)
     for (const key of (await contents(name)).keys()) await bus.bucket(name).delete(key);
 });
 afterAll(async () => await nats.stop());

@@ -1,5 +1,5 @@
 /**
- * Keeps the buckets SUPPRESSIONS, DOMAINS and API_KEYS as Convex has them: follows Convex's change log live, and fills
+ * Keeps the buckets SUPPRESSIONS, DOMAINS, API_KEYS and INBOXES as Convex has them: follows Convex's change log live, and fills
  * the buckets anew when its place in the log is unknown, too old, or belongs to another store. The place is written
  * after the buckets, so that a crash repeats changes and skips none.
  */
@@ -27,7 +27,7 @@ export type Follower = {
 /** Our place in Convex's change log. */
 type Place = BucketValue<"SYNC">;
 
-const synced = ["SUPPRESSIONS", "DOMAINS", "API_KEYS"] as const satisfies readonly SyncedBucket[];
+const synced = ["SUPPRESSIONS", "DOMAINS", "API_KEYS", "INBOXES"] as const satisfies readonly SyncedBucket[];
 const writesAtOnceMax = 64;
 const waitMsMin = 500;
 const waitMsMax = 30_000;

@@ -1,0 +1,129 @@
+/**
+ * What failed and what came in, counted by reason, provider and domain together: one row per hour and per day holds
+ * a cell for each combination that happened, so that a chart can ask for any of them and reads few rows.
+ */
+import type { MutationCtx, QueryCtx } from "../_generated/server";
+import type { BreakdownCell, BreakdownKind } from "./shapes.ts";
+
+export type Happening = Omit<BreakdownCell, "count"> & { at: number };
+export type Dimension = "reason" | "provider" | "domain";
+
+/** Batches in flight at once are at most about as many. */
+const shards = 2;
+/** Further combinations of a row are counted under provider and domain "other". */
+export const cellsMax = 500;
+export const breakdownHoursKeptDays = 8;
+const hourMs = 3_600_000;
+const dayMs = 24 * hourMs;
+const periodMs = { hour: hourMs, day: dayMs } as const;
+/** Rows of at most 60 KB: far below what a query may read (16 MiB). */
+const rangeMsMax = { hour: 3 * dayMs, day: 93 * dayMs } as const;
+/** Lines of a chart; what is less frequent is one more line. */
+const seriesMax = 12;
+const groupsMax = 100;
+export const other = "other";
+
+export async function addBreakdown(ctx: MutationCtx, happenings: readonly Happening[]): Promise<void> {
+  if (happenings.length === 0) return;
+  const shard = Math.floor(Math.random() * shards);
+  for (const period of ["hour", "day"] as const) {
+    const perStart = Map.groupBy(happenings, ({ at }) => at - (at % periodMs[period]));
+    for (const [at, group] of perStart) {
+      const row = await ctx.db
+        .query("breakdowns")
+        .withIndex("by_period_at_shard", (range) =>
+          range.eq("period", period).eq("at", at).eq("shard", shard),
+        )
+        .unique();
+      const cells = withHappenings(row?.cells ?? [], group);
+      if (row === null) await ctx.db.insert("breakdowns", { period, at, shard, cells });
+      else await ctx.db.patch(row._id, { cells });
+    }
+  }
+}
+
+/** Cells after more happened. Never more than `cellsMax` and one for each kind and reason. */
+export function withHappenings(
+  before: readonly BreakdownCell[],
+  happenings: readonly Happening[],
+): BreakdownCell[] {
+  const cells = new Map(before.map((cell) => [keyOf(cell), cell]));
+  const add = (cell: BreakdownCell) => {
+    const key = keyOf(cell);
+    const present = cells.get(key);
+    if (present !== undefined) cells.set(key, { ...present, count: present.count + 1 });
+    else if (cells.size < cellsMax || cell.provider === other) cells.set(key, cell);
+    else add({ ...cell, provider: other, domain: other });
+  };
+  for (const { at: _when, ...happening } of happenings) add({ ...happening, count: 1 });
+  return [...cells.values()];
+}
+
+const keyOf = ({ kind, reason, hard, provider, domain }: BreakdownCell) =>
+  [kind, reason, hard, provider, domain].join(" ");
+
+export type BreakdownFilter = { [D in Dimension]?: string };
+
+/**
+ * Counts of one kind since a time, grouped by one dimension: as lines over time and as a list. Ranges of up to three days go
+ * by hours, longer ones by days (UTC), of 93 at most.
+ */
+export async function breakdown(
+  ctx: QueryCtx,
+  kind: BreakdownKind,
+  by: Dimension,
+  filter: BreakdownFilter,
+  sinceMs: number,
+  nowMs: number,
+) {
+  const period = nowMs - sinceMs <= rangeMsMax.hour ? "hour" : "day";
+  const step = periodMs[period];
+  const since = Math.max(sinceMs, nowMs - rangeMsMax[period]);
+  const rows = await ctx.db
+    .query("breakdowns")
+    .withIndex("by_period_at_shard", (range) => range.eq("period", period).gte("at", since - (since % step)))
+    // Twice the range leaves room for clocks that run ahead of ours.
+    .take(2 * shards * Math.ceil(rangeMsMax[period] / step));
+
+  const groups = new Map<string, { count: number; hard: number; at: Map<number, number> }>();
+  let total = 0;
+  let hard = 0;
+  for (const { at, cells } of rows)
+    for (const cell of cells) {
+      if (cell.kind !== kind || !passes(cell, filter)) continue;
+      const group = groups.get(cell[by]) ?? { count: 0, hard: 0, at: new Map() };
+      group.count += cell.count;
+      if (cell.hard) group.hard += cell.count;
+      group.at.set(at, (group.at.get(at) ?? 0) + cell.count);
+      groups.set(cell[by], group);
+      total += cell.count;
+      if (cell.hard) hard += cell.count;
+    }
+  const sorted = [...groups].sort(([a, x], [b, y]) => y.count - x.count || (a < b ? -1 : 1));
+  return {
+    periodMs: step,
+    total,
+    hard,
+    groups: sorted.slice(0, groupsMax).map(([key, { count, hard }]) => ({ key, count, hard })),
+    series: seriesOf(sorted.map(([key, { at }]) => [key, at])),
+  };
+}
+
+const passes = (cell: BreakdownCell, filter: BreakdownFilter) =>
+  (filter.reason === undefined || cell.reason === filter.reason) &&
+  (filter.provider === undefined || cell.provider === filter.provider) &&
+  (filter.domain === undefined || cell.domain === filter.domain);
+
+function seriesOf(sorted: [key: string, at: Map<number, number>][]) {
+  const lines = new Map<string, Map<number, number>>();
+  for (const [index, [key, counts]] of sorted.entries()) {
+    const name = index < seriesMax ? key : other;
+    const line = lines.get(name) ?? new Map<number, number>();
+    for (const [at, count] of counts) line.set(at, (line.get(at) ?? 0) + count);
+    lines.set(name, line);
+  }
+  return [...lines].map(([key, line]) => ({
+    key,
+    points: [...line].sort(([a], [b]) => a - b).map(([at, count]) => ({ at, count })),
+  }));
+}
