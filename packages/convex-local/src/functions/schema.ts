@@ -1,9 +1,14 @@
 import { z } from "zod";
 import type { Store, Table } from "../store/store.ts";
+import type { CompanionConfig } from "../store/tables.ts";
 import { decodeId } from "../values/id.ts";
 import { type IsId, mismatch, type Validator } from "../values/validator.ts";
 import type { JsonObject } from "../values/wire.ts";
 import { UserError } from "./errors.ts";
+
+const SEARCH_INDEXES_MAX = 4;
+const VECTOR_INDEXES_MAX = 4;
+const FilterFields = z.array(z.string()).max(16);
 
 const Named = z.object({ indexDescriptor: z.string(), fields: z.array(z.string()) });
 
@@ -13,9 +18,21 @@ export const SchemaJson = z.object({
     z.object({
       tableName: z.string(),
       indexes: z.array(Named),
-      stagedDbIndexes: z.array(Named).nullish(),
-      searchIndexes: z.array(z.looseObject({ indexDescriptor: z.string() })).nullish(),
-      vectorIndexes: z.array(z.looseObject({ indexDescriptor: z.string() })).nullish(),
+      searchIndexes: z
+        .array(z.object({ indexDescriptor: z.string(), searchField: z.string(), filterFields: FilterFields }))
+        .max(SEARCH_INDEXES_MAX)
+        .nullish(),
+      vectorIndexes: z
+        .array(
+          z.object({
+            indexDescriptor: z.string(),
+            vectorField: z.string(),
+            dimensions: z.number().int().min(2).max(4096),
+            filterFields: FilterFields,
+          }),
+        )
+        .max(VECTOR_INDEXES_MAX)
+        .nullish(),
       documentType: z.custom<Validator>().nullish(),
     }),
   ),
@@ -68,6 +85,7 @@ export function applySchema(store: Store, component: string, schema: SchemaJson 
   for (const name of wanted.keys())
     if (store.table(component, name) === undefined) store.createTable(component, name);
   for (const table of store.tables(component)) {
+    applyCompanions(store, table, companionsOf(schema, table.name));
     const indexes = wanted.get(table.name) ?? [];
     for (const index of table.indexes) {
       if (index.name === "by_creation_time") continue;
@@ -80,6 +98,33 @@ export function applySchema(store: Store, component: string, schema: SchemaJson 
       if (!table.indexes.some(({ name }) => name === indexDescriptor)) {
         store.createIndex(table, indexDescriptor, withoutCreationTime(fields));
       }
+    }
+  }
+}
+
+/** The full-text and vector indexes of a table, by name. */
+export function companionsOf(schema: SchemaJson | null, tableName: string): Map<string, CompanionConfig> {
+  const { searchIndexes, vectorIndexes } =
+    schema?.tables.find((table) => table.tableName === tableName) ?? {};
+  return new Map<string, CompanionConfig>([
+    ...(searchIndexes ?? []).map(
+      ({ indexDescriptor, ...config }) => [indexDescriptor, { kind: "search", ...config }] as const,
+    ),
+    ...(vectorIndexes ?? []).map(
+      ({ indexDescriptor, ...config }) => [indexDescriptor, { kind: "vector", ...config }] as const,
+    ),
+  ]);
+}
+
+function applyCompanions(store: Store, table: Table, wanted: ReadonlyMap<string, CompanionConfig>): void {
+  for (const companion of table.companions) {
+    const config = wanted.get(companion.name);
+    if (config === undefined || !Bun.deepEquals(config, companion.config))
+      store.dropCompanion(table, companion);
+  }
+  for (const [name, config] of wanted) {
+    if (!table.companions.some((companion) => companion.name === name)) {
+      store.createCompanion(table, name, config);
     }
   }
 }

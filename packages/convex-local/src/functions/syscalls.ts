@@ -7,6 +7,7 @@ import { type Plan, parseQuery, plan, type QueryJson, tableNameOf } from "../que
 import { QueryStream } from "../query/stream.ts";
 import { decodeId } from "../values/id.ts";
 import { isObject, type Json, writeInt64 } from "../values/wire.ts";
+import { vectorSearch } from "../vector/vector-search.ts";
 import { UserError } from "./errors.ts";
 import { toSyscallError } from "./failure.ts";
 import type { Frame, Host } from "./frame.ts";
@@ -259,9 +260,10 @@ const inActions: Record<string, Handler> = {
       files.delete(transaction, frame.component, text(storageId));
       return "null";
     }),
-  "1.0/actions/vectorSearch": () => {
-    throw new UserError("VectorSearchNotSupported", "Vector search is not supported");
-  },
+  "1.0/actions/vectorSearch": ({ runner }, frame, { query }) =>
+    runner.transact((transaction) =>
+      JSON.stringify({ results: vectorSearch(transaction, frame.component, query) }),
+    ),
 };
 
 /** Answers that do not depend on the kind of function. */

@@ -247,7 +247,8 @@ export class Transaction implements Source {
     this.usage.add("databaseQueries", 1);
   }
 
-  scan({ table, index, order }: Plan, range: Range, rowsMax: number): Row[] {
+  scan({ table, index, order, search }: Plan, range: Range, rowsMax: number): Row[] {
+    if (search !== undefined) return search.rows(range, rowsMax, this.writeCount);
     return this.#store.scan(table, index, range, order, rowsMax);
   }
 
@@ -255,7 +256,11 @@ export class Transaction implements Source {
     this.usage.read(row.json);
   }
 
-  recordRead({ table, index }: Plan, range: Range): void {
+  recordRead({ table, index, search }: Plan, range: Range): void {
+    if (search !== undefined) {
+      this.reads.addRange(search.index.readId, search.readRange);
+      return;
+    }
     this.reads.addRange(index === undefined ? byIdIndexId(table) : index.id, range);
   }
 
@@ -355,6 +360,7 @@ export class Transaction implements Source {
     if (this.hasUsedCommitTs && holdsCommitTs(document)) {
       this.#awaitingTs.set(document._id as string, table);
     }
+    for (const companion of table.companions) if (companion.kind === "vector") companion.check(document);
     this.usage.add("documentsWritten", 1);
     this.usage.add("bytesWritten", bytes);
     if (!table.name.startsWith("_")) {

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { UserError } from "../functions/errors.ts";
+import { SearchFilters, type SearchPlan, searchPlan } from "../search/search-plan.ts";
 import type { Index, Order, Range, Table } from "../store/store.ts";
 import { keyAfterPrefix, sortKey } from "../values/sort-key.ts";
 import { AnyJson, describe, type Json, kindOf } from "../values/wire.ts";
@@ -29,7 +30,7 @@ export const QueryJson = z.object({
       range: z.array(Bound),
       order: OrderName,
     }),
-    z.object({ type: z.literal("Search"), indexName: z.string(), filters: z.array(AnyJson) }),
+    z.object({ type: z.literal("Search"), indexName: z.string(), filters: SearchFilters }),
   ]),
   operators: z.array(Operator).max(OPERATORS_MAX),
 });
@@ -78,6 +79,8 @@ export type Plan = {
   range: Range;
   order: Order;
   steps: Step[];
+  /** A search takes the place of the index: its rows are in order of relevance. */
+  search?: SearchPlan;
 };
 
 export const tableNameOf = ({ source }: QueryJson): string =>
@@ -103,11 +106,12 @@ export function plan(query: QueryJson, table: Table): Plan {
       const range = rangeOf(source.indexName, fields, source.range);
       return { table, index, range, order: source.order ?? "asc", steps };
     }
-    case "Search":
-      throw new UserError(
-        "SearchNotSupported",
-        `Search index ${source.indexName}: full-text search is not supported`,
-      );
+    case "Search": {
+      const name = source.indexName.slice(source.indexName.indexOf(".") + 1);
+      const search = searchPlan(table, name, source.filters);
+      const range = { start: new Uint8Array(), end: undefined };
+      return { table, index: undefined, range, order: "asc", steps, search };
+    }
   }
 }
 

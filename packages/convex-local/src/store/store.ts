@@ -4,11 +4,29 @@ import { decodeId } from "../values/id.ts";
 import { compareKeys, type SortKey, sortKey } from "../values/sort-key.ts";
 import { fieldAt, type Json, type JsonObject } from "../values/wire.ts";
 import { Batch } from "./batch.ts";
+import { type Companion, openCompanion } from "./companion.ts";
 import type { Sql } from "./database.ts";
-import { IndexRow, indexes, indexRows, meta, TableRow, tables } from "./tables.ts";
+import {
+  type CompanionConfig,
+  CompanionRow,
+  companions,
+  IndexRow,
+  indexes,
+  indexRows,
+  meta,
+  TableRow,
+  tables,
+} from "./tables.ts";
 
 /** A Convex table with its indexes. */
-export type Table = { id: number; component: string; name: string; number: number; indexes: Index[] };
+export type Table = {
+  id: number;
+  component: string;
+  name: string;
+  number: number;
+  indexes: Index[];
+  companions: Companion[];
+};
 /** `fields` without the trailing `_creationTime` and `_id`, which every index has. */
 export type Index = { id: number; name: string; fields: string[] };
 
@@ -110,13 +128,17 @@ export class Store {
     this.#tablesByNumber.clear();
     const byId = new Map<number, Table>();
     for (const row of this.sql.orm.select().from(tables).all()) {
-      const table: Table = { ...TableRow.parse(row), indexes: [] };
+      const table: Table = { ...TableRow.parse(row), indexes: [], companions: [] };
       byId.set(table.id, table);
       this.#keep(table);
     }
     for (const row of this.sql.orm.select().from(indexes).orderBy(indexes.id).all()) {
       const { id, tableId, name, fields } = IndexRow.parse(row);
       byId.get(tableId)?.indexes.push({ id, name, fields });
+    }
+    for (const row of this.sql.orm.select().from(companions).orderBy(companions.id).all()) {
+      const companion = CompanionRow.parse(row);
+      byId.get(companion.tableId)?.companions.push(openCompanion(this.sql.raw, companion));
     }
   }
 
@@ -156,7 +178,7 @@ export class Store {
       .values({ component, name, number })
       .returning({ id: tables.id })
       .get();
-    const table: Table = { id, component, name, number, indexes: [] };
+    const table: Table = { id, component, name, number, indexes: [], companions: [] };
     this.#keep(table);
     this.createIndex(table, "by_creation_time", []);
     return table;
@@ -183,6 +205,27 @@ export class Store {
     table.indexes = table.indexes.filter((other) => other !== index);
   }
 
+  /** Adds a full-text or vector index and fills it. Throws UserError for a document that does not fit. */
+  createCompanion(table: Table, name: string, config: CompanionConfig): void {
+    const row = this.sql.orm
+      .insert(companions)
+      .values({ tableId: table.id, name, config: JSON.stringify(config) })
+      .returning()
+      .get();
+    const companion = openCompanion(this.sql.raw, CompanionRow.parse(row));
+    companion.create();
+    table.companions.push(companion);
+    for (const { doc, json } of this.#hot.tableDocs.iterate(table.id)) {
+      companion.insert(doc, JSON.parse(json) as JsonObject, []);
+    }
+  }
+
+  dropCompanion(table: Table, companion: Companion): void {
+    companion.drop();
+    this.sql.orm.delete(companions).where(eq(companions.id, companion.id)).run();
+    table.companions = table.companions.filter((other) => other !== companion);
+  }
+
   count(table: Table): number {
     return this.#hot.count.get(table.id)?.count ?? 0;
   }
@@ -194,6 +237,7 @@ export class Store {
   insert(table: Table, key: SortKey, document: JsonObject, writes: Write[]): void {
     const doc = Number(this.#hot.insert.run(table.id, key, JSON.stringify(document)).lastInsertRowid);
     writes.push({ indexId: byIdIndexId(table), key });
+    for (const companion of table.companions) companion.insert(doc, document, writes);
     if (table.indexes.length === 0) return;
     const values: (number | SortKey)[] = [];
     for (const index of table.indexes) {
@@ -216,6 +260,7 @@ export class Store {
     const doc = this.#hot.update.get(JSON.stringify(after), table.id, key)?.doc;
     if (doc === undefined) throw new Error("The document to update is gone");
     writes.push({ indexId: byIdIndexId(table), key });
+    for (const companion of table.companions) companion.update(doc, before, after, writes);
     for (const index of table.indexes) {
       const from = indexKey(index, before);
       const to = indexKey(index, after);
@@ -228,6 +273,10 @@ export class Store {
   }
 
   remove(table: Table, key: SortKey, before: JsonObject, writes: Write[]): void {
+    if (table.companions.length > 0) {
+      const doc = this.#hot.row.get(table.id, key)?.doc;
+      if (doc !== undefined) for (const companion of table.companions) companion.remove(doc, before, writes);
+    }
     this.#hot.delete.run(table.id, key);
     writes.push({ indexId: byIdIndexId(table), key });
     for (const index of table.indexes) {
@@ -296,6 +345,9 @@ function prepareHot({ raw }: Sql) {
     count: raw.prepare<{ count: number }, [number]>("SELECT count(*) AS count FROM docs WHERE table_id = ?"),
     get: raw.prepare<{ json: string }, [number, SortKey]>(
       "SELECT json FROM docs WHERE table_id = ? AND key = ?",
+    ),
+    row: raw.prepare<{ doc: number }, [number, SortKey]>(
+      "SELECT doc FROM docs WHERE table_id = ? AND key = ?",
     ),
     tableDocs: raw.prepare<{ doc: number; json: string }, [number]>(
       "SELECT doc, json FROM docs WHERE table_id = ? ORDER BY key",

@@ -37,6 +37,19 @@ export const indexes = sqliteTable(
   (table) => [unique().on(table.tableId, table.name)],
 );
 
+/** Full-text and vector indexes. Each has a table of its own for what it holds. */
+export const companions = sqliteTable(
+  "companions",
+  {
+    id: integer().primaryKey(),
+    tableId: integer().notNull(),
+    name: text().notNull(),
+    /** JSON of a CompanionConfig. */
+    config: text().notNull(),
+  },
+  (table) => [unique().on(table.tableId, table.name)],
+);
+
 /** Documents as Convex-JSON text, system fields included. `key` is the sort key of the id. */
 export const docs = sqliteTable(
   "docs",
@@ -141,6 +154,7 @@ export const all = [
   meta,
   tables,
   indexes,
+  companions,
   docs,
   indexRows,
   modules,
@@ -154,10 +168,12 @@ export const all = [
 
 export const TableRow = createSelectSchema(tables);
 export const IndexRow = createSelectSchema(indexes, { fields: z.string().transform(parseStrings) });
+export const CompanionRow = createSelectSchema(companions);
 export const ModuleRow = createSelectSchema(modules);
 export const JobRow = createSelectSchema(jobs);
 export const CronRow = createSelectSchema(crons);
 export const FileRow = createSelectSchema(files);
+export type CompanionRow = z.infer<typeof CompanionRow>;
 export type JobRow = z.infer<typeof JobRow>;
 export type CronRow = z.infer<typeof CronRow>;
 export type FileRow = z.infer<typeof FileRow>;
@@ -166,3 +182,19 @@ export type ModuleRow = z.infer<typeof ModuleRow>;
 function parseStrings(json: string): string[] {
   return z.array(z.string()).parse(JSON.parse(json));
 }
+
+const SearchConfig = z.object({
+  kind: z.literal("search"),
+  searchField: z.string(),
+  filterFields: z.array(z.string()),
+});
+const VectorConfig = z.object({
+  kind: z.literal("vector"),
+  vectorField: z.string(),
+  dimensions: z.number(),
+  filterFields: z.array(z.string()),
+});
+export const CompanionConfig = z.discriminatedUnion("kind", [SearchConfig, VectorConfig]);
+export type SearchConfig = z.infer<typeof SearchConfig>;
+export type VectorConfig = z.infer<typeof VectorConfig>;
+export type CompanionConfig = z.infer<typeof CompanionConfig>;
