@@ -190,13 +190,13 @@ export const events = {
   }),
 
   /**
-   * Published by bounce, once for every message that it took: what it was, and where its bytes are. What it means for a
+   * Published by bounce, once for every recipient of a message that it took: what it was, and where its bytes are. What it means for a
    * delivery or a person is told by the events below, which carry the same `rawId`. The raw message is in the stream RAW
    * until the recorder has stored it as a file. Consumed by the recorder.
    */
   "mail.received": z.object({
     ...event,
-    /** Also the id of the raw message: `rawId` of the other events. */
+    /** `<rawId>-<recipient>`, with the `rawId` of the other events; see `rawIdOf`. */
     inboundId: z.string(),
     kind: InboundKind,
     /** Why it counts as `kind`, for people; for `unclear` what could not be understood. */

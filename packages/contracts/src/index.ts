@@ -2,6 +2,7 @@ export * from "./api.ts";
 export * from "./buckets.ts";
 export * from "./errors.ts";
 export * from "./events.ts";
+export * from "./inbound.ts";
 export * from "./llm.ts";
 export * from "./providers.ts";
 export * from "./queue.ts";

@@ -1,6 +1,7 @@
-import { X509Certificate } from "node:crypto";
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { Log } from "@tyto/service";
 import { generate } from "selfsigned";
 
 export type Certificate = { key: string; cert: string };
@@ -24,7 +25,13 @@ export async function loadCertificate(
       throw error;
     });
   const [key, cert] = await Promise.all([read(keyFile), read(certFile)]);
-  if (key !== undefined && cert !== undefined) return { key, cert };
+  if (key !== undefined && cert !== undefined) {
+    if (!new X509Certificate(cert).checkPrivateKey(createPrivateKey(key)))
+      throw new Error(
+        `cert.pem in ${dir} is not the certificate of key.pem: put the pair there that belongs together`,
+      );
+    return { key, cert };
+  }
   // A certificate of our own without its key is what a crash in the middle of making both leaves: worth nothing.
   if (key !== undefined || (cert !== undefined && !isSelfSigned(cert)))
     throw new Error(
@@ -47,6 +54,46 @@ const isSelfSigned = (cert: string) => {
   const read = new X509Certificate(cert);
   return read.verify(read.publicKey);
 };
+
+/** Long enough to cost nothing, short enough for whoever has just renewed. */
+const lookMs = 15_000;
+
+/**
+ * Looks whether the pair in `dir` was replaced and gives the new one to `use`. A pair that is incomplete or does not fit
+ * together is logged once and changes nothing.
+ */
+export function watchCertificate(
+  dir: string,
+  inUse: Certificate,
+  use: (certificate: Certificate) => void,
+  log: Log,
+  everyMs = lookMs,
+): { stop(): void } {
+  let [last, complainedOf] = [inUse, ""];
+  const look = async () => {
+    const [key, cert] = await Promise.all([
+      readFile(join(dir, "key.pem"), "utf8"),
+      readFile(join(dir, "cert.pem"), "utf8"),
+    ]);
+    if ((key === last.key && cert === last.cert) || key + cert === complainedOf) return;
+    try {
+      if (!new X509Certificate(cert).checkPrivateKey(createPrivateKey(key)))
+        throw new Error("the certificate is not of this key");
+      use({ key, cert });
+      last = { key, cert };
+      log.info("certificate.replaced", { validTo: new X509Certificate(cert).validTo });
+    } catch (error) {
+      complainedOf = key + cert;
+      log.error("certificate.unusable", { dir, error });
+    }
+  };
+  const timer = setInterval(() => {
+    // Between the two files of a new pair one may be missing.
+    look().catch((error: unknown) => log.debug("certificate.unreadable", { error }));
+  }, everyMs);
+  timer.unref();
+  return { stop: () => clearInterval(timer) };
+}
 
 /** By rename: the file is complete or absent. */
 async function writeWhole(file: string, text: string, mode: number): Promise<void> {

@@ -11,10 +11,12 @@ const shape = {
   BOUNCE_VERP_KEY: secret(),
   BOUNCE_RECIPIENTS: list().pipe(z.array(Address)),
   BOUNCE_TLS_DIR: z.string().default("data/bounce"),
-  // A Convex HTTP action, by which the raw message is stored, takes requests below 20 MiB.
-  BOUNCE_MESSAGE_MB: count(19, 19),
-  BOUNCE_CONNECTIONS: count(200, 10_000),
-  BOUNCE_MEMORY_MB: count(200, 16_384),
+  BOUNCE_SPOOL_DIR: z.string().default("data/bounce-spool"),
+  // 25 MiB of attachments are 34.3 MiB in base64 with its line ends.
+  BOUNCE_MESSAGE_MB: count(36, 256),
+  BOUNCE_SPOOL_MB: count(8_192, 1_048_576),
+  BOUNCE_CONNECTIONS: count(2_000, 20_000),
+  BOUNCE_CONNECTIONS_PER_ADDRESS: count(20, 20_000),
   MAIL_HOSTNAME: z.string().min(1).toLowerCase().default("localhost"),
   TYTO_DNS_SERVERS: z
     .string()
@@ -48,8 +50,10 @@ export function readConfig(env: Record<string, string | undefined> = process.env
     tlsDir: given.BOUNCE_TLS_DIR,
     dnsServers: given.TYTO_DNS_SERVERS ?? systemServers(),
     messageBytesMax: given.BOUNCE_MESSAGE_MB * mebibyte,
+    spoolDir: given.BOUNCE_SPOOL_DIR,
+    /** What all messages on their way in may hold on disk together. */
+    spoolBytesMax: given.BOUNCE_SPOOL_MB * mebibyte,
     connectionsMax: given.BOUNCE_CONNECTIONS,
-    /** What all messages on their way in may hold together. */
-    memoryBytesMax: given.BOUNCE_MEMORY_MB * mebibyte,
+    connectionsPerAddressMax: given.BOUNCE_CONNECTIONS_PER_ADDRESS,
   };
 }

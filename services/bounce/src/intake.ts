@@ -1,21 +1,25 @@
 /**
  * What becomes of a message that came in. It is stored first; then each of its recipients turns it into exactly one
- * of: a bounce or another report about a delivery, or mail that somebody should see.
+ * kind, and into the events that follow from it.
  */
 import type { Bus } from "@tyto/bus";
 import {
   Address,
-  type DeliveryId,
+  type Authentication,
   defaultOrganization,
-  messageIdOf,
+  type InboundKind,
   type Payload,
-  unknownRecipient,
 } from "@tyto/contracts";
-import { isAutoReply, type Message, type Report, readMessage, readReport } from "@tyto/mail";
+import { readMessage } from "@tyto/mail";
+import type { Claimed } from "./authenticate.ts";
+import { consequences } from "./consequences.ts";
+import { inboundIdOf } from "./identity.ts";
+import { places } from "./places.ts";
 import type { Admitted } from "./recipients.ts";
+import type { Spooled } from "./spool.ts";
 
 export type Incoming = {
-  bytes: Uint8Array;
+  message: Spooled;
   /** The reverse path; `""` is the null path of reports (RFC 5321 §4.5.5). */
   envelopeFrom: string;
   recipients: readonly Admitted[];
@@ -23,129 +27,96 @@ export type Incoming = {
   helo: string;
 };
 
-export type Authentication = Payload<"mail.received">["authentication"];
-
 export type Ports = {
-  putRaw(id: string, bytes: Uint8Array): Promise<number>;
+  putRaw(id: string, content: Uint8Array | Blob): Promise<number>;
   publish: Bus["publish"];
-  /** SPF, DKIM and DMARC of a message; never throws. */
-  authenticate(incoming: Incoming): Promise<Authentication>;
+  /** SPF, DKIM, DMARC and ARC of a message; never throws. */
+  authenticate(claimed: Claimed): Promise<Authentication>;
   now(): number;
 };
 
-export type Outcome = "bounced" | "reported" | "received";
+/** `repeated`: everything of it was stored before. */
+export type Outcome = InboundKind | "repeated";
+
+/** Reports stand in front; what comes later is the mail that was sent, or attachments. */
+const frontBytesMax = 1_048_576;
+/** Files that are carried to JetStream at the same time, two parts of each in memory. */
+const filesAtOnceMax = 8;
+/** Messages that are in memory for being read. */
+const readAtOnceMax = 16;
+/** Arrivals remembered, so that a repeat costs nothing; the events' ids make all others harmless. */
+const rememberedMax = 20_000;
 
 /**
- * Resolves when everything is stored, so that the sender may be told 250. Names are derived from the bytes: a sender
- * who did not hear our 250 and sends again changes nothing.
+ * Resolves when everything is stored, so that the sender may be told 250. Names are derived from the message: a sender
+ * who did not hear our 250 and sends again changes nothing, and neither does the same report over two paths.
  */
-export const intake =
-  (ports: Ports) =>
-  async (incoming: Incoming): Promise<Outcome[]> => {
-    const message = await readMessage(incoming.bytes);
-    const report = message === undefined ? undefined : readReport(message);
-    const outcomes: Outcome[] = [];
-    for (const recipient of incoming.recipients) {
-      const rawId = nameOf(incoming.bytes, recipient.address);
-      const rawChunks = await ports.putRaw(rawId, incoming.bytes);
-      const { deliveryId } = recipient;
-      if (deliveryId !== undefined && report !== undefined)
-        outcomes.push(...(await publishReport(ports, deliveryId, report, rawId)));
-      else {
-        await ports.publish(
-          "mail.received",
-          await received(ports, incoming, recipient, message, rawId, rawChunks),
-        );
-        outcomes.push("received");
+export function intake(ports: Ports): (incoming: Incoming) => Promise<Outcome[]> {
+  const carrying = places(filesAtOnceMax);
+  const reading = places(readAtOnceMax);
+  const remembered = new Set<string>();
+
+  return async (incoming) => {
+    const { message, recipients } = incoming;
+    const fresh = recipients
+      .map((recipient) => ({ ...recipient, inboundId: inboundIdOf(message.identity, recipient.address) }))
+      .filter(({ inboundId }) => !remembered.has(inboundId));
+    if (fresh.length === 0) return recipients.map(() => "repeated");
+
+    const [rawChunks, authentication] = await Promise.all([carry(message), ports.authenticate(incoming)]);
+    const giveBack = await reading.take();
+    try {
+      const read = readMessage(await message.front(frontBytesMax));
+      const kinds: InboundKind[] = [];
+      for (const recipient of fresh) {
+        const at = ports.now();
+        const { kind, why, events } = consequences(read, recipient, message.identity, at);
+        const received: Payload<"mail.received"> = {
+          id: `${recipient.inboundId}.received`,
+          at,
+          organizationId: defaultOrganization,
+          inboundId: recipient.inboundId,
+          kind,
+          ...(why === undefined ? {} : { why }),
+          envelopeFrom: Address.safeParse(incoming.envelopeFrom).data ?? "",
+          envelopeTo: recipient.address,
+          ...(read?.from === undefined ? {} : { from: read.from }),
+          ...(read?.subject === undefined ? {} : { subject: read.subject }),
+          ...(recipient.deliveryId === undefined ? {} : { deliveryId: recipient.deliveryId }),
+          authentication,
+          rawBytes: message.bytes,
+          rawChunks,
+          remoteIp: incoming.remoteIp,
+        };
+        // Side by side, so that they share one fsync.
+        await Promise.all([
+          ports.publish("mail.received", received),
+          ...events.map(({ subject, payload }) => ports.publish(subject, payload as never)),
+        ]);
+        remember(recipient.inboundId);
+        kinds.push(kind);
       }
+      return kinds;
+    } finally {
+      giveBack();
     }
-    return outcomes;
   };
 
-/**
- * One event for each recipient that the report names. Which delivery it is about is what our return path says; the
- * address in the report may be where an alias led, and is not believed over it.
- */
-async function publishReport(
-  ports: Ports,
-  deliveryId: DeliveryId,
-  report: Report,
-  rawId: string,
-): Promise<Outcome[]> {
-  const outcomes: Outcome[] = [];
-  for (const [index, told] of report.recipients.entries()) {
-    const about = {
-      at: ports.now(),
-      organizationId: defaultOrganization,
-      messageId: messageIdOf(deliveryId),
-      deliveryId,
-      // The address we sent to is known to whoever has the delivery; a report may leave it out.
-      recipient: told.address ?? unknownRecipient,
-    };
-    if (told.action === "failed" && told.classification !== undefined) {
-      const remoteMta = told.remoteMta ?? report.reportingMta;
-      await ports.publish("mail.bounced", {
-        ...about,
-        id: `${rawId}.${index}.bounced`,
-        source: "dsn",
-        ...told.classification,
-        ...(told.reply === undefined ? {} : { reply: told.reply }),
-        ...(told.diagnostic === undefined ? {} : { explanation: told.diagnostic.slice(0, 500) }),
-        ...(remoteMta === undefined ? {} : { remoteMta }),
-        rawId,
-      });
-      outcomes.push("bounced");
-    } else if (told.action !== "failed") {
-      await ports.publish("mail.reported", {
-        ...about,
-        id: `${rawId}.${index}.reported`,
-        action: told.action,
-        ...(told.status === undefined ? {} : { status: told.status }),
-        ...(told.diagnostic === undefined ? {} : { diagnostic: told.diagnostic }),
-        rawId,
-      });
-      outcomes.push("reported");
+  /** Resolves with the number of parts. */
+  async function carry({ content, identity }: Spooled): Promise<number> {
+    if (content instanceof Uint8Array) return await ports.putRaw(identity, content);
+    const giveBack = await carrying.take();
+    try {
+      return await ports.putRaw(identity, content);
+    } finally {
+      giveBack();
     }
   }
-  return outcomes;
-}
 
-async function received(
-  ports: Ports,
-  incoming: Incoming,
-  { address, deliveryId }: Admitted,
-  message: Message | undefined,
-  rawId: string,
-  rawChunks: number,
-): Promise<Payload<"mail.received">> {
-  const envelopeFrom = Address.safeParse(incoming.envelopeFrom);
-  // A return path takes reports. What came to one and is neither a report nor an auto-reply was not understood.
-  const kind =
-    message === undefined ? "unclear" : isAutoReply(message) ? "auto-reply" : deliveryId ? "unclear" : "mail";
-  return {
-    id: `${rawId}.received`,
-    at: ports.now(),
-    organizationId: defaultOrganization,
-    inboundId: rawId,
-    kind,
-    envelopeFrom: envelopeFrom.success ? envelopeFrom.data : "",
-    envelopeTo: address,
-    ...(message?.from === undefined ? {} : { from: message.from }),
-    ...(message?.subject === undefined ? {} : { subject: message.subject }),
-    ...(deliveryId === undefined ? {} : { deliveryId }),
-    authentication: await ports.authenticate(incoming),
-    rawBytes: incoming.bytes.length,
-    rawChunks,
-    remoteIp: incoming.remoteIp,
-  };
-}
-
-/** 128 bits of SHA-256 over the recipient and the bytes, in hex. */
-function nameOf(bytes: Uint8Array, recipient: string): string {
-  return new Bun.CryptoHasher("sha256")
-    .update(recipient.toLowerCase())
-    .update("\n")
-    .update(bytes)
-    .digest("hex")
-    .slice(0, 32);
+  function remember(inboundId: string): void {
+    remembered.add(inboundId);
+    if (remembered.size <= rememberedMax) return;
+    const oldest = remembered.values().next();
+    if (!oldest.done) remembered.delete(oldest.value);
+  }
 }

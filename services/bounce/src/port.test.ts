@@ -13,6 +13,8 @@ import {
   defaultOrganization,
   deliveryId,
   newMessageId,
+  type Payload,
+  rawIdOf,
   type StoredEvent,
 } from "@tyto/contracts";
 import { type DnsServer, startDns } from "@tyto/dns/testing";
@@ -55,7 +57,9 @@ describe("the SMTP port", () => {
   let dir: string;
   let running: Awaited<ReturnType<typeof start>>;
   let recorder: Bus;
+  /** All but the `mail.received` of bounces, which stand in `bounces`. */
   const heard: StoredEvent[] = [];
+  const bounces: Payload<"mail.received">[] = [];
   let wake = () => {};
   const id: DeliveryId = deliveryId(newMessageId(), 0);
   const words: Record<string, string> = {
@@ -79,7 +83,9 @@ describe("the SMTP port", () => {
       verified: true,
     });
     await recorder.consumeBatches("recorder", { batchMax: 10, waitMs: 5 }, async (batch) => {
-      heard.push(...batch.map(({ event }) => event));
+      for (const { event } of batch)
+        if (event.subject === "mail.received" && event.payload.kind === "bounce") bounces.push(event.payload);
+        else heard.push(event);
       wake();
       return { kind: "done" };
     });
@@ -95,6 +101,7 @@ describe("the SMTP port", () => {
         BOUNCE_VERP_KEY: verpKey,
         BOUNCE_RECIPIENTS: "help@elsewhere.test",
         BOUNCE_MESSAGE_MB: "1",
+        BOUNCE_SPOOL_DIR: join(dir, "spool"),
         MAIL_HOSTNAME: "mail.sender.test",
         TYTO_DNS_SERVERS: dns.servers.map((server) => `${server.host}:${server.port}`).join(","),
       }),
@@ -153,7 +160,8 @@ describe("the SMTP port", () => {
         say(line);
         await hear();
       }
-      say(`${report("bob@remote.test")}\r\n.`);
+      // The second one came over another server.
+      say(`Received: from mx${times}.remote.test; now\r\n${report("bob@remote.test")}\r\n.`);
       expect(await hear()).toStartWith("250");
     }
     const event = await nextEvent(before + 1);
@@ -166,6 +174,10 @@ describe("the SMTP port", () => {
       remoteMta: "mx.remote.test",
       reply: { code: 550, enhanced: "5.1.1" },
     });
+    const about = bounces.filter(({ deliveryId }) => deliveryId === again);
+    expect(about.map(({ inboundId }) => rawIdOf(inboundId))).toEqual([
+      String(event !== undefined && "rawId" in event.payload ? event.payload.rawId : ""),
+    ]);
     // The next event shows that nothing else came of the second report.
     const { say, hear } = open();
     await hear();

@@ -2,9 +2,13 @@
 import { Failure, toFailure, toSmtpReply } from "@tyto/contracts";
 import { Counter, Gauge, type Log, type Registry } from "@tyto/service";
 import { SMTPServer, type SMTPServerDataStream, type SMTPServerSession } from "smtp-server";
+import { SMTPConnection } from "smtp-server/lib/smtp-connection.js";
 import type { Certificate } from "./certificate.ts";
 import type { Incoming, Outcome } from "./intake.ts";
+import { overdue, type Phase, phaseLimits } from "./phases.ts";
 import type { Admitted } from "./recipients.ts";
+import { inOurWords } from "./replies.ts";
+import type { Spool } from "./spool.ts";
 
 export type PortOptions = {
   host: string;
@@ -13,7 +17,8 @@ export type PortOptions = {
   certificate: Certificate;
   messageBytesMax: number;
   connectionsMax: number;
-  memoryBytesMax: number;
+  connectionsPerAddressMax: number;
+  spool: Spool;
   /** A client that is not counted: other parts of this machine. */
   isOurs(ip: string): boolean;
   /** Throws Failure for a recipient that is not ours. */
@@ -25,15 +30,27 @@ export type PortOptions = {
   limits?: Partial<typeof portLimits>;
 };
 
-export type OpenPort = { port: number; stop(): Promise<void> };
+export type OpenPort = {
+  port: number;
+  /** For connections that ask for TLS from now on. */
+  useCertificate(certificate: Certificate): void;
+  stop(): Promise<void>;
+};
 
 const portLimits = {
+  ...phaseLimits,
   recipientsMax: 50,
-  connectionsPerIpMax: 20,
   /** Who guesses addresses is sent away. */
   refusalsPerSessionMax: 20,
-  idleMsMax: 60_000,
-  sessionMsMax: 600_000,
+  /** Any refused command, so that nobody tries out what there is. */
+  errorsPerSessionMax: 40,
+  /** Replies since the last message that was taken: RSET and NOOP keep nobody here for ever. */
+  repliesWithoutMessageMax: 250,
+  /** RFC 5321 §4.5.3.1.4 demands 512; extensions lengthen MAIL and RCPT. */
+  commandBytesMax: 4_096,
+  /** Sockets beyond `connectionsMax`, for as long as it takes to send them away. */
+  socketsRefusedMax: 512,
+  lookMs: 1_000,
   stopMsMax: 10_000,
 };
 
@@ -48,14 +65,37 @@ class SmtpError extends Error {
   }
 }
 
-/** Recipients that a session's current transaction has been promised, and when the session began. */
 type Memory = {
+  connection: SMTPConnection;
+  /** Recipients that the current transaction has been promised. */
   admitted: Map<string, Admitted>;
-  endsBy: ReturnType<typeof setTimeout>;
-  /** A message is on its way: stopping waits for it. */
-  inData: boolean;
+  beganAtMs: number;
+  phase: Phase;
+  /** The message on its way. */
+  stream?: SMTPServerDataStream;
   refusals: number;
+  errors: number;
+  repliesWithoutMessage: number;
 };
+
+/** The server with a word in each of its replies. */
+class Server extends SMTPServer {
+  /** Called before each reply; false when it has been sent in another way. */
+  onReply: (connection: SMTPConnection, code: number) => boolean = () => true;
+  readonly bySession = new WeakMap<SMTPServerSession, SMTPConnection>();
+
+  override connect(...[socket, socketOptions]: Parameters<SMTPServer["connect"]>): void {
+    const connection = new SMTPConnection(this, socket, socketOptions);
+    const send = connection.send.bind(connection);
+    connection.send = (code, text, context) => {
+      if (this.onReply(connection, code)) send(code, inOurWords(code, text, context), context);
+    };
+    this.bySession.set(connection.session, connection);
+    this.connections.add(connection);
+    connection.on("error", (error) => this.emit("error", error));
+    connection.init();
+  }
+}
 
 export async function openPort(options: PortOptions): Promise<OpenPort> {
   const { log } = options;
@@ -82,16 +122,15 @@ export async function openPort(options: PortOptions): Promise<OpenPort> {
     },
   });
   new Gauge({
-    name: "tyto_bounce_held_bytes",
-    help: "Bytes of messages that are on their way in",
+    name: "tyto_bounce_spool_bytes",
+    help: "Bytes on disk of messages that are on their way in",
     registers,
     collect() {
-      this.set(heldBytes);
+      this.set(options.spool.usedBytes());
     },
   });
-  const sessions = new WeakMap<SMTPServerSession, Memory>();
+  const sessions = new Map<SMTPServerSession, Memory>();
   const perNetwork = new Map<string, number>();
-  let heldBytes = 0;
 
   const refuse = (error: unknown, hangUp = false): SmtpError => {
     const failure = toFailure(error);
@@ -102,46 +141,24 @@ export async function openPort(options: PortOptions): Promise<OpenPort> {
     return new SmtpError(failure, hangUp);
   };
 
-  /** Reads the whole message within the bounds of one message and of all of them together. */
-  function read(stream: SMTPServerDataStream): Promise<Uint8Array> {
-    return new Promise((resolve, reject) => {
-      const chunks: Buffer[] = [];
-      let bytes = 0;
-      let problem: Failure | undefined;
-      const give = () => {
-        heldBytes -= bytes;
-        bytes = 0;
-        chunks.length = 0;
-      };
-      stream.on("data", (chunk: Buffer) => {
-        if (problem !== undefined) return;
-        if (stream.sizeExceeded || bytes + chunk.length > options.messageBytesMax)
-          problem = new Failure("request.too-large", "message over the limit");
-        else if (heldBytes + chunk.length > options.memoryBytesMax)
-          problem = new Failure(
-            "storage.full",
-            "messages on their way in fill the memory set aside for them",
-          );
-        if (problem !== undefined) return give();
-        bytes += chunk.length;
-        heldBytes += chunk.length;
-        chunks.push(chunk);
-      });
-      stream.once("error", (error) => {
-        give();
-        reject(error);
-      });
-      stream.once("end", () => {
-        if (problem !== undefined) return reject(problem);
-        const whole = Buffer.concat(chunks);
-        give();
-        heldBytes += whole.length;
-        resolve(whole);
-      });
-    });
-  }
+  const sendAway = (memory: Memory, failure: Failure, words?: string) => {
+    refusals.inc({ code: failure.code });
+    const { responseCode, message } = new SmtpError(failure, true);
+    // Noted first: the reply must not be judged again.
+    sessions.delete(memory.connection.session);
+    forget(memory);
+    memory.connection.send(responseCode, words ?? message);
+    memory.connection.close();
+  };
 
-  const server = new SMTPServer({
+  const forget = ({ connection }: Memory) => {
+    const network = networkOf(connection.remoteAddress);
+    const left = (perNetwork.get(network) ?? 1) - 1;
+    if (left <= 0) perNetwork.delete(network);
+    else perNetwork.set(network, left);
+  };
+
+  const server = new Server({
     name: options.hostname,
     banner: "Tyto",
     size: options.messageBytesMax,
@@ -155,16 +172,28 @@ export async function openPort(options: PortOptions): Promise<OpenPort> {
     ...options.certificate,
     minVersion: "TLSv1.2",
     maxClients: options.connectionsMax,
-    socketTimeout: limits.idleMsMax,
+    maxCommandLength: limits.commandBytesMax,
+    heloResponse: "%s",
+    // The longest silence of all; what is shorter is looked after below.
+    socketTimeout: limits.commandMsMax,
     closeTimeout: limits.stopMsMax,
     logger: false,
     onConnect(session, callback) {
       const network = networkOf(session.remoteAddress);
       const open = (perNetwork.get(network) ?? 0) + 1;
+      const connection = server.bySession.get(session);
+      if (connection === undefined) return callback(refuse(new Failure("internal", "no connection")));
       perNetwork.set(network, open);
-      const endsBy = setTimeout(() => closeSession(server, session), limits.sessionMsMax);
-      sessions.set(session, { admitted: new Map(), endsBy, inData: false, refusals: 0 });
-      if (open > limits.connectionsPerIpMax && !options.isOurs(session.remoteAddress))
+      sessions.set(session, {
+        connection,
+        admitted: new Map(),
+        beganAtMs: Date.now(),
+        phase: { kind: "silent", sinceMs: Date.now() },
+        refusals: 0,
+        errors: 0,
+        repliesWithoutMessage: 0,
+      });
+      if (open > options.connectionsPerAddressMax && !options.isOurs(session.remoteAddress))
         return callback(refuse(new Failure("limit.exceeded", "connections of one address"), true));
       callback();
     },
@@ -173,11 +202,7 @@ export async function openPort(options: PortOptions): Promise<OpenPort> {
       const memory = sessions.get(session);
       if (memory === undefined) return;
       sessions.delete(session);
-      clearTimeout(memory.endsBy);
-      const network = networkOf(session.remoteAddress);
-      const left = (perNetwork.get(network) ?? 1) - 1;
-      if (left <= 0) perNetwork.delete(network);
-      else perNetwork.set(network, left);
+      forget(memory);
     },
     onMailFrom(_address, session, callback) {
       sessions.get(session)?.admitted.clear();
@@ -200,32 +225,68 @@ export async function openPort(options: PortOptions): Promise<OpenPort> {
       const memory = sessions.get(session);
       const take = async () => {
         if (memory === undefined) throw new Failure("internal", "data outside of a session");
-        memory.inData = true;
-        const bytes = await read(stream);
+        memory.stream = stream;
+        const message = await options.spool.receive(stream);
+        memory.phase = { kind: "ours", sinceMs: Date.now() };
         try {
           const { envelope } = session;
           const outcomes = await options.take({
-            bytes,
+            message,
             envelopeFrom: envelope.mailFrom ? envelope.mailFrom.address : "",
             recipients: [...memory.admitted.values()],
             remoteIp: session.remoteAddress,
             helo: session.hostNameAppearsAs || "unknown",
           });
           for (const outcome of outcomes) messages.inc({ outcome });
-          log.info("mail.taken", { bytes: bytes.length, outcomes, remoteIp: session.remoteAddress });
+          log.info("mail.taken", { bytes: message.bytes, outcomes, remoteIp: session.remoteAddress });
         } finally {
-          heldBytes -= bytes.length;
+          await message.discard();
         }
       };
       const done = take().finally(() => {
-        if (memory !== undefined) memory.inData = false;
+        if (memory !== undefined) delete memory.stream;
       });
       done.then(
-        () => callback(null, "2.6.0 Stored"),
-        (error: unknown) => callback(refuse(error)),
+        () => {
+          if (memory !== undefined) memory.repliesWithoutMessage = 0;
+          callback(null, "2.6.0 Stored");
+        },
+        (error: unknown) => {
+          const refusal = refuse(error);
+          callback(refusal);
+          // Whoever sends far beyond the limit is not listened to until the end.
+          if (memory !== undefined && stream.destroyed && stream.sizeExceeded) memory.connection.close();
+        },
       );
     },
   });
+  server.onReply = ({ session }, code) => {
+    const memory = sessions.get(session);
+    if (memory === undefined) return true;
+    const sinceMs = Date.now();
+    memory.phase = code === 354 ? { kind: "data", sinceMs, bytes: 0 } : { kind: "command", sinceMs };
+    if (code === 220 && memory.repliesWithoutMessage === 0) memory.phase = { kind: "silent", sinceMs };
+    if (code >= 400) memory.errors++;
+    memory.repliesWithoutMessage++;
+    const isTooMuch =
+      memory.errors > limits.errorsPerSessionMax ||
+      memory.repliesWithoutMessage > limits.repliesWithoutMessageMax;
+    if (!isTooMuch || code === 421 || code === 221) return true;
+    sendAway(memory, new Failure("limit.exceeded", "commands or errors of one session"));
+    return false;
+  };
+  server.server.maxConnections = options.connectionsMax + limits.socketsRefusedMax;
+
+  const look = setInterval(() => {
+    const nowMs = Date.now();
+    const isBusy = server.connections.size > options.connectionsMax / 2;
+    for (const memory of sessions.values()) {
+      if (memory.phase.kind === "data") memory.phase.bytes = memory.stream?.byteLength ?? 0;
+      const reason = overdue(memory.phase, memory.beganAtMs, nowMs, isBusy, limits);
+      if (reason !== undefined)
+        sendAway(memory, new Failure("limit.exceeded", reason), `4.4.2 Closing: ${reason}`);
+    }
+  }, limits.lookMs);
   server.on("error", (error) => log.debug("smtp.connection-broke", { error: String(error) }));
 
   await new Promise<void>((resolve, reject) => {
@@ -238,12 +299,15 @@ export async function openPort(options: PortOptions): Promise<OpenPort> {
   const address = server.server.address();
   return {
     port: typeof address === "object" && address !== null ? address.port : options.port,
+    useCertificate: (certificate) => server.updateSecureContext({ ...certificate }),
     async stop() {
+      clearInterval(look);
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       for (const connection of [...server.connections]) {
-        const session = connection.session;
-        if (session === undefined || sessions.get(session)?.inData !== true)
-          hangUp(connection, "4.3.2 Closing down");
+        const { session } = connection;
+        if (session !== undefined && sessions.get(session)?.stream !== undefined) continue;
+        connection.send(421, "4.3.2 Closing down");
+        connection.close();
       }
       await closed;
     },
@@ -259,17 +323,4 @@ export function networkOf(ip: string): string {
   return [...(head ?? []), ...Array<string>(Math.max(0, zeros)).fill("0"), ...(tail ?? [])]
     .slice(0, 4)
     .join(":");
-}
-
-/** smtp-server bounds silence, not the length of a session; a sender that drips bytes would stay for ever. */
-function closeSession(server: SMTPServer, session: SMTPServerSession): void {
-  for (const connection of [...server.connections])
-    if (connection.session?.id === session.id) hangUp(connection, "4.4.2 This session took too long");
-}
-
-type Connection = SMTPServer["connections"] extends Set<infer C> ? C : never;
-
-function hangUp(connection: Connection, words: string): void {
-  connection.send(421, words);
-  connection.close();
 }

@@ -8,7 +8,7 @@ const directory: Directory = {
   isReturnPathHost: (host) => host === "bounces.example.com",
   isOwnDomain: (domain) => domain === "example.com",
   hostname: "mail.example.net",
-  configured: new Set(["help@example.org"]),
+  isInbox: (pattern) => ["help@example.org", "*@catch.example"].includes(pattern),
 };
 const id: DeliveryId = deliveryId(newMessageId(), 2);
 const ours = encodeReturnPath(id, "bounces.example.com", directory.verpKey);
@@ -28,6 +28,10 @@ test.each([
   ["help@example.org@example.com", "recipient.unknown"],
   ["help%example.org@example.com", "recipient.unknown"],
   ["", "recipient.unknown"],
+  ["*@example.com", "recipient.unknown"],
+  ["helper+help@example.org", "recipient.unknown"],
+  ["+help@example.org", "recipient.unknown"],
+  ["ann@sub.catch.example", "recipient.unknown"],
 ])("%s is refused: %s", (address, code) => {
   try {
     admit(address, directory);
@@ -44,6 +48,10 @@ test.each([
   "postmaster@mail.example.net",
   "postmaster@bounces.example.com",
   "Help@Example.org",
+  "help+tag@example.org",
+  "HELP+a+b@EXAMPLE.ORG",
+  "abuse+report@example.com",
+  "whoever@catch.example",
 ])("%s is taken", (address) => {
   expect(admit(address, directory).deliveryId).toBeUndefined();
 });

@@ -11,8 +11,8 @@ export type Directory = {
   isOwnDomain(domain: string): boolean;
   /** Our mail host's name, whose postmaster must be reachable. */
   hostname: string;
-  /** Further addresses, in lower case. */
-  configured: ReadonlySet<string>;
+  /** Further addresses, and all of a domain as `*@example.com`; in lower case. */
+  isInbox(pattern: string): boolean;
 };
 
 /** RFC 5321 §4.5.1 demands postmaster, RFC 2142 §4 abuse. */
@@ -38,9 +38,11 @@ export function admit(text: string, directory: Directory): Admitted {
       throw new Failure("return-path.invalid", "the MAC of the return path is wrong");
     return { address, deliveryId };
   }
-  if (directory.configured.has(address.toLowerCase())) return { address };
+  // `ann+orders@` is for ann@ (RFC 5233), unless it has an inbox of its own.
+  const bases = [local, local.split("+", 1)[0] ?? local].filter((base) => base !== "");
+  if ([...bases, "*"].some((base) => directory.isInbox(`${base}@${domain}`))) return { address };
   const isOurs =
     domain === directory.hostname || directory.isOwnDomain(domain) || directory.isReturnPathHost(domain);
-  if (isOurs && roles.has(local)) return { address };
+  if (isOurs && bases.some((base) => roles.has(base))) return { address };
   throw new Failure("recipient.unknown", "no such recipient here");
 }

@@ -1,5 +1,21 @@
-/** For tests: an SMTP conversation by lines. */
+/** For tests: an SMTP conversation by lines, and messages as the port hands them on. */
+import { mkdtemp } from "node:fs/promises";
 import type { Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openSpool, type Spooled } from "./spool.ts";
+
+/** The message of these bytes; long ones lie in a file below the system's folder for such until `discard`. */
+export async function spooled(bytes: Uint8Array | string): Promise<Spooled> {
+  const dir = await mkdtemp(join(tmpdir(), "tyto-spooled-"));
+  const spool = await openSpool({ dir, messageBytesMax: 100_000_000, spoolBytesMax: 100_000_000 });
+  const whole = typeof bytes === "string" ? new TextEncoder().encode(bytes) : bytes;
+  return await spool.receive(
+    (async function* () {
+      yield whole;
+    })(),
+  );
+}
 
 /** `say` writes one line, `hear` gives the next whole reply, or "" when the server hung up. */
 export function converse(socket: Pick<Socket, "on" | "write" | "destroyed">) {
