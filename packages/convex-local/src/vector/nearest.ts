@@ -43,31 +43,36 @@ export const nativeNearest: Find = (raw, table, wanted, filters, rowsMax) => {
   const { where, values } = conditionOf(filters);
   const vector = new Uint8Array(wanted.buffer, wanted.byteOffset, wanted.byteLength);
   // A vector of zeros has no direction, so no angle: it is as far as one at a right angle.
-  return raw
-    .query<Near, (Uint8Array | number)[]>(
-      `SELECT doc, 1 - ifnull(vec_distance_cosine(vector, ?), 1) AS score FROM ${table} ${where}
-       ORDER BY score DESC, doc DESC LIMIT ?`,
-    )
-    .all(vector, ...values, rowsMax);
+  const statement = raw.prepare<Near, (Uint8Array | number)[]>(
+    `SELECT doc, 1 - ifnull(vec_distance_cosine(vector, ?), 1) AS score FROM ${table} ${where}
+     ORDER BY score DESC, doc DESC LIMIT ?`,
+  );
+  try {
+    return statement.all(vector, ...values, rowsMax);
+  } finally {
+    statement.finalize();
+  }
 };
 
 /** The same without it: looks at every vector and keeps the best. */
 export const scannedNearest: Find = (raw, table, wanted, filters, rowsMax) => {
   const { where, values } = conditionOf(filters);
-  const rows = raw
-    .query<{ doc: number; vector: Uint8Array }, (Uint8Array | number)[]>(
-      `SELECT doc, vector FROM ${table} ${where} ORDER BY doc DESC`,
-    )
-    .iterate(...values);
+  const statement = raw.prepare<{ doc: number; vector: Uint8Array }, (Uint8Array | number)[]>(
+    `SELECT doc, vector FROM ${table} ${where} ORDER BY doc DESC`,
+  );
   const length = Math.sqrt(dot(wanted, wanted));
   const best: Near[] = [];
-  for (const { doc, vector } of rows) {
-    const floats = floatsOf(vector);
-    const lengths = length * Math.sqrt(dot(floats, floats));
-    const score = lengths === 0 ? 0 : dot(wanted, floats) / lengths;
-    if (best.length >= rowsMax && score <= (best.at(-1)?.score ?? 0)) continue;
-    insertSorted(best, { doc, score });
-    if (best.length > rowsMax) best.pop();
+  try {
+    for (const { doc, vector } of statement.iterate(...values)) {
+      const floats = floatsOf(vector);
+      const lengths = length * Math.sqrt(dot(floats, floats));
+      const score = lengths === 0 ? 0 : dot(wanted, floats) / lengths;
+      if (best.length >= rowsMax && score <= (best.at(-1)?.score ?? 0)) continue;
+      insertSorted(best, { doc, score });
+      if (best.length > rowsMax) best.pop();
+    }
+  } finally {
+    statement.finalize();
   }
   return best;
 };

@@ -185,28 +185,34 @@ test("a limit outside of 1 to 256 and filters on other fields are refused", asyn
   );
 });
 
-const hasNative = hasNativeVectors(start().store.sql.raw);
-test.skipIf(!hasNative)("SQLite's extension and the scan without it give the same results", async () => {
-  const deployment = start();
-  const { raw } = deployment.store.sql;
-  const random = new Random(11);
-  const vector = () => Array.from({ length: DIMENSIONS }, () => random.below(2001) / 1000 - 1);
-  const documents = Array.from({ length: 800 }, () => ({ embedding: vector(), box: random.below(3) }));
-  await insert(deployment, ...documents, { embedding: [0, 0, 0, 0], box: 0 });
-  const table = deployment.store.table(ROOT, "chunks")?.companions[0];
-  if (table?.kind !== "vector") throw new Error("There is no vector index");
-  for (let round = 0; round < 50; round++) {
-    const wanted = Float32Array.from(round === 0 ? [0, 0, 0, 0] : vector());
-    const filters = round % 2 === 0 ? null : [{ at: 0, digest: digestOf(random.below(3)) }];
-    const limit = 1 + random.below(256);
-    const native = nativeNearest(raw, table.table, wanted, filters, limit);
-    const scanned = scannedNearest(raw, table.table, wanted, filters, limit);
-    expect(scanned.length).toBe(native.length);
-    for (const [at, { doc, score }] of native.entries()) {
-      expect(scanned[at]?.score).toBeCloseTo(score, 5);
-      // Rounding may swap neighbours that are equal to six digits.
-      const peers = scanned.filter((other) => Math.abs(other.score - score) < 1e-6).map((other) => other.doc);
-      if (at < limit - 1) expect(peers).toContain(doc);
+const hasNative = (deployment: Deployment) => hasNativeVectors(deployment.store.sql.raw);
+test.skipIf(!hasNative(start()))(
+  "SQLite's extension and the scan without it give the same results",
+  async () => {
+    const deployment = start();
+    expect(hasNative(deployment)).toBe(true);
+    const { raw } = deployment.store.sql;
+    const random = new Random(11);
+    const vector = () => Array.from({ length: DIMENSIONS }, () => random.below(2001) / 1000 - 1);
+    const documents = Array.from({ length: 800 }, () => ({ embedding: vector(), box: random.below(3) }));
+    await insert(deployment, ...documents, { embedding: [0, 0, 0, 0], box: 0 });
+    const table = deployment.store.table(ROOT, "chunks")?.companions[0];
+    if (table?.kind !== "vector") throw new Error("There is no vector index");
+    for (let round = 0; round < 50; round++) {
+      const wanted = Float32Array.from(round === 0 ? [0, 0, 0, 0] : vector());
+      const filters = round % 2 === 0 ? null : [{ at: 0, digest: digestOf(random.below(3)) }];
+      const limit = 1 + random.below(256);
+      const native = nativeNearest(raw, table.table, wanted, filters, limit);
+      const scanned = scannedNearest(raw, table.table, wanted, filters, limit);
+      expect(scanned.length).toBe(native.length);
+      for (const [at, { doc, score }] of native.entries()) {
+        expect(scanned[at]?.score).toBeCloseTo(score, 5);
+        // Rounding may swap neighbours that are equal to six digits.
+        const peers = scanned
+          .filter((other) => Math.abs(other.score - score) < 1e-6)
+          .map((other) => other.doc);
+        if (at < limit - 1) expect(peers).toContain(doc);
+      }
     }
-  }
-});
+  },
+);
