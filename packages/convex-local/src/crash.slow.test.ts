@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ConvexClient, ConvexHttpClient } from "convex/browser";
@@ -7,6 +7,7 @@ import { makeFunctionReference } from "convex/server";
 import { deployFixture } from "../fixtures/deploy.ts";
 import { ADMIN_KEY, type ServerProcess, startProcess } from "../fixtures/process.ts";
 import { Random } from "../fixtures/random.ts";
+import { Session } from "../fixtures/session.ts";
 import { decodeTs } from "./values/timestamp.ts";
 
 const increment = makeFunctionReference<"mutation">("messages:increment");
@@ -14,8 +15,15 @@ const later = makeFunctionReference<"mutation">("messages:later");
 const send = makeFunctionReference<"mutation">("messages:send");
 const list = makeFunctionReference<"query">("messages:list");
 const jobs = makeFunctionReference<"query">("messages:jobs");
+const storeFile = makeFunctionReference<"action">("files:store");
+const readFile = makeFunctionReference<"action">("files:read");
+const allFiles = makeFunctionReference<"query">("files:all");
 
-const ROUNDS = 6;
+const KILLS = 200;
+/** So many answers, at most, before the next kill. */
+const ANSWERS_MAX = 60;
+const SESSION_MUTATIONS_PER_KILL = 3;
+
 let server: ServerProcess | undefined;
 let dataDir = "";
 afterEach(async () => {
@@ -30,48 +38,76 @@ async function queryTs(url: string): Promise<number> {
   return decodeTs(ts) ?? 0;
 }
 
-test("kill -9 at any moment loses nothing that was answered and doubles nothing", async () => {
+async function bodiesOf(client: ConvexHttpClient, author: string): Promise<string[]> {
+  return ((await client.query(list, { author })) as { body: string }[]).map(({ body }) => body);
+}
+
+test(`kill -9 at ${KILLS} random moments loses nothing that was answered and doubles nothing`, async () => {
   dataDir = mkdtempSync(join(tmpdir(), "convex-crash-"));
   server = await startProcess(dataDir);
   await deployFixture({ url: server.url, adminKey: ADMIN_KEY });
   const port = Number(new URL(server.url).port);
   const random = new Random(Date.now());
+  const session = new Session();
 
-  // This one reconnects by itself and sends again what was not answered.
-  const steady = new ConvexClient(server.url, { logger: false });
-  const steadyResults: Promise<unknown>[] = [];
-  const answered = { increments: 0, scheduled: [] as string[] };
-  let attempted = 0;
-  let newestTs = 0;
+  const answered = {
+    increments: 0,
+    sent: [] as string[],
+    scheduled: [] as string[],
+    files: new Map<string, string>(),
+  };
+  const attempted = { increments: 0, sent: new Set<string>() };
+  let answers = 0;
+  let isDown = false;
 
-  for (let round = 0; round < ROUNDS; round++) {
+  const work = async (client: ConvexHttpClient, name: string, index: number) => {
+    switch (index % 4) {
+      case 0:
+        await client.mutation(later, { body: name, ms: random.below(50) }, { skipQueue: true });
+        answered.scheduled.push(name);
+        return;
+      case 1:
+        attempted.sent.add(name);
+        await client.mutation(send, { author: "http", body: name }, { skipQueue: true });
+        answered.sent.push(name);
+        return;
+      case 2:
+        if (index % 16 === 2) {
+          answered.files.set((await client.action(storeFile, { text: name })) as string, name);
+          return;
+        }
+    }
+    attempted.increments++;
+    await client.mutation(increment, { name: "crash" }, { skipQueue: true });
+    answered.increments++;
+  };
+
+  for (let kill = 0; kill < KILLS; kill++) {
     const { url } = server;
     const client = new ConvexHttpClient(url, { logger: false });
-    let isDown = false;
+    isDown = false;
+    session.connect(url);
+    for (let i = 0; i < SESSION_MUTATIONS_PER_KILL; i++)
+      session.mutate("messages:send", { author: "session", body: `${kill}/${i}` });
+    const enough = answers + 1 + random.below(ANSWERS_MAX);
+    let haveEnough = () => {};
+    const isEnough = new Promise<void>((resolve) => {
+      haveEnough = resolve;
+    });
     const worker = async (worker: number) => {
-      for (let i = 0; !isDown; i++) {
-        const body = `job ${round}/${worker}/${i}`;
+      for (let index = random.below(16); !isDown; index++) {
         try {
-          if (i % 4 === 0) {
-            await client.mutation(later, { body, ms: random.below(50) }, { skipQueue: true });
-            answered.scheduled.push(body);
-          } else {
-            attempted++;
-            await client.mutation(increment, { name: "crash" }, { skipQueue: true });
-            answered.increments++;
-          }
+          await work(client, `${kill}/${worker}/${index}`, index);
+          answers++;
+          if (answers >= enough) haveEnough();
         } catch (error) {
           if (!isDown) throw error;
         }
       }
     };
     const workers = Array.from({ length: 8 }, (_, index) => worker(index));
-    for (let i = 0; i < 20; i++)
-      steadyResults.push(steady.mutation(send, { author: "steady", body: `${round}/${i}` }));
-    // At a random moment in the middle of it all.
-    const enough = answered.increments + 20 + random.below(60);
-    while (answered.increments < enough) await Bun.sleep(1);
-    newestTs = await queryTs(url);
+    await Promise.race([isEnough, Promise.all(workers)]);
+    const newestTs = await queryTs(url);
     isDown = true;
     await server.kill("SIGKILL");
     await Promise.all(workers);
@@ -80,35 +116,86 @@ test("kill -9 at any moment loses nothing that was answered and doubles nothing"
     expect(await queryTs(server.url)).toBeGreaterThanOrEqual(newestTs);
   }
 
-  await Promise.all(steadyResults);
+  session.connect(server.url);
+  while (session.waiting > 0) await Bun.sleep(5);
   const client = new ConvexHttpClient(server.url, { logger: false });
-  const steadyBodies = ((await client.query(list, { author: "steady" })) as { body: string }[]).map(
-    ({ body }) => body,
-  );
-  expect(steadyBodies).toEqual(
-    Array.from({ length: ROUNDS * 20 }, (_, i) => `${Math.floor(i / 20)}/${i % 20}`),
-  );
-  await steady.close();
 
+  // By WebSocket: each once and in order, however often it was sent.
+  expect(session.answers).toHaveLength(KILLS * SESSION_MUTATIONS_PER_KILL);
+  expect(await bodiesOf(client, "session")).toEqual(
+    Array.from(
+      { length: KILLS * SESSION_MUTATIONS_PER_KILL },
+      (_, i) => `${Math.floor(i / SESSION_MUTATIONS_PER_KILL)}/${i % SESSION_MUTATIONS_PER_KILL}`,
+    ),
+  );
+  session.close();
+
+  // By HTTP: at least what was answered, at most what was asked for, and nothing twice.
+  const sent = await bodiesOf(client, "http");
+  expect(new Set(sent).size).toBe(sent.length);
+  expect(answered.sent.filter((body) => !sent.includes(body))).toEqual([]);
+  expect(sent.filter((body) => !attempted.sent.has(body))).toEqual([]);
   const value = Number(((await client.mutation(increment, { name: "crash" })) as bigint) - 1n);
   expect(value).toBeGreaterThanOrEqual(answered.increments);
-  expect(value).toBeLessThanOrEqual(attempted);
+  expect(value).toBeLessThanOrEqual(attempted.increments);
 
+  // Scheduled: all of them, each once.
   for (;;) {
     const states = ((await client.query(jobs, {})) as { state: { kind: string } }[]).map(
       ({ state }) => state.kind,
     );
     expect(states.filter((kind) => kind === "failed")).toEqual([]);
-    if (states.every((kind) => kind === "success")) break;
+    if (states.every((kind) => kind === "success")) {
+      const reminders = await bodiesOf(client, "reminder");
+      expect(reminders).toHaveLength(states.length);
+      expect(new Set(reminders).size).toBe(reminders.length);
+      expect(answered.scheduled.filter((body) => !reminders.includes(body))).toEqual([]);
+      break;
+    }
     await Bun.sleep(20);
   }
-  const reminders = ((await client.query(list, { author: "reminder" })) as { body: string }[]).map(
-    ({ body }) => body,
+
+  // Files: every row has its bytes and, after one more start, no bytes are without a row.
+  const rows = (await client.query(allFiles, {})) as { _id: string }[];
+  const ids = new Set(rows.map(({ _id }) => _id));
+  for (const [id, text] of answered.files) {
+    expect(ids.has(id)).toBe(true);
+    expect(await client.action(readFile, { id })).toBe(text);
+  }
+  for (const { _id: id } of rows) expect(await client.action(readFile, { id })).not.toBeNull();
+  expect(await server.kill("SIGTERM")).toBe(0);
+  server = await startProcess(dataDir, port);
+  expect(readdirSync(join(dataDir, "storage"))).toHaveLength(rows.length);
+
+  expect(answered.increments).toBeGreaterThan(KILLS);
+  expect(answered.sent.length).toBeGreaterThan(KILLS);
+  expect(answered.scheduled.length).toBeGreaterThan(KILLS);
+  expect(answered.files.size).toBeGreaterThan(KILLS / 4);
+}, 900_000);
+
+test("the official client goes on by itself over restarts, and its mutations are applied once", async () => {
+  const rounds = 3;
+  const perRound = 20;
+  dataDir = mkdtempSync(join(tmpdir(), "convex-crash-"));
+  server = await startProcess(dataDir);
+  await deployFixture({ url: server.url, adminKey: ADMIN_KEY });
+  const port = Number(new URL(server.url).port);
+  const client = new ConvexClient(server.url, { logger: false });
+  const results: Promise<unknown>[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const first = results.length;
+    for (let i = 0; i < perRound; i++)
+      results.push(client.mutation(send, { author: "steady", body: `${round}/${i}` }));
+    // In the middle of them.
+    await results[first + perRound / 2];
+    await server.kill("SIGKILL");
+    server = await startProcess(dataDir, port);
+  }
+  await Promise.all(results);
+  expect(await bodiesOf(new ConvexHttpClient(server.url, { logger: false }), "steady")).toEqual(
+    Array.from({ length: rounds * perRound }, (_, i) => `${Math.floor(i / perRound)}/${i % perRound}`),
   );
-  expect(new Set(reminders).size).toBe(reminders.length);
-  expect(answered.scheduled.filter((body) => !reminders.includes(body))).toEqual([]);
-  expect(answered.increments).toBeGreaterThan(100);
-  expect(answered.scheduled.length).toBeGreaterThan(20);
+  await client.close();
 }, 120_000);
 
 test("SIGTERM ends with 0 and everything is there at the next start", async () => {

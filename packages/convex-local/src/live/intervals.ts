@@ -1,37 +1,59 @@
 import type { Range } from "../store/store.ts";
 import { compareKeys, type SortKey } from "../values/sort-key.ts";
 
-type Interval<T> = Range & { owner: T };
+type Interval<T> = {
+  start: SortKey;
+  end: SortKey | undefined /** null when it was removed. */;
+  owner: T | null;
+};
+
+/** So many changes, and a share of all ranges more, are put up with before the tree is built anew. */
+const CHANGES_MAX = 32;
+const CHANGES_SHARE = 1 / 8;
 
 /**
- * Key ranges of one index, and which of them hold a key. Ranges are kept sorted by start; a segment tree over
- * their ends, rebuilt after a change when it is next asked, skips those that end too early.
+ * Key ranges of one index, and which of them hold a key. Most are sorted by start, with a segment tree over their
+ * ends that skips those that end too early. Ranges that came since are looked at one by one, those that went are
+ * only marked; when they are many everything is sorted anew, so that a change costs little on average.
  */
 export class Intervals<T> {
   #sorted: Interval<T>[] = [];
   /** The larger end of each pair of nodes, leaves last; undefined means unbounded, null means no range. */
   #ends: (SortKey | undefined | null)[] = [];
   #leaves = 0;
-  #isStale = true;
+  #added: Interval<T>[] = [];
+  #removed = 0;
+  readonly #byOwner = new Map<T, Interval<T>[]>();
+  #size = 0;
 
   get size(): number {
-    return this.#sorted.length;
+    return this.#size;
   }
 
-  add(range: Range, owner: T): void {
-    this.#sorted.splice(this.#firstAfter(range.start), 0, { ...range, owner });
-    this.#isStale = true;
+  add({ start, end }: Range, owner: T): void {
+    const interval: Interval<T> = { start, end, owner };
+    this.#added.push(interval);
+    const others = this.#byOwner.get(owner);
+    if (others === undefined) this.#byOwner.set(owner, [interval]);
+    else others.push(interval);
+    this.#size++;
   }
 
-  /** Removes every range of these owners. */
-  remove(owners: ReadonlySet<T>): void {
-    this.#sorted = this.#sorted.filter(({ owner }) => !owners.has(owner));
-    this.#isStale = true;
+  /** Removes every range of the owner. */
+  remove(owner: T): void {
+    const intervals = this.#byOwner.get(owner) ?? [];
+    for (const interval of intervals) interval.owner = null;
+    this.#byOwner.delete(owner);
+    this.#size -= intervals.length;
+    this.#removed += intervals.length;
   }
 
   /** Adds the owners of all ranges that hold the key. */
   collect(key: SortKey, found: Set<T>): void {
-    if (this.#isStale) this.#rebuild();
+    if (this.#added.length + this.#removed > CHANGES_MAX + this.#size * CHANGES_SHARE) this.#rebuild();
+    for (const { start, end, owner } of this.#added) {
+      if (owner !== null && compareKeys(start, key) <= 0 && endsAfter(end, key)) found.add(owner);
+    }
     const count = this.#firstAfter(key);
     if (count > 0) this.#walk(1, 0, this.#leaves, count, key, found);
   }
@@ -40,7 +62,7 @@ export class Intervals<T> {
     if (from >= count || !endsAfter(this.#ends[node], key)) return;
     if (to - from === 1) {
       const interval = this.#sorted[from];
-      if (interval !== undefined) found.add(interval.owner);
+      if (interval !== undefined && interval.owner !== null) found.add(interval.owner);
       return;
     }
     const middle = (from + to) / 2;
@@ -49,6 +71,11 @@ export class Intervals<T> {
   }
 
   #rebuild(): void {
+    this.#sorted = [...this.#sorted, ...this.#added]
+      .filter(({ owner }) => owner !== null)
+      .sort((left, right) => compareKeys(left.start, right.start));
+    this.#added = [];
+    this.#removed = 0;
     this.#leaves = 1;
     while (this.#leaves < this.#sorted.length) this.#leaves *= 2;
     this.#ends = new Array<SortKey | undefined | null>(2 * this.#leaves).fill(null);
@@ -56,7 +83,6 @@ export class Intervals<T> {
     for (let node = this.#leaves - 1; node > 0; node--) {
       this.#ends[node] = later(this.#ends[2 * node], this.#ends[2 * node + 1]);
     }
-    this.#isStale = false;
   }
 
   /** How many ranges start at or before the key. */

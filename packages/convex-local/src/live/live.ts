@@ -1,7 +1,9 @@
 import type { Deployment } from "../deployment.ts";
 import type { Call, QueryOutcome } from "../functions/runner.ts";
 import type { Write } from "../store/store.ts";
+import { compareKeys } from "../values/sort-key.ts";
 import { Intervals } from "./intervals.ts";
+import type { Read } from "./read-set.ts";
 
 /** A query that somebody watches. Watchers with the same call share one, so it runs once for all of them. */
 export type LiveQuery = {
@@ -61,13 +63,16 @@ export class Live {
     if (query.outcome !== null && !query.isStale) return query.outcome;
     // From now on this page has the end of its first run; whoever asks anew gets a page of the usual length.
     if (query.outcome !== null && query.journal !== query.givenJournal) this.#unshare(query);
-    this.#forget(query);
     query.isStale = false;
     const outcome = await this.#deployment.runner.queryNow(query.call, query.journal);
-    query.outcome = outcome;
     if (outcome.journal !== null) query.journal = outcome.journal;
-    if (query.watchers.size > 0)
-      for (const { indexId, ...range } of outcome.reads) this.#intervals(indexId).add(range, query);
+    // Mostly it has looked at the same ranges as the last time.
+    if (!isSameReads(query.outcome?.reads ?? [], outcome.reads)) {
+      this.#forget(query);
+      if (query.watchers.size > 0)
+        for (const read of outcome.reads) this.#intervals(read.indexId).add(read, query);
+    }
+    query.outcome = outcome;
     return outcome;
   }
 
@@ -95,10 +100,9 @@ export class Live {
   }
 
   #forget(query: LiveQuery): void {
-    const owners = new Set([query]);
     for (const indexId of new Set(query.outcome?.reads.map((read) => read.indexId))) {
       const intervals = this.#reads.get(indexId);
-      intervals?.remove(owners);
+      intervals?.remove(query);
       if (intervals?.size === 0) this.#reads.delete(indexId);
     }
   }
@@ -112,3 +116,15 @@ export class Live {
     return intervals;
   }
 }
+
+const isSameReads = (left: readonly Read[], right: readonly Read[]): boolean =>
+  left.length === right.length &&
+  left.every(({ indexId, start, end }, index) => {
+    const other = right[index];
+    return (
+      other !== undefined &&
+      indexId === other.indexId &&
+      compareKeys(start, other.start) === 0 &&
+      (end === undefined || other.end === undefined ? end === other.end : compareKeys(end, other.end) === 0)
+    );
+  });
