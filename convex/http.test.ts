@@ -108,28 +108,58 @@ test("half a surrogate pair does not hold up the events behind it", async () => 
   expect(message?.details?.subject).toBe("Your \ufffd order");
 });
 
-test("a raw message is stored once under its id", async () => {
+const framed = (files: Record<string, string>) =>
+  `${JSON.stringify({ files: Object.entries(files).map(([id, text]) => ({ id, bytes: text.length })) })}\n${Object.values(files).join("")}`;
+const filesOf = (t: TestDeployment) => t.run((ctx) => ctx.db.query("inboundFiles").collect());
+const stored = (t: TestDeployment) => t.run((ctx) => ctx.db.system.query("_storage").collect());
+
+test("raw messages are stored once under their ids, many in a request", async () => {
   const t = startConvex();
-  const raw = "Subject: A question\r\n\r\nHow?\r\n";
-  const send = () => t.fetch("/inbound", signed(raw, { "x-tyto-inbound-id": "inbound1" }));
-  const first = await send();
-  expect(first.status).toBe(200);
-  const { storageId } = await first.json();
-  expect(await (await send()).json()).toEqual({ storageId });
-  expect(await t.run((ctx) => ctx.db.query("inboundFiles").collect())).toMatchObject([
-    { inboundId: "inbound1", storageId, bytes: raw.length },
+  const send = (files: Record<string, string>) => t.fetch("/inbound", signed(framed(files)));
+  const first = await send({ raw1: "Subject: A question\r\n\r\nHow?\r\n", raw2: "", raw3: "\n{}\n" });
+  expect(await first.json()).toEqual({ stored: 3, repeated: 0 });
+  expect(await (await send({ raw2: "", raw4: "x" })).json()).toEqual({ stored: 1, repeated: 1 });
+  expect((await filesOf(t)).map(({ rawId, bytes }) => [rawId, bytes])).toEqual([
+    ["raw1", 29],
+    ["raw2", 0],
+    ["raw3", 4],
+    ["raw4", 1],
   ]);
-  expect(await t.run((ctx) => ctx.db.system.query("_storage").collect())).toHaveLength(1);
+  expect(await stored(t)).toHaveLength(4);
 });
 
-test("a raw message needs a signature and a name", async () => {
+test("raw messages need a signature, names, and exactly the bytes that were told", async () => {
   const t = startConvex();
-  const unsigned = await t.fetch("/inbound", {
-    method: "POST",
-    body: "x",
-    headers: { "x-tyto-inbound-id": "inbound1" },
-  });
-  expect(unsigned.status).toBe(401);
-  expect((await t.fetch("/inbound", signed("x"))).status).toBe(400);
-  expect(await t.run((ctx) => ctx.db.system.query("_storage").collect())).toEqual([]);
+  const whole = framed({ raw1: "x" });
+  expect((await t.fetch("/inbound", { method: "POST", body: whole })).status).toBe(401);
+  for (const body of [
+    "x",
+    "{}\n",
+    "[]\nx",
+    whole.slice(0, -1),
+    `${whole}y`,
+    framed({ "../1": "x" }),
+    "\xff\n",
+  ])
+    expect([body, (await t.fetch("/inbound", signed(body))).status]).toEqual([body, 400]);
+  expect(await stored(t)).toEqual([]);
+});
+
+test("a raw message that is too large for a request is uploaded, and kept only when it is whole", async () => {
+  const t = startConvex();
+  const ask = async (path: string, body: unknown) => await t.fetch(path, signed(JSON.stringify(body)));
+  const { url } = await (await ask("/inbound/upload", { id: "raw1" })).json();
+  expect(url).toStartWith("http");
+  const upload = () => t.run((ctx) => ctx.storage.store(new Blob(["x".repeat(100)])));
+  const half = await upload();
+  expect((await ask("/inbound/uploaded", { id: "raw1", storageId: half, bytes: 200 })).status).toBe(400);
+  expect((await ask("/inbound/uploaded", { id: "raw1", storageId: "nothing", bytes: 1 })).status).toBe(400);
+  expect(await stored(t)).toEqual([]);
+  const storageId = await upload();
+  expect((await ask("/inbound/uploaded", { id: "raw1", storageId, bytes: 100 })).status).toBe(200);
+  expect((await ask("/inbound/uploaded", { id: "raw1", storageId, bytes: 100 })).status).toBe(200);
+  expect(await filesOf(t)).toMatchObject([{ rawId: "raw1", storageId, bytes: 100 }]);
+  expect(await (await ask("/inbound/upload", { id: "raw1" })).json()).toEqual({});
+  expect((await t.fetch("/inbound/upload", { method: "POST", body: "{}" })).status).toBe(401);
+  expect((await ask("/inbound/upload", { id: 1 })).status).toBe(400);
 });

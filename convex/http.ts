@@ -10,13 +10,15 @@ import {
 } from "@tyto/contracts";
 import { httpRouter } from "convex/server";
 import { internal } from "./_generated/api";
-import { type ActionCtx, httpAction } from "./_generated/server";
+import { httpAction } from "./_generated/server";
 import { signatureProblem } from "./model/signature.ts";
 
 const eventsMax = 200;
 const eventsBytesMax = 16_777_216;
 /** Convex itself refuses bodies above 20 MiB. */
 const rawBytesMax = 20_971_520;
+const rawsMax = 200;
+const jsonBytesMax = 4_096;
 /** One transaction: far below Convex's 16,000 documents, 4,096 index ranges and 1 s of CPU time. */
 const rowsPerTransactionMax = 2_000;
 const bytesPerTransactionMax = 1_048_576;
@@ -43,17 +45,62 @@ http.route({
   }),
 });
 
-/** A raw message as it came, named by `x-tyto-inbound-id` → `{storageId}`; a repeat answers with the first file. */
+/**
+ * Raw messages as they came → `{stored, repeated}`. The body is one line of JSON, `{"files":[{"id","bytes"},…]}`, and
+ * then the bytes of each in that order. A repeat changes nothing.
+ */
 http.route({
   path: "/inbound",
   method: "POST",
   handler: httpAction(async (ctx, request) => {
-    const inboundId = request.headers.get("x-tyto-inbound-id");
     const body = await signedBody(request, rawBytesMax);
     if (body instanceof Response) return body;
-    if (inboundId === null || !/^[\w.:-]{1,120}$/.test(inboundId))
-      return refuse("request.invalid", "x-tyto-inbound-id must name the message");
-    return Response.json({ storageId: await storeRaw(ctx, inboundId, body) });
+    const files = rawsIn(body);
+    if (files === undefined)
+      return refuse("request.invalid", "the body must be a line of JSON that names files, and their bytes");
+    const rawIds = files.map(({ rawId }) => rawId);
+    const present = new Set(await ctx.runQuery(internal.inbound.storedRaws, { rawIds }));
+    const stored = await Promise.all(
+      files
+        .filter(({ rawId }) => !present.has(rawId))
+        .map(async ({ rawId, content }) => ({
+          rawId,
+          storageId: await ctx.storage.store(new Blob([content], { type: "message/rfc822" })),
+          bytes: content.length,
+        })),
+    );
+    const kept =
+      stored.length === 0 ? 0 : await ctx.runMutation(internal.inbound.keepRawFiles, { files: stored });
+    return Response.json({ stored: kept, repeated: files.length - kept });
+  }),
+});
+
+/** For one raw message that is too large for a request: `{"id"}` → `{"url"}` to post it to, or `{}` if it is stored. */
+http.route({
+  path: "/inbound/upload",
+  method: "POST",
+  handler: httpAction(async (ctx, request) => {
+    const asked = await signedJson(request);
+    if (asked instanceof Response) return asked;
+    if (!isRawId(asked.id)) return refuse("request.invalid", "id must name the message");
+    const [present] = await ctx.runQuery(internal.inbound.storedRaws, { rawIds: [asked.id] });
+    if (present !== undefined) return Response.json({});
+    return Response.json({ url: await ctx.runMutation(internal.inbound.uploadUrl, {}) });
+  }),
+});
+
+/** `{"id", "storageId", "bytes"}`: the message was posted there and is whole. */
+http.route({
+  path: "/inbound/uploaded",
+  method: "POST",
+  handler: httpAction(async (ctx, request) => {
+    const told = await signedJson(request);
+    if (told instanceof Response) return told;
+    const { id, storageId, bytes } = told;
+    if (!isRawId(id) || typeof storageId !== "string" || typeof bytes !== "number")
+      return refuse("request.invalid", "id, storageId and bytes must tell what was uploaded");
+    const isKept = await ctx.runMutation(internal.inbound.keepUpload, { rawId: id, storageId, bytes });
+    return isKept ? Response.json({}) : refuse("request.invalid", "the uploaded file is not whole");
   }),
 });
 
@@ -137,11 +184,40 @@ function rowsOf({ subject, payload }: StoredEvent): number {
   return perMessage;
 }
 
-async function storeRaw(ctx: ActionCtx, inboundId: string, body: Uint8Array<ArrayBuffer>): Promise<string> {
-  const present = await ctx.runQuery(internal.inbound.rawFile, { inboundId });
-  if (present !== null) return present;
-  const storageId = await ctx.storage.store(new Blob([body], { type: "message/rfc822" }));
-  return await ctx.runMutation(internal.inbound.keepRawFile, { inboundId, storageId, bytes: body.length });
+const isRawId = (id: unknown): id is string => typeof id === "string" && /^[\w.:]{1,120}$/.test(id);
+
+type Raw = { rawId: string; content: Uint8Array<ArrayBuffer> };
+
+/** `undefined` unless the first line says exactly what follows it. */
+function rawsIn(body: Uint8Array<ArrayBuffer>): Raw[] | undefined {
+  const end = body.indexOf(0x0a);
+  const listed = end === -1 ? undefined : objectIn(body.subarray(0, end))?.files;
+  if (!Array.isArray(listed) || listed.length > rawsMax) return undefined;
+  let at = end + 1;
+  const raws: Raw[] = [];
+  for (const entry of listed) {
+    const { id, bytes } = (entry ?? {}) as { id?: unknown; bytes?: unknown };
+    if (!isRawId(id) || !Number.isSafeInteger(bytes) || Number(bytes) < 0) return undefined;
+    raws.push({ rawId: id, content: body.subarray(at, at + Number(bytes)) });
+    at += Number(bytes);
+  }
+  return at === body.length ? raws : undefined;
+}
+
+async function signedJson(request: Request): Promise<Record<string, unknown> | Response> {
+  const body = await signedBody(request, jsonBytesMax);
+  if (body instanceof Response) return body;
+  return objectIn(body) ?? refuse("request.invalid", "the body must be an object in JSON");
+}
+
+function objectIn(bytes: Uint8Array): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : undefined;
+  } catch (error) {
+    if (error instanceof SyntaxError || error instanceof TypeError) return undefined;
+    throw error;
+  }
 }
 
 const refuse = (code: ErrorCode, hint: string) =>

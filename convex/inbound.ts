@@ -2,7 +2,7 @@ import { paginationOptsValidator, paginationResultValidator } from "convex/serve
 import { v } from "convex/values";
 import { breakdownQuery } from "./breakdownQuery.ts";
 import { internalMutation, internalQuery, userQuery } from "./functions.ts";
-import { findRaw, inboundRow, inboundView, keepRaw } from "./model/inbound.ts";
+import { findRaw, inboundRow, inboundView, keepRaws } from "./model/inbound.ts";
 import { pageMax } from "./model/messages.ts";
 import { inboundKind } from "./model/shapes.ts";
 
@@ -28,16 +28,45 @@ export const list = userQuery({
 /** What came in by kind (`reason`), sender's provider and our domain, over time. */
 export const overTime = breakdownQuery("inbound");
 
-/** The stored file of a raw message, for POST /inbound. */
-export const rawFile = internalQuery({
-  args: { inboundId: v.string() },
-  returns: v.union(v.id("_storage"), v.null()),
-  handler: async (ctx, { inboundId }) => (await findRaw(ctx, inboundId))?.storageId ?? null,
+const rawFile = { rawId: v.string(), storageId: v.id("_storage"), bytes: v.number() };
+
+/** Which of these raw messages are stored already, for POST /inbound. */
+export const storedRaws = internalQuery({
+  args: { rawIds: v.array(v.string()) },
+  returns: v.array(v.string()),
+  handler: async (ctx, { rawIds }) => {
+    const found = await Promise.all(rawIds.map(async (rawId) => await findRaw(ctx, rawId)));
+    return found.flatMap((file) => (file === null ? [] : [file.rawId]));
+  },
 });
 
-/** Links a file to a raw message, for POST /inbound. */
-export const keepRawFile = internalMutation({
-  args: { inboundId: v.string(), storageId: v.id("_storage"), bytes: v.number() },
-  returns: v.id("_storage"),
-  handler: async (ctx, { inboundId, storageId, bytes }) => await keepRaw(ctx, inboundId, storageId, bytes),
+/** Links files to raw messages, for POST /inbound. Returns how many are new. */
+export const keepRawFiles = internalMutation({
+  args: { files: v.array(v.object(rawFile)) },
+  returns: v.number(),
+  handler: async (ctx, { files }) => await keepRaws(ctx, files),
+});
+
+/** Where a raw message that is too large for a request is uploaded to, for POST /inbound/upload. */
+export const uploadUrl = internalMutation({
+  args: {},
+  returns: v.string(),
+  handler: async (ctx) => await ctx.storage.generateUploadUrl(),
+});
+
+/** Links an uploaded file to its raw message. False if there is no such file, or if it is not whole. */
+export const keepUpload = internalMutation({
+  args: { rawId: v.string(), storageId: v.string(), bytes: v.number() },
+  returns: v.boolean(),
+  handler: async (ctx, { rawId, storageId, bytes }) => {
+    const id = ctx.db.system.normalizeId("_storage", storageId);
+    const file = id === null ? null : await ctx.db.system.get(id);
+    if (file === null) return false;
+    if (file.size !== bytes) {
+      await ctx.storage.delete(file._id);
+      return false;
+    }
+    await keepRaws(ctx, [{ rawId, storageId: file._id, bytes }]);
+    return true;
+  },
 });

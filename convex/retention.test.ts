@@ -28,7 +28,7 @@ test("mail leaves whole after its days, files included; suppressions stay", asyn
     events: [sample("mail.accepted"), sample("mail.bounced"), sample("mail.received")],
   });
   const storageId = await t.run((ctx) => ctx.storage.store(new Blob(["raw"])));
-  await t.mutation(internal.inbound.keepRawFile, { inboundId: "inbound1", storageId, bytes: 3 });
+  await t.mutation(internal.inbound.keepRawFiles, { files: [{ rawId: "inbound1", storageId, bytes: 3 }] });
   const before = await counts(t);
   expect(Object.values(before).every((count) => count > 0)).toBe(true);
 

@@ -148,10 +148,10 @@ const mail = {
     .index("by_at", ["at"])
     .index("by_kind_at", ["kind", "at"]),
 
-  // Raw messages in file storage. Written by POST /inbound, before or after the event that names it; leaves with its file.
-  inboundFiles: defineTable({ inboundId: v.string(), storageId: v.id("_storage"), bytes: v.number() }).index(
-    "by_inboundId",
-    ["inboundId"],
+  // Raw messages in file storage. Written by POST /inbound, before or after the events that name it; leaves with its file.
+  inboundFiles: defineTable({ rawId: v.string(), storageId: v.id("_storage"), bytes: v.number() }).index(
+    "by_rawId",
+    ["rawId"],
   ),
 };
 

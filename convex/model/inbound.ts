@@ -1,5 +1,5 @@
 /** Received mail: a row by the event, the raw message by an upload, in either order. */
-import type { Payload } from "@tyto/contracts";
+import { type Payload, rawIdOf } from "@tyto/contracts";
 import { v } from "convex/values";
 import type { Doc, Id } from "../_generated/dataModel";
 import type { MutationCtx, QueryCtx } from "../_generated/server";
@@ -21,31 +21,32 @@ export async function receive(ctx: MutationCtx, event: Payload<"mail.received">)
   return true;
 }
 
-/** Remembers the stored file of a raw message; a second upload of the same one is thrown away. Returns the file that counts. */
-export async function keepRaw(
-  ctx: MutationCtx,
-  inboundId: string,
-  storageId: Id<"_storage">,
-  bytes: number,
-): Promise<Id<"_storage">> {
-  const present = await findRaw(ctx, inboundId);
-  if (present === null) {
-    await ctx.db.insert("inboundFiles", { inboundId, storageId, bytes });
-    return storageId;
+/** A raw message that lies in file storage. */
+export type RawFile = { rawId: string; storageId: Id<"_storage">; bytes: number };
+
+/** Remembers the stored files of raw messages; a second file of the same message is thrown away. Returns how many are new. */
+export async function keepRaws(ctx: MutationCtx, files: readonly RawFile[]): Promise<number> {
+  let kept = 0;
+  for (const file of files) {
+    const present = await findRaw(ctx, file.rawId);
+    if (present === null) {
+      await ctx.db.insert("inboundFiles", file);
+      kept += 1;
+    } else if (present.storageId !== file.storageId) await ctx.storage.delete(file.storageId);
   }
-  await ctx.storage.delete(storageId);
-  return present.storageId;
+  return kept;
 }
 
-export const findRaw = (ctx: QueryCtx, inboundId: string) =>
+/** `id`: of a raw message, or of one recipient's share in it. */
+export const findRaw = (ctx: QueryCtx, id: string) =>
   ctx.db
     .query("inboundFiles")
-    .withIndex("by_inboundId", (range) => range.eq("inboundId", inboundId))
+    .withIndex("by_rawId", (range) => range.eq("rawId", rawIdOf(id)))
     .unique();
 
 /** Where the message can be read as it came; whoever has the URL can read it. Absent until it was uploaded. */
-export async function rawUrlOf(ctx: QueryCtx, inboundId: string): Promise<string | undefined> {
-  const raw = await findRaw(ctx, inboundId);
+export async function rawUrlOf(ctx: QueryCtx, id: string): Promise<string | undefined> {
+  const raw = await findRaw(ctx, id);
   return raw === null ? undefined : ((await ctx.storage.getUrl(raw.storageId)) ?? undefined);
 }
 

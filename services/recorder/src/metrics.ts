@@ -6,6 +6,8 @@ export type Metrics = {
   applied(counts: { applied: number; repeated: number }, ms: number): void;
   failed(kind: "refused" | "failed" | "down"): void;
   rejected(): void;
+  /** Raw messages that Convex has as files now. */
+  filed(messages: number, bytes: number): void;
   /** A change of Convex's was written to a bucket. */
   synced(bucket: string, changes: number): void;
   snapshot(): void;
@@ -49,6 +51,16 @@ export function createMetrics(registry: Registry, now: () => number): Metrics {
     labelNames: ["kind"],
     registers,
   });
+  const files = new Counter({
+    name: "tyto_recorder_raw_total",
+    help: "Raw messages that Convex took as files",
+    registers,
+  });
+  const fileBytes = new Counter({
+    name: "tyto_recorder_raw_bytes_total",
+    help: "Bytes of raw messages that Convex took as files",
+    registers,
+  });
   const changes = new Counter({
     name: "tyto_recorder_changes_total",
     help: "Changes of Convex's written to buckets",
@@ -73,6 +85,10 @@ export function createMetrics(registry: Registry, now: () => number): Metrics {
       post.observe(ms / 1_000);
     },
     failed: (kind) => failures.inc({ kind }),
+    filed(messages, bytes) {
+      files.inc(messages);
+      fileBytes.inc(bytes);
+    },
     rejected: () => events.inc({ result: "rejected" }),
     synced: (bucket, count) => changes.inc({ bucket }, count),
     snapshot: () => snapshots.inc(),

@@ -11,13 +11,18 @@ export type Answer =
   | { kind: "down"; problem: string };
 
 export type Post = (
-  path: "/events" | "/inbound",
+  path: "/events" | "/inbound" | "/inbound/upload" | "/inbound/uploaded",
   body: Uint8Array,
   headers?: Record<string, string>,
 ) => Promise<Answer>;
 
+/** Posts bytes as they come to an upload URL of Convex's. Throws only what `chunks` throws. */
+export type Upload = (url: string, chunks: AsyncGenerator<Uint8Array>) => Promise<Answer>;
+
 /** Below what a service may take to stop. */
 const answerMsMax = 15_000;
+/** For as much as a message may have; a stop in between leaves the message in the stream. */
+const uploadMsMax = 120_000;
 const problemCharsMax = 300;
 
 /** Never throws: every way to fail is an answer. */
@@ -38,6 +43,45 @@ export function createPost(siteUrl: string, key: Uint8Array, now: () => number):
       if (response.ok) return { kind: "ok", body: JSON.parse(text) };
       return { kind: meaningOf(response.status), problem: problemIn(response.status, text) };
     } catch (error) {
+      return { kind: "down", problem: error instanceof Error ? error.message : String(error) };
+    }
+  };
+}
+
+/**
+ * Uploads go to `convexUrl`, whatever address Convex calls itself by: that may be one for browsers, which leads elsewhere
+ * from here.
+ */
+export function createUpload(convexUrl: string): Upload {
+  return async (url, chunks) => {
+    const { pathname, search } = new URL(url);
+    let broken: { error: unknown } | undefined;
+    const body = new ReadableStream<Uint8Array>({
+      async pull(controller) {
+        try {
+          const { done, value } = await chunks.next();
+          if (done) controller.close();
+          else controller.enqueue(value);
+        } catch (error) {
+          broken = { error };
+          controller.error(error);
+        }
+      },
+      cancel: async () => void (await chunks.return(undefined)),
+    });
+    try {
+      const response = await fetch(new URL(pathname + search, convexUrl), {
+        method: "POST",
+        body,
+        headers: { "content-type": "message/rfc822" },
+        signal: AbortSignal.timeout(uploadMsMax),
+        redirect: "error",
+      });
+      const text = await response.text();
+      if (response.ok) return { kind: "ok", body: JSON.parse(text) };
+      return { kind: meaningOf(response.status), problem: problemIn(response.status, text) };
+    } catch (error) {
+      if (broken !== undefined) throw broken.error;
       return { kind: "down", problem: error instanceof Error ? error.message : String(error) };
     }
   };

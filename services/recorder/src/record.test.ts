@@ -1,7 +1,6 @@
 import { afterAll, beforeEach, expect, test } from "bun:test";
 import type { Arrival } from "@tyto/bus";
-import { Failure, type StoredEvent } from "@tyto/contracts";
-import { sample } from "@tyto/convex/samples.testing.ts";
+import type { StoredEvent } from "@tyto/contracts";
 import { Registry, silentLog } from "@tyto/service";
 import { createMetrics } from "./metrics.ts";
 import { createPost } from "./post.ts";
@@ -11,23 +10,15 @@ import { malformed, messages, startSite, type TestSite, webhookKey } from "./tes
 const sites: TestSite[] = [];
 let site: TestSite;
 let now = Date.now();
-let raw: Map<string, Uint8Array>;
 let registry: Registry;
 let recorder: ReturnType<typeof createRecorder>;
 
 beforeEach(() => {
   site = startSite();
   sites.push(site);
-  raw = new Map();
   registry = new Registry();
   recorder = createRecorder({
     post: createPost(site.url, webhookKey, Date.now),
-    getRaw: async (id) => {
-      const bytes = raw.get(id);
-      if (bytes === undefined) throw new Failure("resource.unknown", "gone");
-      return bytes;
-    },
-    dropRaw: async (id) => void raw.delete(id),
     metrics: createMetrics(registry, () => now),
     log: silentLog,
     now: () => now++,
@@ -147,37 +138,6 @@ test("as long as Convex fails with everything, nothing is rejected", async () =>
   }
   site.interfere = () => undefined;
   expect(await kinds(entries)).toEqual(["done", "done", "done", "done"]);
-});
-
-test("a received message goes to Convex with its file, byte by byte, and then leaves the stream", async () => {
-  const bytes = Uint8Array.from({ length: 70_000 }, (_, index) => (index * 31) % 256);
-  raw.set("inbound1", bytes);
-  expect(await kinds([entry(sample("mail.received"))])).toEqual(["done"]);
-  expect([...raw.keys()]).toEqual([]);
-  const [file] = await site.convex.run((ctx) => ctx.db.query("inboundFiles").collect());
-  expect(file).toMatchObject({ inboundId: "inbound1", bytes: bytes.length });
-  const stored = await site.convex.run((ctx) => ctx.db.system.query("_storage").collect());
-  expect(stored[0]?.sha256).toBe(new Bun.CryptoHasher("sha256").update(bytes).digest("base64"));
-});
-
-test("a received message whose file cannot be stored now waits, and the rest of the batch does not", async () => {
-  raw.set("inbound1", Uint8Array.of(1));
-  site.interfere = (path) => (path === "/inbound" ? new Response("", { status: 503 }) : undefined);
-  const batch = [entry(messages(1)[0] as StoredEvent), entry(sample("mail.received"))];
-  expect(await kinds(batch)).toEqual(["done", "retry"]);
-  expect(raw.has("inbound1")).toBe(true);
-});
-
-test("a received message whose file Convex refuses is rejected and its file stays for who looks into it", async () => {
-  raw.set("inbound1", Uint8Array.of(1));
-  site.interfere = (path) => (path === "/inbound" ? new Response("", { status: 413 }) : undefined);
-  expect(await kinds([entry(sample("mail.received"))])).toEqual(["reject"]);
-  expect(raw.has("inbound1")).toBe(true);
-});
-
-test("a received message that comes again after its file was stored is only noted", async () => {
-  expect(await kinds([entry(sample("mail.received"), { times: 2 })])).toEqual(["done"]);
-  expect(await site.convex.run((ctx) => ctx.db.query("inbound").collect())).toHaveLength(1);
 });
 
 test("lag is the age of the oldest event in hand, and nothing when none is", async () => {

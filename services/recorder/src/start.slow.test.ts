@@ -193,7 +193,8 @@ test(
   async () => {
     const recorder = await startRecorder();
     const client = await asGateway();
-    const raw = new Uint8Array(200_000).fill(0xe9);
+    // Larger than what goes with others in a request: it is streamed to an upload URL.
+    const raw = new Uint8Array(3_000_000).fill(0xe9);
     const rawChunks = await bounce.raw.put("inbound1", raw);
     await publish([
       sample("mail.accepted"),

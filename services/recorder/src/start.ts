@@ -4,11 +4,14 @@ import type { Config } from "./config.ts";
 import { openFeed } from "./feed.ts";
 import { follow } from "./follow.ts";
 import { createMetrics } from "./metrics.ts";
-import { createPost } from "./post.ts";
+import { createPost, createUpload } from "./post.ts";
+import { createRawRecorder } from "./raws.ts";
 import { createRecorder } from "./record.ts";
 import { createToken } from "./token.ts";
 
 const batchMax = 200;
+/** Raw messages go side by side with them, and wait for nobody. */
+const rawBatchMax = 100;
 /** How long a batch waits to fill: people watch the dashboard live. */
 const fillMs = 50;
 /** Batches on their way at once; Convex applies events in any order. */
@@ -24,14 +27,15 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
   const metrics = createMetrics(health.registry, now);
   const bus = await connectBus({ ...config.nats, name: "recorder", log, registry: health.registry });
 
-  const recorder = createRecorder({
-    post: createPost(config.siteUrl, config.webhookKey, now),
+  const post = createPost(config.siteUrl, config.webhookKey, now);
+  const common = { post, metrics, log, now, random: Math.random };
+  const recorder = createRecorder(common);
+  const rawRecorder = createRawRecorder({
+    ...common,
+    upload: createUpload(config.convexUrl),
     getRaw: bus.raw.get,
+    readRaw: bus.raw.read,
     dropRaw: bus.raw.drop,
-    metrics,
-    log,
-    now,
-    random: Math.random,
   });
   const token = createToken(config.jwtKey, now);
   const follower = follow({
@@ -43,9 +47,11 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
   });
   for (let lane = 0; lane < lanes; lane++)
     await bus.consumeBatches("recorder", { batchMax, waitMs: fillMs }, recorder.record);
+  await bus.consumeBatches("recorder-raw", { batchMax: rawBatchMax, waitMs: fillMs }, rawRecorder.record);
 
   health.addCheck("nats", () => (bus.isConnected() ? undefined : "disconnected"));
   health.addCheck("convex", recorder.problem);
+  health.addCheck("files", rawRecorder.problem);
   health.addCheck("sync", follower.problem);
   return {
     url: health.url,
