@@ -85,10 +85,8 @@ export const clear = mutation({
 });
 `;
   try {
-    writeFileSync(file, typed('{ name: "x" }'));
-    await convex("codegen", "--typecheck", "enable");
     writeFileSync(file, typed("{ name: 5 }"));
-    await expect(convex("codegen", "--typecheck", "enable")).rejects.toThrow("typed.ts");
+    await expect(convex("codegen", "--typecheck", "enable")).rejects.toThrow(/typed\.ts.*Found 1 error in/s);
   } finally {
     rmSync(file);
   }

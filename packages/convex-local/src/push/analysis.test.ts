@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import {
+  actionGeneric,
   cronJobs,
   defineSchema,
   defineTable,
@@ -10,7 +11,7 @@ import {
   queryGeneric,
 } from "convex/server";
 import { v } from "convex/values";
-import { analyzeModules, authOf, cronsOf, schemaOf } from "./analysis.ts";
+import { analyzeModules, authOf, cronsOf, requireActions, schemaOf } from "./analysis.ts";
 
 test("functions, routes and crons are described as the CLI reads them", () => {
   const http = httpRouter();
@@ -41,6 +42,23 @@ test("functions, routes and crons are described as the CLI reads them", () => {
   expect(modules["crons.js"]?.cronSpecs).toMatchObject([
     ["tidy", { schedule: { type: "interval", minutes: 5 } }],
   ]);
+});
+
+test("a file for Node with anything but actions is refused", () => {
+  const analyzed = analyzeModules(
+    new Map([
+      ["a", { list: queryGeneric({ args: {}, handler: async () => null }) }],
+      ["b", { send: actionGeneric({ args: {}, handler: async () => null }) }],
+    ]),
+  );
+  const rows = (environment: "isolate" | "node") => [
+    { path: "a.js", environment },
+    { path: "b.js", environment: "node" as const },
+  ];
+  expect(() => requireActions(analyzed, rows("isolate"))).not.toThrow();
+  expect(() => requireActions(analyzed, rows("node"))).toThrow(
+    "`list` defined in `a.js` is a Query function",
+  );
 });
 
 test("a schema is read from the default export, and anything else refused", () => {

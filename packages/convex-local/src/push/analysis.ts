@@ -3,8 +3,10 @@ import { type AuthConfig, AuthConfig as AuthConfigSchema } from "../auth/provide
 import { UserError } from "../functions/errors.ts";
 import { describeFunction, type Exports, functionObject } from "../functions/module.ts";
 import { SchemaJson } from "../functions/schema.ts";
+import { schemaProblem } from "../functions/schema-rules.ts";
 import { routerOf } from "../http/router.ts";
 import { CronSpec } from "../schedule/crons.ts";
+import type { ModuleRow } from "../store/tables.ts";
 import type { Loaded } from "./bundle.ts";
 
 const TYPES = { query: "Query", mutation: "Mutation", action: "Action" } as const;
@@ -18,6 +20,23 @@ export function analyzeModules(loaded: Loaded): Record<string, AnalyzedModule> {
       .filter(([name]) => name !== "schema" && name !== "auth.config")
       .map(([name, exports]) => [`${name}.js`, analyzeModule(name, exports)]),
   );
+}
+
+/** Files that begin with "use node" hold actions only. Throws UserError. */
+export function requireActions(
+  analyzed: Record<string, AnalyzedModule>,
+  rows: readonly Pick<ModuleRow, "path" | "environment">[],
+): void {
+  for (const { path, environment } of rows) {
+    if (environment !== "node") continue;
+    const other = analyzed[path]?.functions.find(({ udfType }) => udfType !== "Action");
+    if (other === undefined) continue;
+    throw new UserError(
+      "InvalidModules",
+      `\`${other.name}\` defined in \`${path}\` is a ${other.udfType} function. ` +
+        'Only actions can be defined in files that begin with "use node".',
+    );
+  }
 }
 
 function analyzeModule(name: string, exports: Exports) {
@@ -59,6 +78,8 @@ export function schemaOf(exports: Exports | undefined): { text: string; schema: 
   const text = exports.default.export();
   const parsed = SchemaJson.safeParse(JSON.parse(text));
   if (!parsed.success) throw new UserError("InvalidSchema", `schema.ts: ${z.prettifyError(parsed.error)}`);
+  const problem = schemaProblem(parsed.data);
+  if (problem !== null) throw new UserError("InvalidSchema", `schema.ts: ${problem}`);
   return { text, schema: parsed.data };
 }
 

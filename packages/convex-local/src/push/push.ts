@@ -21,9 +21,11 @@ import type { Transaction } from "../functions/transaction.ts";
 import type { CronDiff } from "../schedule/crons.ts";
 import { JOBS_TABLE } from "../schedule/scheduler.ts";
 import { ModuleRow, modules } from "../store/tables.ts";
-import { analyzeModules, authOf, cronsOf, schemaOf } from "./analysis.ts";
+import { analyzeModules, authOf, cronsOf, requireActions, schemaOf } from "./analysis.ts";
 import { componentDiff, describeInstance, describePart, type Loaded, listDiff, type Part } from "./answer.ts";
 import { loadBundle, removeBundle, removeOldBundles } from "./bundle.ts";
+import { foreignGlobals } from "./globals.ts";
+import { refuseNodeImports } from "./imports.ts";
 import { type IndexDiff, indexDiff } from "./index-diff.ts";
 
 const ModuleConfig = z.object({
@@ -127,6 +129,7 @@ export class Pushes {
   /** Analyses a push and keeps it ready. */
   async start(request: StartPush) {
     const pending = await this.#prepare(request);
+    this.#warnOfForeignGlobals(request);
     const id = crypto.randomUUID();
     this.#pending.set(id, pending);
     for (const [oldest, { loaded }] of this.#pending) {
@@ -222,6 +225,17 @@ export class Pushes {
     };
   }
 
+  #warnOfForeignGlobals({ appDefinition, componentDefinitions }: StartPush): void {
+    const modules = [
+      ...appDefinition.changedModules,
+      ...componentDefinitions.flatMap(({ functions }) => functions),
+    ];
+    for (const { path, source, environment } of modules) {
+      const globals = environment === "isolate" ? foreignGlobals(source) : [];
+      if (globals.length > 0) this.#deployment.log("push.globals-missing-in-production", { path, globals });
+    }
+  }
+
   async #prepare(request: StartPush): Promise<Pending> {
     refuseExternalPackages(request);
     const { appDefinition, componentDefinitions } = request;
@@ -242,6 +256,7 @@ export class Pushes {
       rows.set(definitionPath, withSchema(definitionPath, functions, schema));
       versions.set(definitionPath, udfServerVersion);
     }
+    for (const modules of rows.values()) refuseNodeImports(modules);
     const root = plantTree(definitions);
     const instances = instancesOf(root);
     // A definition that nothing installs is analysed too: the CLI generates its types.
@@ -257,11 +272,13 @@ export class Pushes {
         const path = instance.definitionPath;
         const definition = definitions.get(path);
         if (definition === undefined || parts.has(path)) continue;
+        const functions = analyzeModules(bundle.modules);
+        requireActions(functions, rows.get(path) ?? []);
         parts.set(path, {
           definition,
           rows: rows.get(path) ?? [],
           schema: schemaOf(bundle.modules.get("schema")),
-          functions: analyzeModules(bundle.modules),
+          functions,
           crons: cronsOf(bundle.modules.get("crons")),
           serverVersion: versions.get(path) ?? "",
         });
