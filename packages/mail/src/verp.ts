@@ -40,7 +40,7 @@ function mac(deliveryId: string, host: string, key: string): string {
 }
 
 /** RFC 4648 §6 in lower case, without padding. */
-function base32(bytes: Uint8Array): string {
+export function base32(bytes: Uint8Array): string {
   const alphabet = "abcdefghijklmnopqrstuvwxyz234567";
   let text = "";
   let held = 0;
