@@ -71,7 +71,7 @@ test("arguments that break the validator are refused by name", async () => {
     "extra field `more`",
   );
   await expect(t.mutation(mutation("messages:like"), { id: "nonsense" })).rejects.toThrow(
-    "not an ID of table `messages`",
+    'Validator: v.id("messages")',
   );
   await expect(t.query(query("messages:wrongReturn"))).rejects.toThrow("does not match validator");
 });

@@ -173,17 +173,62 @@ function installEnvironment(): void {
   });
 }
 
+const LEVELS = {
+  log: "LOG",
+  info: "INFO",
+  warn: "WARN",
+  error: "ERROR",
+  debug: "DEBUG",
+  trace: "LOG",
+} as const;
+
 function installConsole(): void {
-  const levels = { log: "LOG", info: "INFO", warn: "WARN", error: "ERROR", debug: "DEBUG" } as const;
   const target = globalThis.console;
-  for (const [method, level] of Object.entries(levels) as [keyof typeof levels, string][]) {
-    const real = target[method].bind(target);
-    target[method] = (...parts: unknown[]) => {
-      const frame = currentFrame();
-      if (frame === undefined) real(...parts);
-      else appendLog(frame, level, parts);
-    };
+  const instead = (method: keyof Console, inFrame: (frame: Frame, ...parts: unknown[]) => void) => {
+    const real = (target[method] as (...parts: unknown[]) => void).bind(target);
+    Object.assign(target, {
+      [method]: (...parts: unknown[]) => {
+        const frame = currentFrame();
+        if (frame === undefined) real(...parts);
+        else inFrame(frame, ...parts);
+      },
+    });
+  };
+  for (const [method, level] of Object.entries(LEVELS) as [keyof typeof LEVELS, string][]) {
+    instead(method, (frame, ...parts) => appendLog(frame, level, parts));
   }
+  instead("time", (frame, label) => startTimer(frame, labelOf(label)));
+  instead("timeLog", (frame, label, ...parts) => logTimer(frame, labelOf(label), parts));
+  instead("timeEnd", (frame, label) => {
+    if (logTimer(frame, labelOf(label), [])) timersOf(frame).delete(labelOf(label));
+  });
+}
+
+/** When the timers of `console.time()` began, by label. */
+const consoleTimers = new WeakMap<Frame, Map<string, number>>();
+
+const labelOf = (label: unknown): string => (label === undefined ? "default" : String(label));
+
+function timersOf(frame: Frame): Map<string, number> {
+  const known = consoleTimers.get(frame) ?? new Map<string, number>();
+  consoleTimers.set(frame, known);
+  return known;
+}
+
+function startTimer(frame: Frame, label: string): void {
+  const running = timersOf(frame);
+  if (running.has(label)) appendLog(frame, "WARN", [`Timer '${label}' already exists`]);
+  else running.set(label, performance.now());
+}
+
+function logTimer(frame: Frame, label: string, parts: unknown[]): boolean {
+  const since = timersOf(frame).get(label);
+  if (since === undefined) {
+    appendLog(frame, "WARN", [`Timer '${label}' does not exist`]);
+    return false;
+  }
+  appendLog(frame, "LOG", [`${label}: ${Math.round(performance.now() - since)}ms`, ...parts]);
+  return true;
 }
 
 const REFUSED = ["fetch", "setTimeout", "setInterval", "setImmediate"] as const;

@@ -43,12 +43,17 @@ export type SchemaJson = z.infer<typeof SchemaJson>;
 const SYSTEM_FIELDS = new Set(["_id", "_creationTime"]);
 
 /** Whether texts are ids of tables of this component. */
-export const idsOf =
-  (store: Store, component: string): IsId =>
-  (tableName, id) => {
+export function idsOf(store: Store, component: string): IsId {
+  const isId: IsId = (tableName, id) => {
     const table = store.table(component, tableName);
     return table !== undefined && decodeId(id)?.tableNumber === table.number;
   };
+  isId.tableOf = (id) => {
+    const number = decodeId(id)?.tableNumber;
+    return number === undefined ? undefined : store.tableByNumber(component, number)?.name;
+  };
+  return isId;
+}
 
 /** What is wrong with a document, or null; system fields are not part of the document type. */
 export function schemaMismatch(

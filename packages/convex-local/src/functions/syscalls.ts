@@ -278,7 +278,11 @@ const everywhere: Record<string, Handler> = {
   "1.0/getFunctionMetadata": (_, frame) =>
     JSON.stringify({ name: frame.path, componentPath: frame.component }),
   "1.0/getDeploymentMetadata": ({ instanceName }) =>
-    JSON.stringify({ name: instanceName, region: null, class: "local" }),
+    JSON.stringify({ name: instanceName, region: null, class: "s16" }),
+  "1.0/auditLog": ({ log }, frame, { body }) => {
+    log("function.audit", { path: frame.path, body: withVariables(body ?? null, frame) });
+    return "null";
+  },
   "1.0/getRequestMetadata": (_, frame) => JSON.stringify(frame.metadata),
 };
 
@@ -287,6 +291,18 @@ const RequestedLimits = z.record(z.string(), z.number().nonnegative().optional()
 /** The limits that a nested call asks for; unknown ones are newer than this engine. */
 function limitsOf(args: Args): Partial<TransactionLimits> {
   return (RequestedLimits.parse(args.transactionLimits) ?? {}) as Partial<TransactionLimits>;
+}
+
+/** The body of an audit entry, in which `{"$var": "ip"}` and its like stand for what only the engine knows. */
+function withVariables(body: Json, frame: Frame): Json {
+  if (Array.isArray(body)) return body.map((member) => withVariables(member, frame));
+  if (!isObject(body)) return body;
+  const { requestId, ip, userAgent } = frame.metadata;
+  const known: Record<string, Json> = { requestId, ip, userAgent, now: frame.nowMs };
+  if (typeof body.$var === "string") return known[body.$var] ?? null;
+  return Object.fromEntries(
+    Object.entries(body).map(([name, member]) => [name, withVariables(member, frame)]),
+  );
 }
 
 /** The table that a write names, if it does; functions cannot write into system tables. */

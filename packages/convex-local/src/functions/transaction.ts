@@ -177,8 +177,8 @@ export class Transaction implements Source {
       throw new UserError(
         "InvalidTable",
         isSystem
-          ? `User table ${table.name} must be read with db.get(), not db.system.get()`
-          : `System table ${table.name} must be read with db.system.get(), not db.get()`,
+          ? "User tables can only be accessed with db, not with db.system."
+          : "System tables can only be accessed with db.system.",
       );
     }
     return this.#read(table, id) ?? null;
@@ -205,6 +205,16 @@ export class Transaction implements Source {
     this.#store.insert(table, sortKey([id]), withSortedFields(document), this.writes);
     this.writeCount++;
     return id;
+  }
+
+  /** Inserts a document that brings its `_id` and `_creationTime` along: for imports. */
+  restore(table: Table, component: string, document: JsonObject): void {
+    this.open();
+    const { _id, _creationTime, ...fields } = document;
+    checkUserFields(fields);
+    this.#check(component, table, document, "insert");
+    this.#store.insert(table, sortKey([_id]), withSortedFields(document), this.writes);
+    this.writeCount++;
   }
 
   /** Shallow merge: members of `value` replace those of the document, `{"$undefined": null}` removes them. */

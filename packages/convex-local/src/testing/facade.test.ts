@@ -9,6 +9,7 @@ import {
   type FunctionHandle,
   type FunctionReference,
   internalMutationGeneric,
+  log,
   makeFunctionReference,
   mutationGeneric,
   queryGeneric,
@@ -294,10 +295,11 @@ test("components have tables of their own, and call back by function handles", a
       }),
     }),
   });
-  const { increment } = componentsGeneric().counter?.lib as Record<
+  const lib = (componentsGeneric().counter?.lib ?? {}) as Record<
     string,
     FunctionReference<"mutation", "internal">
   >;
+  const { increment } = lib;
   if (increment === undefined) throw new Error("There is no reference");
   expect(await t.mutation(increment as never)).toBe(1);
   const counted = await t.mutation(async (ctx) => {
@@ -317,4 +319,15 @@ test("a call inside a transaction belongs to it", async () => {
   });
   await expect(thrown).rejects.toThrow("rollback");
   expect(await t.query(list)).toEqual([]);
+});
+
+test("audit entries go to the log with what the engine knows", async () => {
+  const entries: unknown[] = [];
+  const t = start({
+    log: (event: string, fields: unknown) => event === "function.audit" && entries.push(fields),
+  });
+  await t.withRequestMetadata({ ip: "192.0.2.1" }).mutation(async () => {
+    await log.audit({ action: "deleted", from: log.vars.ip, agent: log.vars.userAgent });
+  });
+  expect(entries).toEqual([{ path: "inline", body: { action: "deleted", from: "192.0.2.1", agent: null } }]);
 });

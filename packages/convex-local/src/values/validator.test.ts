@@ -5,7 +5,9 @@ import type { Json } from "./wire.ts";
 
 const json = (validator: Official<unknown, "required" | "optional", string>) =>
   (validator as unknown as { json: Validator }).json;
-const isId = (table: string, id: string) => id === `${table}-id`;
+const isId = Object.assign((table: string, id: string) => id === `${table}-id`, {
+  tableOf: (id: string) => (id === "teams-of" ? "teams" : undefined),
+});
 
 const user = v.object({ name: v.string(), age: v.optional(v.number()) });
 const shape = v.union(
@@ -35,7 +37,8 @@ const refused: [string, Official<unknown, "required", string>, Json | undefined,
   ["a field of the wrong type", user, { name: 5 }, "Path: .name"],
   ["an object where a special form stands", user, { $integer: "AQAAAAAAAAA=" }, "does not match"],
   ["an int64 where a float belongs", v.number(), { $integer: "AQAAAAAAAAA=" }, "v.float64()"],
-  ["an id of another table", v.id("users"), "teams-id", "not an ID of table `users`"],
+  ["an id of another table", v.id("users"), "teams-id", 'Validator: v.id("users")'],
+  ["an id of a known table", v.id("users"), "teams-of", "from table `teams`, which does not match"],
   ["a wrong element", v.array(v.string()), ["a", 2], "Path: [1]"],
   ["a wrong member of the chosen shape", shape, { kind: "circle", radius: "2" }, "Path: .radius"],
   ["no member of a union", v.union(v.string(), v.null()), 1, "v.union(v.string(), v.null())"],

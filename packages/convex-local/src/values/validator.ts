@@ -12,8 +12,10 @@ export type Validator =
   | { type: "union"; value: Validator[] };
 export type Field = { fieldType: Validator; optional: boolean };
 
-/** Whether a text is an id of the named table. */
-export type IsId = (tableName: string, id: string) => boolean;
+/** Whether a text is an id of the named table; `tableOf` tells for messages whose id it is, if anybody's. */
+export type IsId = ((tableName: string, id: string) => boolean) & {
+  tableOf?: (id: string) => string | undefined;
+};
 
 const KINDS = {
   null: "null",
@@ -113,12 +115,11 @@ function mismatchAt(validator: Validator, value: Json | undefined, isId: IsId, p
     case "literal":
       return value !== undefined && compareValues(validator.value, value) === 0
         ? null
-        : wrong(validator, value, path);
+        : `\`${describe(value)}\` does not match literal validator \`${printValidator(validator)}\`.${at(path)}`;
     case "id":
-      if (typeof value !== "string") return wrong(validator, value, path);
-      return isId(validator.tableName, value)
+      return typeof value === "string" && isId(validator.tableName, value)
         ? null
-        : `Found ID ${describe(value)}${at(path)}, which is not an ID of table \`${validator.tableName}\`.`;
+        : wrongId(validator, value, isId, path);
     case "array":
       return mismatchOfArray(validator.value, value, isId, path) ?? null;
     case "object":
@@ -153,8 +154,8 @@ function mismatchOfObject(
     if (member === undefined) {
       if (field.optional) continue;
       return (
-        `Object${at(path)} is missing the required field \`${name}\`. ` +
-        `Consider wrapping the field validator in \`v.optional(...)\` if this is expected.${context(validator, value)}`
+        `Object is missing the required field \`${name}\`. Consider wrapping the field validator in ` +
+        `\`v.optional(...)\` if this is expected.${context("Object", validator, value, path)}`
       );
     }
     const found = mismatchAt(field.fieldType, member, isId, `${path}.${name}`);
@@ -162,7 +163,10 @@ function mismatchOfObject(
   }
   for (const name in value) {
     if (!Object.hasOwn(validator.value, name)) {
-      return `Object${at(path)} contains extra field \`${name}\` that is not in the validator.${context(validator, value)}`;
+      return (
+        `Object contains extra field \`${name}\` that is not in the validator.` +
+        context("Object", validator, value, path)
+      );
     }
   }
   return null;
@@ -211,12 +215,27 @@ const literalsAgree = (fields: Record<string, Field>, value: JsonObject) => {
 };
 
 const wrong = (validator: Validator, value: Json | undefined, path: string) =>
-  `Value does not match validator.${path === "" ? "" : `\nPath: ${path}`}${context(validator, value)}`;
+  `Value does not match validator.${context("Value", validator, value, path)}`;
 
-const context = (validator: Validator, value: Json | undefined) =>
-  `\n\nValue: ${describe(value)}\nValidator: ${printValidator(validator)}`;
+function wrongId(
+  validator: Validator & { type: "id" },
+  value: Json | undefined,
+  isId: IsId,
+  path: string,
+): string {
+  const table = typeof value === "string" ? isId.tableOf?.(value) : undefined;
+  if (table === undefined) return wrong(validator, value, path);
+  const from = table.startsWith("_") ? "a system table" : `table \`${table}\``;
+  return (
+    `Found ID ${describe(value)} from ${from}, which does not match the table name in validator ` +
+    `\`${printValidator(validator)}\`.${at(path)}`
+  );
+}
 
-const at = (path: string) => (path === "" ? "" : ` at path ${path}`);
+const context = (what: "Object" | "Value", validator: Validator, value: Json | undefined, path: string) =>
+  `${at(path)}\n\n${what}: ${describe(value)}\nValidator: ${printValidator(validator)}`;
+
+const at = (path: string) => (path === "" ? "" : `\nPath: ${path}`);
 
 /** A validator as a programmer writes it. */
 export function printValidator(validator: Validator): string {

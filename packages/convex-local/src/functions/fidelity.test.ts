@@ -1,0 +1,255 @@
+/** What functions written for the official backend find, call by call. */
+import { expect, test } from "bun:test";
+import {
+  defineSchema,
+  defineTable,
+  makeFunctionReference,
+  mutationGeneric,
+  queryGeneric,
+} from "convex/server";
+import { ConvexError, v } from "convex/values";
+import { convexTest } from "../testing.ts";
+
+const schema = defineSchema({
+  items: defineTable({ n: v.number(), tag: v.optional(v.string()) })
+    .index("by_n", ["n"])
+    .index("by_tag_n", ["tag", "n"]),
+  others: defineTable({ item: v.optional(v.id("items")) }),
+});
+const nested = {
+  echo: queryGeneric({ args: { value: v.any() }, handler: async (_ctx, { value }) => value as unknown }),
+  strict: queryGeneric({ args: { n: v.number() }, returns: v.string(), handler: () => 5 as never }),
+  fail: mutationGeneric({
+    args: {},
+    handler: async (ctx) => {
+      await ctx.db.insert("items", { n: 99 });
+      throw new ConvexError({ code: "no", list: [1n] });
+    },
+  }),
+};
+const start = (options = {}) => convexTest({ schema, modules: { "./f.ts": async () => nested }, ...options });
+const fail = makeFunctionReference<"mutation">("f:fail");
+const echo = makeFunctionReference<"query">("f:echo");
+const strict = makeFunctionReference<"query">("f:strict");
+const none = makeFunctionReference<"query">("f:none");
+
+type Loose = (...args: unknown[]) => Promise<unknown>;
+type Range = Record<"eq" | "gt", (field: string, value: unknown) => Range>;
+/** Without the types, which would refuse most of what is tried here. */
+type Ctx = {
+  db: Record<"get" | "insert" | "patch" | "replace" | "delete", Loose> & {
+    query(table: string): { withIndex(name: string, range?: (q: Range) => Range): { collect: Loose } };
+  };
+  scheduler: { runAfter: Loose };
+  runQuery: Loose;
+};
+
+/** What a mutation throws. */
+async function thrown(work: (ctx: Ctx) => Promise<unknown>, options = {}): Promise<string> {
+  const t = start(options);
+  return await t.mutation(work as never).then(
+    () => "nothing",
+    (error: unknown) => (error as Error).message,
+  );
+}
+
+const item = (ctx: Ctx) => ctx.db.insert("items", { n: 1 });
+const job = (ctx: Ctx) => ctx.scheduler.runAfter(1000, fail, {});
+const query = (ctx: Ctx, name: string, range?: (q: Range) => Range) =>
+  ctx.db.query("items").withIndex(name, range).collect();
+
+const refusals: [string, (ctx: Ctx) => Promise<unknown>, string][] = [
+  ["get with what is no id", (ctx) => ctx.db.get("nonsense"), "Invalid argument `id` for `db.get`"],
+  [
+    "get of another table's id",
+    async (ctx) => await ctx.db.get("others", await item(ctx)),
+    "expected an ID of table 'others'",
+  ],
+  [
+    "patch of a deleted document",
+    async (ctx) => {
+      const id = await item(ctx);
+      await ctx.db.delete(id);
+      await ctx.db.patch(id, { n: 2 });
+    },
+    "Update on nonexistent document ID",
+  ],
+  [
+    "delete of a deleted document",
+    async (ctx) => {
+      const id = await item(ctx);
+      await ctx.db.delete(id);
+      await ctx.db.delete(id);
+    },
+    "Delete on nonexistent document ID",
+  ],
+  [
+    "replace of another table's id",
+    async (ctx) => await ctx.db.replace("others", await item(ctx), {}),
+    "expected an ID of table 'others'",
+  ],
+  ["insert into a system table", (ctx) => ctx.db.insert("_storage", {}), "read-only"],
+  ["a write to a scheduled function", async (ctx) => await ctx.db.delete(await job(ctx)), "read-only"],
+  [
+    "a patch of a scheduled function by its table",
+    async (ctx) => await ctx.db.patch("_scheduled_functions", await job(ctx), {}),
+    "read-only",
+  ],
+  [
+    "get of a scheduled function",
+    async (ctx) => await ctx.db.get(await job(ctx)),
+    "System tables can only be accessed with db.system.",
+  ],
+  ["a document with an own _id", (ctx) => ctx.db.insert("items", { n: 1, _id: "x" }), "_id"],
+  ["an unknown index", (ctx) => query(ctx, "by_x"), "Index items.by_x not found."],
+  [
+    "a field that the index lacks",
+    (ctx) => query(ctx, "by_n", (q) => q.eq("tag", "x")),
+    "doesn't index this field",
+  ],
+  [
+    "fields out of order",
+    (ctx) => query(ctx, "by_tag_n", (q) => q.eq("n", 1)),
+    "didn't use the index fields in order",
+  ],
+  [
+    "a field that the schema lacks",
+    (ctx) => ctx.db.insert("items", { n: 1, more: 2 }),
+    "Object contains extra field `more` that is not in the validator.\n\nObject: {more: 2.0, n: 1.0}\nValidator: v.object({n: v.float64(), tag: v.optional(v.string())})",
+  ],
+  [
+    "an id of another table in a document",
+    async (ctx) => {
+      const other = await ctx.db.insert("others", {});
+      await ctx.db.insert("others", { item: other });
+    },
+    'from table `others`, which does not match the table name in validator `v.id("items")`.\nPath: .item',
+  ],
+  [
+    "a document over 1 MiB",
+    (ctx) => ctx.db.insert("loose", { text: "x".repeat(2 ** 20) }),
+    "Value is too large (1.00 MiB > maximum size 1 MiB)",
+  ],
+  [
+    "a document nested too deeply",
+    (ctx) =>
+      ctx.db.insert(
+        "loose",
+        Array.from({ length: 20 }).reduce((inner) => ({ inner }), {}),
+      ),
+    "nested too deeply",
+  ],
+  [
+    "an array that is too long",
+    (ctx) => ctx.db.insert("loose", { list: Array(8193).fill(0) }),
+    "Array is too long (8193 > 8192)",
+  ],
+  [
+    "arguments that a nested query refuses",
+    (ctx) => ctx.runQuery(strict, { n: "x" }),
+    "ArgumentValidationError: Value does not match validator.\nPath: .n",
+  ],
+  [
+    "a result that does not match",
+    (ctx) => ctx.runQuery(strict, { n: 1 }),
+    "ReturnsValidationError: Value does not match validator.",
+  ],
+  [
+    "a nested function that is not there",
+    (ctx) => ctx.runQuery(none, {}),
+    "Could not find function for 'f:none'",
+  ],
+  [
+    "a schedule too far away",
+    (ctx) => ctx.scheduler.runAfter(6 * 365 * 24 * 3600_000, fail, {}),
+    "five years",
+  ],
+  ["a timer", async () => void setTimeout(() => {}, 1), "Can't use setTimeout() in queries and mutations"],
+  ["a signal with a timer", async () => void AbortSignal.timeout(1), "Can't use AbortSignal.timeout()"],
+];
+test.each(refusals)("%s is refused with a reason", async (_name, work, reason) => {
+  expect(await thrown(work)).toContain(reason);
+});
+
+test("a nested mutation that throws is undone alone, and its ConvexError arrives with its data", async () => {
+  const t = start();
+  const seen = await t.mutation(async (ctx) => {
+    await ctx.db.insert("items", { n: 1 });
+    const error: unknown = await ctx.runMutation(fail, {}).catch((caught: unknown) => caught);
+    const left = await ctx.db.query("items").collect();
+    const { documentsWritten } = await ctx.meta.getTransactionMetrics();
+    return {
+      data: error instanceof ConvexError ? error.data : null,
+      left: left.map(({ n }) => n),
+      written: documentsWritten.used,
+    };
+  });
+  expect(seen).toEqual({ data: { code: "no", list: [1n] }, left: [1], written: 1 });
+  expect(await t.action((ctx) => ctx.runQuery(echo, { value: [1n, new Uint8Array([1]).buffer] }))).toEqual([
+    1n,
+    new Uint8Array([1]).buffer,
+  ]);
+});
+
+test("documents come back with their fields in order, and patches remove what is undefined", async () => {
+  const t = start();
+  const document = await t.mutation(async (ctx) => {
+    const id = await ctx.db.insert("items", { tag: "x", n: 1 });
+    await ctx.db.patch("items", id, { tag: undefined, n: 2 });
+    await ctx.db.patch("items", id, { tag: "y" });
+    return (await ctx.db.get("items", id)) ?? {};
+  });
+  expect(Object.keys(document)).toEqual(["_creationTime", "_id", "n", "tag"]);
+  expect(document).toMatchObject({ n: 2, tag: "y" });
+});
+
+test("nothing passes inside a query, and nothing in it is by chance", async () => {
+  const t = start({ now: () => 1_700_000_000_000 });
+  const moments = await t.query(async () => {
+    const moment = () => [Date.now(), performance.now(), new Date().toISOString()];
+    const before = moment();
+    for (let i = 0; i < 1e5; i++) Math.sqrt(i);
+    return [before, moment()];
+  });
+  expect(moments[0]).toEqual(moments[1] as number[]);
+  const first = await t.query(async () => await Promise.race([Promise.resolve("a"), new Promise(() => {})]));
+  expect(first).toBe("a");
+});
+
+test("a page that meets a limit ends before it and says that it must be split", async () => {
+  const t = start({ transactionLimits: { documentsRead: 5 } });
+  await t.mutation(async (ctx) => {
+    for (let n = 0; n < 8; n++) await ctx.db.insert("items", { n });
+  });
+  const seen = await t.query(async (ctx) => {
+    const page = await ctx.db.query("items").withIndex("by_n").paginate({ numItems: 8, cursor: null });
+    const after = await ctx.db
+      .query("items")
+      .first()
+      .catch((error: unknown) => (error as Error).message);
+    return { ...page, after };
+  });
+  expect(seen.page.map(({ n }) => n)).toEqual([0, 1, 2, 3, 4]);
+  expect([seen.isDone, seen.pageStatus]).toEqual([false, "SplitRequired"]);
+  expect(seen.splitCursor).toBeString();
+  expect(seen.after).toStartWith("Too many documents read in a single function execution (limit: 5).");
+  const rest = await t.query((ctx) =>
+    ctx.db.query("items").withIndex("by_n").paginate({ numItems: 8, cursor: seen.continueCursor }),
+  );
+  expect(rest.page.map(({ n }) => n)).toEqual([5, 6, 7]);
+  const few = await t.query((ctx) =>
+    ctx.db.query("items").withIndex("by_n").paginate({ numItems: 8, cursor: null, maximumRowsRead: 2 }),
+  );
+  expect(few.page.map(({ n }) => n)).toEqual([0, 1]);
+  const pinned = await t.query((ctx) =>
+    ctx.db
+      .query("items")
+      .withIndex("by_n")
+      .paginate({ numItems: 1, cursor: null, endCursor: seen.continueCursor }),
+  );
+  expect(pinned.page).toHaveLength(5);
+  const foreign = t.query((ctx) =>
+    ctx.db.query("items").paginate({ numItems: 1, cursor: seen.continueCursor }),
+  );
+  await expect(foreign).rejects.toThrow("InvalidCursor");
+});
