@@ -26,6 +26,7 @@ import type { Call, Outcome } from "./functions/runner.ts";
 import { routeHttpAction } from "./http/router.ts";
 import { identityOf, type TestIdentity, tokenOf } from "./testing/identity.ts";
 import { type AnySchema, loadComponent, type ModuleLoaders, projectModules } from "./testing/modules.ts";
+import { textHoldsCommitTs } from "./values/commit-ts.ts";
 import type { Json } from "./values/wire.ts";
 
 export type { TestIdentity } from "./testing/identity.ts";
@@ -101,7 +102,8 @@ const SCHEDULE_ROUNDS_MAX = 100;
 /** Everything that is due may run at once in a test. */
 const JOBS_RUNNING_MAX = 10_000;
 const NO_LIMITS = Object.fromEntries(
-  Object.keys(TRANSACTION_LIMITS).map((metric) => [metric, Number.POSITIVE_INFINITY]),
+  // Not infinity: functions that look at what they have left get it as JSON.
+  Object.keys(TRANSACTION_LIMITS).map((metric) => [metric, Number.MAX_SAFE_INTEGER]),
 ) as TransactionLimits;
 
 /**
@@ -208,10 +210,10 @@ function open<Model extends GenericDataModel>(
         let result: unknown;
         const inline = async (ctx: unknown) => {
           result = await work(ctx as RunCtx<Model>);
-          return null;
+          return isWaitingForCommit(result) ? result : null;
         };
-        await call("mutation", inline, {}, { limits: limits ?? NO_LIMITS });
-        return result as Awaited<ReturnType<typeof work>>;
+        const committed = await call("mutation", inline, {}, { limits: limits ?? NO_LIMITS });
+        return (isWaitingForCommit(result) ? committed : result) as Awaited<ReturnType<typeof work>>;
       },
       fetch: async (path, init) => {
         if (!path.startsWith("/"))
@@ -297,6 +299,17 @@ function targetOf(
   }
   const address = addressOf(ROOT, getFunctionAddress(target) as Record<string, Json>, exists);
   return { component: address.component, target: address.path };
+}
+
+/** Whether a result of `run` holds the timestamp of a commit that was still to come. */
+function isWaitingForCommit(result: unknown): boolean {
+  try {
+    return textHoldsCommitTs(JSON.stringify(convexToJson((result ?? null) as Value)));
+  } catch (error) {
+    // Anything may come out of `run`; what is no value of Convex holds no timestamp either.
+    if (error instanceof Error) return false;
+    throw error;
+  }
 }
 
 function limitsFrom(given: TestOptions["transactionLimits"]): Partial<TransactionLimits> | undefined {
