@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { Signing } from "./auth/signing.ts";
 import { Tokens } from "./auth/tokens.ts";
 import { type Component, emptyComponent, ROOT } from "./components/component.ts";
 import { blobsInDirectory, blobsInMemory } from "./files/blobs.ts";
@@ -19,6 +20,9 @@ import { Crons } from "./schedule/crons.ts";
 import { JOBS_RUNNING_MAX, JOBS_TABLE, Scheduler } from "./schedule/scheduler.ts";
 import { openDatabase, type Synchronous } from "./store/database.ts";
 import { Store } from "./store/store.ts";
+import { Exports } from "./transfer/export.ts";
+import { Imports } from "./transfer/import.ts";
+import { Snapshots } from "./transfer/snapshot.ts";
 import { type Guard, NO_GUARD } from "./watchdog/guard.ts";
 
 export type DeploymentOptions = {
@@ -65,11 +69,15 @@ export class Deployment {
   readonly scheduler: Scheduler;
   readonly crons: Crons;
   readonly tokens: Tokens;
+  readonly signing: Signing;
   readonly pushes: Pushes;
   readonly files: Files;
   readonly environment: Environment;
   readonly cursors: Cursors;
   readonly logs: Logs;
+  readonly snapshots: Snapshots;
+  readonly exports: Exports;
+  readonly imports: Imports;
   readonly retries: Retries;
   readonly writeRate: WriteRate;
   readonly contention: Contention;
@@ -106,6 +114,7 @@ export class Deployment {
     this.syscalls = new Syscalls(this);
     this.scheduler = new Scheduler(this, options.jobsRunningMax ?? JOBS_RUNNING_MAX);
     this.crons = new Crons(this);
+    this.signing = new Signing(options.instanceSecret);
     this.tokens = new Tokens(options.now);
     this.pushes = new Pushes(this, options.dataDir);
     this.cursors = new Cursors(options.instanceSecret);
@@ -118,6 +127,9 @@ export class Deployment {
       options.dataDir === null ? blobsInMemory() : blobsInDirectory(join(options.dataDir, "storage"));
     this.files = new Files(this, blobs, options.instanceSecret);
     this.files.sweep();
+    this.snapshots = new Snapshots(this, options.dataDir);
+    this.exports = new Exports(this);
+    this.imports = new Imports(this);
   }
 
   /** Where clients reach the deployment; known once the ports are. */
@@ -125,6 +137,9 @@ export class Deployment {
     this.#cloudOrigin = cloud;
     this.#siteOrigin = site;
   }
+
+  /** Where HTTP actions are reached; also the issuer of tokens that functions sign. */
+  readonly siteOrigin = (): string => this.#siteOrigin;
 
   cloudOrigin(): string {
     return this.#cloudOrigin;
@@ -157,6 +172,7 @@ export class Deployment {
     await this.scheduler.stop();
     await this.executor.idle();
     this.pushes.stop();
+    this.snapshots.clear();
     this.store.close();
   }
 }

@@ -227,6 +227,11 @@ const inTransactions: Record<string, Handler> = {
     });
   },
 
+  "1.0/signJwt": ({ signing, siteOrigin }, frame, { claims, expiresInSeconds }) => {
+    writable(frame);
+    return JSON.stringify(signing.sign(siteOrigin(), { claims, expiresInSeconds }, frame.nowMs));
+  },
+
   "1.0/getTransactionMetrics": (_, frame) => JSON.stringify(transactionOf(frame).usage.metrics()),
 };
 

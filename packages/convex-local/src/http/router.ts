@@ -34,6 +34,10 @@ export async function routeHttpAction(
     METHODS.has(request.method) && path !== undefined ? router?.lookup(path, request.method) : undefined;
   const action: FunctionObject | undefined = functionObject(match?.[0]);
   if (match === undefined || match === null || action === undefined) {
+    // Unless the app has keys of its own there.
+    if (pathname === "/.well-known/jwks.json" && request.method === "GET") {
+      return Response.json({ keys: [deployment.signing.jwk] });
+    }
     const text =
       router === undefined
         ? "This Convex deployment does not have HTTP actions enabled."

@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from "bun:test";
 import { mutationGeneric } from "convex/server";
 import { Deployment, ROOT } from "../deployment.ts";
-import { type CronSpec, nextRunMs } from "./crons.ts";
+import { CronSpec, firstRunMs, followingRunMs, nextRunMs } from "./crons.ts";
 
 const at = (time: string) => Date.parse(time);
 
@@ -21,6 +21,21 @@ const cases: [CronSpec["schedule"], string, string][] = [
 ];
 test.each(cases)("%j is due after %s at %s", (schedule, after, expected) => {
   expect(new Date(nextRunMs(schedule, at(after))).toISOString()).toBe(new Date(expected).toISOString());
+});
+
+test("an interval begins when it is deployed, keeps its beat and skips what it missed", () => {
+  const schedule = { type: "interval" as const, minutes: 5 };
+  const deployedMs = at("2026-03-01T10:00:00Z");
+  const minutesLater = (minutes: number) => deployedMs + minutes * 60_000;
+  expect(firstRunMs(schedule, deployedMs)).toBe(deployedMs);
+  expect(followingRunMs(schedule, deployedMs, minutesLater(0.1))).toBe(minutesLater(5));
+  expect(followingRunMs(schedule, minutesLater(5), minutesLater(27))).toBe(minutesLater(30));
+  expect(firstRunMs({ type: "hourly", minuteUTC: 15 }, deployedMs)).toBe(minutesLater(15));
+});
+
+test.each(["* * * *", "0 * * * * *", "61 * * * *", "a b c d e", ""])("the pattern %j is refused", (cron) => {
+  const parsed = CronSpec.safeParse({ name: "f:f", args: [], schedule: { type: "cron", cron } });
+  expect(parsed.success).toBe(false);
 });
 
 let deployment: Deployment | undefined;

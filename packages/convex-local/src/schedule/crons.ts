@@ -25,7 +25,10 @@ const Schedule = z.union([
     hourUTC: Hour,
     minuteUTC: Minute,
   }),
-  z.object({ type: z.literal("cron"), cron: z.string() }),
+  z.object({
+    type: z.literal("cron"),
+    cron: z.string().refine(isPattern, "must be five fields: minute, hour, day of month, month, day of week"),
+  }),
 ]);
 type Schedule = z.infer<typeof Schedule>;
 
@@ -57,6 +60,29 @@ export function nextRunMs(schedule: Schedule, afterMs: number): number {
       return nextOf(`${schedule.minuteUTC} ${schedule.hourUTC} ${schedule.day} * *`, afterMs);
     case "cron":
       return nextOf(schedule.cron, afterMs);
+  }
+}
+
+/** Intervals begin when they are deployed, everything else at its time. */
+export const firstRunMs = (schedule: Schedule, deployedMs: number): number =>
+  schedule.type === "interval" ? deployedMs : nextRunMs(schedule, deployedMs);
+
+/** The run after the one that was due: intervals keep their beat; what was missed is skipped. */
+export function followingRunMs(schedule: Schedule, dueMs: number, nowMs: number): number {
+  if (schedule.type !== "interval") return nextRunMs(schedule, nowMs);
+  const intervalMs = nextRunMs(schedule, 0);
+  return dueMs + intervalMs * (Math.floor(Math.max(nowMs - dueMs, 0) / intervalMs) + 1);
+}
+
+/** Unix patterns have five fields; croner would take seconds and years too. */
+function isPattern(pattern: string): boolean {
+  if (pattern.trim().split(/\s+/).length !== 5) return false;
+  try {
+    return new Cron(pattern, { timezone: "UTC", paused: true }).nextRun() !== null;
+  } catch (error) {
+    // croner says what is wrong with a field; here only whether something is.
+    if (error instanceof Error) return false;
+    throw error;
   }
 }
 
@@ -94,7 +120,7 @@ export class Crons {
       stored.delete(name);
       if (before?.spec === text) continue;
       (before === undefined ? diff.added : diff.updated).push(name);
-      const row = { component, name, spec: text, nextMs: nextRunMs(spec.schedule, now()), lastJob: null };
+      const row = { component, name, spec: text, nextMs: firstRunMs(spec.schedule, now()), lastJob: null };
       store.sql.orm
         .insert(crons)
         .values(row)
@@ -156,7 +182,7 @@ export class Crons {
             );
         store.sql.orm
           .update(crons)
-          .set({ nextMs: nextRunMs(spec.schedule, now()), lastJob })
+          .set({ nextMs: followingRunMs(spec.schedule, row.nextMs, now()), lastJob })
           .where(and(eq(crons.component, row.component), eq(crons.name, row.name)))
           .run();
       }

@@ -15,6 +15,7 @@ import {
   queryGeneric,
 } from "convex/server";
 import { getDocumentSize, v } from "convex/values";
+import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from "jose";
 import { convexTest } from "../testing.ts";
 import { tokenOf } from "./identity.ts";
 
@@ -330,4 +331,12 @@ test("audit entries go to the log with what the engine knows", async () => {
     await log.audit({ action: "deleted", from: log.vars.ip, agent: log.vars.userAgent });
   });
   expect(entries).toEqual([{ path: "inline", body: { action: "deleted", from: "192.0.2.1", agent: null } }]);
+});
+
+test("a token that a mutation signs is verified with the published keys", async () => {
+  const t = start();
+  const token = await t.mutation((ctx) => ctx.auth.signJwt({ claims: { sub: "ada" }, expiresInSeconds: 60 }));
+  const keys = (await (await t.fetch("/.well-known/jwks.json")).json()) as JSONWebKeySet;
+  const { payload } = await jwtVerify(token, createLocalJWKSet(keys));
+  expect(payload).toMatchObject({ sub: "ada", iss: "https://test.convex.site" });
 });
