@@ -169,10 +169,13 @@ function open<Model extends GenericDataModel>(
 
   const registered: [string, AnySchema | undefined, ModuleLoaders][] = [];
   let loading: Promise<void> | undefined;
+  /** Calls that come in together wait for all that the first of them loads. */
   const ready = async () => {
     loading ??= loadComponent(deployment, ROOT, schema, modules ?? projectModules());
+    for (const component of registered.splice(0)) {
+      loading = loading.then(() => loadComponent(deployment, ...component));
+    }
     await loading;
-    for (const component of registered.splice(0)) await loadComponent(deployment, ...component);
   };
 
   const limits = limitsFrom(options.transactionLimits);
