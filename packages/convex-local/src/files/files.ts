@@ -6,6 +6,7 @@ import type { Transaction } from "../functions/transaction.ts";
 import type { Store } from "../store/store.ts";
 import { FileRow, files } from "../store/tables.ts";
 import { decodeId } from "../values/id.ts";
+import type { JsonObject } from "../values/wire.ts";
 import type { Blobs } from "./blobs.ts";
 
 export const FILES_TABLE = "_storage";
@@ -39,8 +40,7 @@ export class Files {
   }
 
   /** Starts a file, chunk by chunk; `finish` makes it durable. Nothing points to it before `add`. */
-  begin(contentType: string | null): FileWriter {
-    const uuid = randomUUID();
+  begin(contentType: string | null, uuid: string = randomUUID()): FileWriter {
     const writer = this.#blobs.create(uuid);
     const hasher = new Bun.CryptoHasher("sha256");
     let bytes = 0;
@@ -86,6 +86,32 @@ export class Files {
     this.#statements.add.run({ storageId: id, ...file });
     transaction.afterRollback(() => this.#blobs.delete(file.uuid));
     return id;
+  }
+
+  /** The same for a file that brings its document along: for imports. */
+  restore(transaction: Transaction, component: string, file: PreparedFile, document: JsonObject): void {
+    const table = this.#deployment.store.table(component, FILES_TABLE);
+    if (table === undefined) throw new Error(`Component ${component} has no file table`);
+    transaction.restore(table, component, document);
+    this.#statements.add.run({ storageId: document._id as string, ...file });
+  }
+
+  /** Forgets all files of a component; their bytes go when that is durable. */
+  clear(transaction: Transaction, component: string): void {
+    const { store } = this.#deployment;
+    const table = store.table(component, FILES_TABLE);
+    if (table === undefined) return;
+    for (const { _id } of store.documents(table)) {
+      const file = this.#statements.byId.get({ id: _id as string });
+      this.#statements.remove.run({ id: _id as string });
+      if (file !== undefined) transaction.afterCommit(() => this.#discard(file.uuid));
+    }
+    store.clearTable(table);
+  }
+
+  /** Deletes the bytes of a prepared file that no document will point to. */
+  abandon(file: PreparedFile): void {
+    this.#blobs.delete(file.uuid);
   }
 
   url(transaction: Transaction, component: string, id: string): string | null {

@@ -23,6 +23,7 @@ import {
 import { HttpProblem, toProblem } from "./problem.ts";
 import { routeHttpAction } from "./router.ts";
 import { download, FILE_BYTES_MAX, upload } from "./storage.ts";
+import { transferRoutes } from "./transfer.ts";
 
 export type ServerOptions = {
   host: string;
@@ -38,7 +39,8 @@ const LOG_POLL_MS = 60_000;
 const DRAIN_MS_MAX = 10_000;
 /** Actions may be silent for as long as they run; other requests are not. */
 const IDLE_SECONDS_MAX = 120;
-const LONG_RUNNING = /^\/api\/(?:function|run\/.+|stream_function_logs)$/;
+const LONG_RUNNING =
+  /^\/api\/(?:function|run\/.+|stream_function_logs|export\/zip\/.+|import\/upload_part|tyto\/backup)$/;
 const CALLS: Record<string, CallableKind> = Object.assign(Object.create(null), {
   "/api/query": "query",
   "/api/mutation": "mutation",
@@ -47,7 +49,7 @@ const CALLS: Record<string, CallableKind> = Object.assign(Object.create(null), {
 const JSON_TEXT = { headers: { "content-type": "application/json;charset=utf-8" } };
 const VERSION = "convex-local";
 
-type Handler = (request: Request, requester: Requester, url: URL) => Promise<Response> | Response;
+export type Handler = (request: Request, requester: Requester, url: URL) => Promise<Response> | Response;
 
 const comeAgain = () =>
   new Response("The deployment is starting; try again in a moment\n", {
@@ -154,8 +156,8 @@ export class HttpServer {
     if (uuid !== undefined && uuid !== "upload" && ["GET", "HEAD"].includes(request.method)) {
       return download(this.#deployment, request, uuid);
     }
-    const run = /^\/api\/run\/(.+)$/.exec(url.pathname)?.[1];
-    const key = run === undefined ? `${request.method} ${url.pathname}` : `${request.method} /api/run`;
+    const open = /^(\/api\/(?:run|export\/zip))\/.+$/.exec(url.pathname)?.[1];
+    const key = `${request.method} ${open ?? url.pathname}`;
     if (LONG_RUNNING.test(url.pathname)) server.timeout(request, 0);
     const handler = Object.hasOwn(this.#routes, key) ? this.#routes[key] : undefined;
     if (handler === undefined)
@@ -234,6 +236,9 @@ export class HttpServer {
         await deployment.updateEnvironment(changes);
         return Response.json(null);
       }),
+      ...Object.fromEntries(
+        Object.entries(transferRoutes(deployment)).map(([route, handler]) => [route, admin(handler)]),
+      ),
       "GET /api/stream_function_logs": admin(async (_request, _requester, { searchParams }) =>
         Response.json(await logs.after(Number(searchParams.get("cursor") ?? 0), LOG_POLL_MS)),
       ),

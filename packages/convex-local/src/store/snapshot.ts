@@ -7,23 +7,31 @@ const COPY_MS_MAX = 30 * 60_000;
 
 /**
  * Writes what is committed now to a file of its own, while functions go on. Another process copies, so that this one
- * is not held up; for that time it shares the database, which it otherwise keeps to itself. Run it between batches.
+ * is not held up; for that time it shares the database, which it otherwise keeps to itself. `between` runs work when
+ * no transaction is open. One copy at a time.
  */
-export async function copyDatabase({ raw }: Sql, dataDir: string | null, target: string): Promise<void> {
+export async function copyDatabase(
+  { raw }: Sql,
+  dataDir: string | null,
+  target: string,
+  between: (work: () => Promise<void>) => Promise<void>,
+): Promise<void> {
   mkdirSync(dirname(target), { recursive: true, mode: 0o700 });
   rmSync(target, { force: true });
   if (dataDir === null) {
-    raw.query("VACUUM INTO ?").run(target);
+    await between(async () => {
+      raw.query("VACUUM INTO ?").run(target);
+    });
     return;
   }
-  setLocking(raw, "NORMAL");
+  await between(async () => setLocking(raw, "NORMAL"));
   try {
     await copyInChild(databasePath(dataDir), target);
   } catch (error) {
     rmSync(target, { force: true });
     throw error;
   } finally {
-    setLocking(raw, "EXCLUSIVE");
+    await between(async () => setLocking(raw, "EXCLUSIVE"));
   }
 }
 

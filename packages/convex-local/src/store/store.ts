@@ -10,6 +10,7 @@ import {
   type CompanionConfig,
   CompanionRow,
   companions,
+  docs,
   IndexRow,
   indexes,
   indexRows,
@@ -224,6 +225,36 @@ export class Store {
     companion.drop();
     this.sql.orm.delete(companions).where(eq(companions.id, companion.id)).run();
     table.companions = table.companions.filter((other) => other !== companion);
+  }
+
+  /** Removes all documents of a table. */
+  clearTable(table: Table): void {
+    for (const index of table.indexes) {
+      this.sql.orm.delete(indexRows).where(eq(indexRows.indexId, index.id)).run();
+    }
+    for (const companion of table.companions) {
+      companion.drop();
+      companion.create();
+    }
+    this.sql.orm.delete(docs).where(eq(docs.tableId, table.id)).run();
+  }
+
+  dropTable(table: Table): void {
+    this.clearTable(table);
+    for (const index of table.indexes) this.dropIndex(table, index);
+    for (const companion of table.companions) this.dropCompanion(table, companion);
+    this.sql.orm.delete(tables).where(eq(tables.id, table.id)).run();
+    this.reload();
+  }
+
+  /** Gives tables of one component other numbers, which ids of new documents have. Throws when two would be the same. */
+  renumber(numbers: ReadonlyMap<Table, number>): void {
+    const set = (table: Table, number: number) =>
+      this.sql.orm.update(tables).set({ number }).where(eq(tables.id, table.id)).run();
+    // Two tables may change places: no number is given away before all are free.
+    for (const table of numbers.keys()) set(table, -table.id);
+    for (const [table, number] of numbers) set(table, number);
+    this.reload();
   }
 
   count(table: Table): number {

@@ -6,6 +6,7 @@ import { analyzeModules } from "../push/analysis.ts";
 import { fingerprintOf } from "../query/cursor.ts";
 import { readPage } from "../query/page.ts";
 import { plan } from "../query/plan.ts";
+import { readTransfers, TRANSFERS } from "../transfer/watch.ts";
 import type { Json } from "../values/wire.ts";
 
 type SystemQuery = (
@@ -31,6 +32,30 @@ const QUERIES: Record<string, SystemQuery> = {
     const value = environment.all()[name];
     return value === undefined ? null : { name, value };
   },
+
+  "_system/cli/exports:getLatest": ({ exports }, { reads }) => {
+    readTransfers(reads, TRANSFERS.exports);
+    return exports.latest();
+  },
+
+  "_system/cli/queryImport:default": ({ imports }, { reads }, _component, args) => {
+    readTransfers(reads, TRANSFERS.imports);
+    return imports.describe(z.object({ importId: z.string() }).parse(args).importId);
+  },
+
+  "_system/cli/queryImport:list": ({ imports }, { reads }) => {
+    readTransfers(reads, TRANSFERS.imports);
+    return imports.list();
+  },
+
+  "_system/frontend/components:list": ({ components }) =>
+    [...components.keys()].map((path) => ({
+      id: path,
+      path,
+      name: path.split("/").at(-1) ?? "",
+      args: {},
+      state: "active",
+    })),
 
   "_system/cli/convexUrl:cloudUrl": (deployment) => deployment.cloudOrigin(),
 
