@@ -26,7 +26,13 @@ test("every process gets its own secrets and nobody else's", () => {
   expect(
     Object.fromEntries(services.map((name) => [name, held(servicePart(installation, name).env)])),
   ).toEqual({
-    gateway: ["MTA_API_KEY", "BETTER_AUTH_SECRET", "GATEWAY_JWT_KEY", "NATS_GATEWAY_PASSWORD"],
+    gateway: [
+      "MTA_API_KEY",
+      "BETTER_AUTH_SECRET",
+      "BOUNCE_VERP_KEY",
+      "GATEWAY_JWT_KEY",
+      "NATS_GATEWAY_PASSWORD",
+    ],
     scanner: ["NATS_SCANNER_PASSWORD"],
     mta: ["MTA_SECRET", "BOUNCE_VERP_KEY", "NATS_MTA_PASSWORD"],
     bounce: ["BOUNCE_VERP_KEY", "NATS_BOUNCE_PASSWORD"],

@@ -40,7 +40,7 @@ const services: Record<ServiceName, { health: PortName; shared: string[]; secret
   gateway: {
     health: "GATEWAY_HEALTH_PORT",
     shared: ["TYTO_DNS_SERVERS", "RATE_LIMIT_PER_S", "TRUST_PROXY"],
-    secrets: ["GATEWAY_JWT_KEY", "BETTER_AUTH_SECRET", "MTA_API_KEY"],
+    secrets: ["GATEWAY_JWT_KEY", "BETTER_AUTH_SECRET", "MTA_API_KEY", "BOUNCE_VERP_KEY"],
   },
   scanner: { health: "SCANNER_HEALTH_PORT", shared: [], secrets: [] },
   mta: {
@@ -102,10 +102,11 @@ export function servicePart(installation: Installation, name: ServiceName): Part
       MAIL_HOSTNAME: settings.mailHostname,
     },
     scanner: { CLAMAV_HOST: "127.0.0.1", CLAMAV_PORT: String(ports.CLAMAV_PORT) },
-    mta: { MAIL_HOSTNAME: settings.mailHostname },
+    mta: { MAIL_HOSTNAME: settings.mailHostname, SITE_URL: settings.siteUrl },
     bounce: {
       BOUNCE_PORT: String(ports.BOUNCE_PORT),
       BOUNCE_TLS_DIR: join(places.dataDir, "bounce"),
+      BOUNCE_SPOOL_DIR: join(places.dataDir, "bounce-spool"),
       MAIL_HOSTNAME: settings.mailHostname,
     },
     recorder: { CONVEX_URL: convex, CONVEX_SITE_URL: convexSite },

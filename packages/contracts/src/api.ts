@@ -157,6 +157,12 @@ export const SendRequest = z
       .datetime({ offset: true })
       .optional()
       .describe("Send not before this time, at most 30 days ahead"),
+    unsubscribe: z
+      .boolean()
+      .optional()
+      .describe(
+        "For newsletters and everything else that people can do without: each recipient's copy gets List-Unsubscribe with one click (RFC 8058) and complaint feedback (RFC 9477), and who uses it is suppressed. Off by default. A List-Unsubscribe header of your own is left as it is.",
+      ),
   })
   .strict()
   .refine((mail) => mail.html !== undefined || mail.text !== undefined, {
@@ -281,6 +287,21 @@ export const SuppressionView = z.object({
 });
 export type SuppressionView = z.infer<typeof SuppressionView>;
 export const SuppressionAdd = z.object({ address: Address }).strict();
+
+/** `support@example.com`, or `*@example.com` for every address of a domain. */
+export const InboxPattern = z
+  .string()
+  .max(254)
+  .transform((text) => text.trim().toLowerCase())
+  .refine((text) => {
+    const at = text.lastIndexOf("@");
+    return text.startsWith("*@")
+      ? Domain.safeParse(text.slice(at + 1)).success
+      : Address.safeParse(text).success && !text.slice(0, at).includes("*");
+  }, "must be name@example.com or *@example.com");
+export const InboxAdd = z.object({ pattern: InboxPattern }).strict();
+export const InboxView = z.object({ pattern: z.string(), since: z.iso.datetime() });
+export type InboxView = z.infer<typeof InboxView>;
 
 /** One DNS record to publish, and what was found when it was last looked up. */
 export const DnsRecordView = z.object({

@@ -56,6 +56,8 @@ const accepted = {
   metadata: z.record(z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/), z.string()),
   /** Send not before; absent means now. */
   scheduledAt: TimeMs.optional(),
+  /** Each recipient's copy gets List-Unsubscribe (RFC 8058) and CFBL fields (RFC 9477) of its own. */
+  unsubscribe: z.boolean().optional(),
   /** Give up at this time. */
   expiresAt: TimeMs,
   apiKeyId: z.string().optional(),

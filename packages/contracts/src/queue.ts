@@ -20,6 +20,8 @@ export const QueueEntry = z.object({
   acceptedAt: TimeMs,
   /** Set when the sender may cancel until this time: the mta claims the message first. */
   scheduledAt: TimeMs.optional(),
+  /** This copy gets header fields of its own, by which its recipient unsubscribes. */
+  unsubscribe: z.boolean().optional(),
   expiresAt: TimeMs,
 });
 export type QueueEntry = z.infer<typeof QueueEntry>;

@@ -22,6 +22,7 @@ import {
   type SendDecision,
   type SendRequest,
 } from "@tyto/contracts";
+import { encodeMessageId } from "@tyto/mail";
 import type { Caller } from "./caller.ts";
 import { compose } from "./compose.ts";
 
@@ -122,14 +123,23 @@ export function asciiDomain(domain: string): Domain {
   return Domain.parse(isAscii ? domain : new URL(`http://${domain}`).hostname);
 }
 
+const hasOwnUnsubscribe = ({ headers = {} }: SendRequest): boolean =>
+  Object.keys(headers).some((name) => name.toLowerCase() === "list-unsubscribe");
+
 export type Plan = {
   accepted: Omit<Payload<"mail.accepted">, "bodyBytes" | "bodyChunks">;
   suppressed: Payload<"mail.suppressed">[];
   dateMs: number;
 };
 
-/** The events of a decided message. `at` is when its request came first. */
-export function planOf(mail: SendRequest, decision: SendDecision, at: number, caller: Caller): Plan {
+/** The events of a decided message. `at` is when its request came first; `key` makes its Message-ID known as ours. */
+export function planOf(
+  mail: SendRequest,
+  decision: SendDecision,
+  at: number,
+  caller: Caller,
+  key: string,
+): Plan {
   const { messageId } = decision;
   const all = envelopeOf(mail);
   const isSuppressed = new Set(decision.suppressed);
@@ -143,7 +153,7 @@ export function planOf(mail: SendRequest, decision: SendDecision, at: number, ca
     accepted: {
       ...shared,
       id: `${messageId}.accepted`,
-      messageIdHeader: `${messageId}@${domain}`,
+      messageIdHeader: encodeMessageId(messageId, domain, key),
       from: mail.from.address,
       ...(mail.from.name === undefined ? {} : { fromName: mail.from.name.slice(0, 200) }),
       domain,
@@ -153,6 +163,7 @@ export function planOf(mail: SendRequest, decision: SendDecision, at: number, ca
       tags: mail.tags ?? [],
       metadata: mail.metadata ?? {},
       ...(leavesAt > at ? { scheduledAt: leavesAt } : {}),
+      ...(mail.unsubscribe === true && !hasOwnUnsubscribe(mail) ? { unsubscribe: true } : {}),
       expiresAt: leavesAt + limits.expiryDays * dayMs,
       ...(caller.kind === "key" ? { apiKeyId: caller.id } : {}),
     },

@@ -14,11 +14,13 @@ import { health } from "./routes/health.ts";
 import { session } from "./routes/session.ts";
 import { setup } from "./routes/setup.ts";
 import { signIn } from "./routes/sign-in.ts";
+import { type UnsubscribePorts, unsubscribe } from "./routes/unsubscribe.ts";
 import type { Spa } from "./spa.ts";
 import type { Tokens } from "./tokens.ts";
 
 export type AppPorts = PublicPorts & {
   auth: Auth;
+  unsubscribe: UnsubscribePorts;
   tokens: Tokens;
   convexUrl: string;
   /** The dashboard; absent when only the API is served. */
@@ -30,7 +32,7 @@ export type AppPorts = PublicPorts & {
 };
 
 /** Paths that are never a page of the dashboard. */
-const notPages = /^\/(v1|api|convex)(\/|$)/;
+const notPages = /^\/(v1|api|convex|u)(\/|$)/;
 const requestIdPattern = /^[\w.:-]{1,100}$/;
 
 export function createApp(ports: AppPorts): Api {
@@ -73,6 +75,7 @@ export function createApp(ports: AppPorts): Api {
   convex(api, { convexUrl, isOwnOrigin });
   health(api, checks);
   docs(api, describeApi(api));
+  unsubscribe(api, ports.unsubscribe);
 
   const methods = methodsByPath(api);
   api.notFound((c) => {

@@ -39,6 +39,7 @@ const settings = {
   BETTER_AUTH_SECRET: secret(),
   MTA_API_KEY: secret(),
   MAIL_HOSTNAME: Domain,
+  BOUNCE_VERP_KEY: secret(),
   TYTO_DNS_SERVERS: z
     .string()
     .transform((text, context): Server[] => {
@@ -69,6 +70,7 @@ export function gatewayConfig(env: Record<string, string | undefined> = process.
     authSecret: read.BETTER_AUTH_SECRET,
     rootApiKey: read.MTA_API_KEY,
     mailHostname: read.MAIL_HOSTNAME,
+    verpKey: read.BOUNCE_VERP_KEY,
     dnsServers: read.TYTO_DNS_SERVERS ?? systemServers(),
     rateLimitPerS: read.RATE_LIMIT_PER_S,
     trustProxy: read.TRUST_PROXY,

@@ -7,6 +7,7 @@ import { type Api, type GuardPorts, newApi } from "./api.ts";
 import type { Domains } from "./domains.ts";
 import type { Mirror } from "./mirror.ts";
 import { addDomain } from "./routes/add-domain.ts";
+import { addInbox } from "./routes/add-inbox.ts";
 import { addSuppression } from "./routes/add-suppression.ts";
 import { type CancelPorts, cancelEmail } from "./routes/cancel-email.ts";
 import { checkDomain } from "./routes/check-domain.ts";
@@ -16,9 +17,11 @@ import { getEmail } from "./routes/get-email.ts";
 import { listApiKeys } from "./routes/list-api-keys.ts";
 import { listDomains } from "./routes/list-domains.ts";
 import { listEmails } from "./routes/list-emails.ts";
+import { listInboxes } from "./routes/list-inboxes.ts";
 import { listSuppressions } from "./routes/list-suppressions.ts";
 import { removeApiKey } from "./routes/remove-api-key.ts";
 import { removeDomain } from "./routes/remove-domain.ts";
+import { removeInbox } from "./routes/remove-inbox.ts";
 import { removeSuppression } from "./routes/remove-suppression.ts";
 import { sendBatch } from "./routes/send-batch.ts";
 import { sendEmail } from "./routes/send-email.ts";
@@ -52,6 +55,9 @@ export function publicRoutes(api: Api, ports: PublicPorts): void {
   getDomain(api, guards, domains);
   checkDomain(api, guards, domains);
   removeDomain(api, guards, domains);
+  listInboxes(api, guards, store);
+  addInbox(api, guards, store);
+  removeInbox(api, guards, store);
   listApiKeys(api, guards, store);
   createApiKey(api, guards, { store, mirror: apiKeys });
   removeApiKey(api, guards, { store, mirror: apiKeys });
@@ -101,6 +107,7 @@ export function describeApi(api: Api): string {
       { name: "Emails", description: "Send messages and follow them" },
       { name: "Suppressions", description: "Addresses that get no mail" },
       { name: "Domains", description: "Domains that mail is sent from" },
+      { name: "Inboxes", description: "Addresses that mail is taken for, besides return paths" },
       { name: "API keys" },
     ],
   });
@@ -120,6 +127,7 @@ export function describePublicApi(): string {
       onCaller: uncalled,
     },
     submission: {
+      verpKey: "",
       findDomain: uncalled,
       isSuppressed: uncalled,
       putBody: uncalled,

@@ -9,6 +9,9 @@ import {
   DomainView,
   EmailDetail as EmailDetailContract,
   EmailSummary,
+  InboxAdd as InboxAddContract,
+  InboxPattern as InboxPatternContract,
+  InboxView,
   limits,
   MessageStatus,
   ProblemView,
@@ -148,6 +151,17 @@ export const SuppressionAdd = SuppressionAddContract.meta({
 export const DomainShown = DomainView.meta({ id: "Domain" });
 export const DomainList = z.object({ data: z.array(DomainShown) }).meta({ id: "DomainList" });
 export const DomainAdd = DomainAddContract.meta({ id: "DomainAdd", example: { domain: "acme.example" } });
+
+export const InboxPattern = InboxPatternContract;
+export const Inbox = InboxView.meta({
+  id: "Inbox",
+  example: { pattern: "support@acme.example", since: "2026-01-05T12:00:00.000Z" },
+});
+export const InboxList = z.object({ data: z.array(Inbox) }).meta({ id: "InboxList" });
+export const InboxAdd = InboxAddContract.meta({
+  id: "InboxAdd",
+  example: { pattern: "support@acme.example" },
+});
 
 export const ApiKey = ApiKeyView.meta({ id: "ApiKey" });
 export const ApiKeyList = z.object({ data: z.array(ApiKey) }).meta({ id: "ApiKeyList" });

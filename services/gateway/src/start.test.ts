@@ -56,6 +56,7 @@ beforeAll(async () => {
     GATEWAY_JWT_KEY: own.secret,
     BETTER_AUTH_SECRET: "secret-of-the-tests-0123456789ab",
     MTA_API_KEY: rootKey,
+    BOUNCE_VERP_KEY: "verp-key-of-the-tests-0123456789",
     MAIL_HOSTNAME: "mail.tyto.test",
     TYTO_DNS_SERVERS: "127.0.0.1:9",
   };

@@ -7,6 +7,7 @@ import {
   defaultOrganization,
   type EmailDetail,
   type EmailSummary,
+  type InboxView,
   type MessageStatus,
   type Scope,
   type SuppressionView,
@@ -73,6 +74,13 @@ export function createStore({ query, mutation }: Convex) {
       domain: string,
       check: { records: DnsRecordView[]; state: DomainView["state"]; checkedAt: number },
     ) => storedDomain(await mutation(service.recordDnsCheck, { domain, ...check })),
+
+    listInboxes: async (): Promise<InboxView[]> => (await query(service.listInboxes, {})).map(inboxView),
+    /** Throws Failure `domain.unknown`. */
+    addInbox: async (pattern: string): Promise<InboxView> =>
+      inboxView(await mutation(service.addInbox, { pattern })),
+    /** False if there was no such inbox. */
+    removeInbox: (pattern: string) => mutation(service.removeInbox, { pattern }),
 
     listApiKeys: async (): Promise<ApiKeyView[]> => (await query(service.listApiKeys, {})).map(apiKeyView),
     async addApiKey({ apiKeyId, prefix, hash }: NewKey, name: string, scopes: Scope[]): Promise<ApiKeyView> {
@@ -172,6 +180,11 @@ const storedDomain = (row: FunctionReturnType<typeof api.service.listDomains>[nu
   records: row.records,
   keys: row.keys,
 });
+
+const inboxView = ({
+  pattern,
+  since,
+}: FunctionReturnType<typeof api.service.listInboxes>[number]): InboxView => ({ pattern, since: iso(since) });
 
 const apiKeyView = (row: FunctionReturnType<typeof api.service.listApiKeys>[number]): ApiKeyView => ({
   id: row.apiKeyId,

@@ -18,6 +18,8 @@ import { invalidRequest } from "./problems.ts";
 import type { Recent } from "./recent.ts";
 
 export type SubmissionPorts = AcceptPorts & {
+  /** Makes Message-IDs known as ours. */
+  verpKey: string;
   idempotency: Idempotency;
   recent: Pick<Recent, "add">;
   /** Told of each accepted message and of each item that was refused. */
@@ -127,7 +129,7 @@ async function keep(
   decision: SendDecision,
   at: number,
 ): Promise<void> {
-  const plan = planOf(mail, decision, at, caller);
+  const plan = planOf(mail, decision, at, caller, ports.verpKey);
   const accepted = await store(ports, mail, plan);
   ports.recent.add(accepted, plan.suppressed);
   ports.count("accepted");

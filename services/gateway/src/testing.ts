@@ -40,6 +40,7 @@ import { type WiringConfig, wire } from "./wiring.ts";
 
 export const rootKey = "root-key-of-the-tests-0123456789";
 export const site = "http://tyto.test";
+export const verpKey = "verp-key-of-the-tests-0123456789";
 export const mailHostname = Domain.parse("mail.tyto.test");
 
 export type TestGateway = {
@@ -151,6 +152,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
       authSecret: "secret-of-the-tests-0123456789",
       rootApiKey: rootKey,
       mailHostname,
+      verpKey,
       rateLimitPerS: 1_000_000,
       trustProxy: false,
       keysWaitMsMax: 300,

@@ -37,7 +37,14 @@ export type Connections = {
 
 export type WiringConfig = Pick<
   GatewayConfig,
-  "siteUrl" | "convexUrl" | "authSecret" | "rootApiKey" | "mailHostname" | "rateLimitPerS" | "trustProxy"
+  | "siteUrl"
+  | "convexUrl"
+  | "authSecret"
+  | "rootApiKey"
+  | "mailHostname"
+  | "verpKey"
+  | "rateLimitPerS"
+  | "trustProxy"
 > & {
   /** How long a request waits for the keys of a domain that was added just now. */
   keysWaitMsMax?: number;
@@ -95,6 +102,7 @@ export async function wire(connections: Connections, config: WiringConfig): Prom
       },
     },
     submission: {
+      verpKey: config.verpKey,
       findDomain: domains.signing,
       isSuppressed: suppressions.has,
       putBody: bus.bodies.put,
@@ -109,6 +117,7 @@ export async function wire(connections: Connections, config: WiringConfig): Prom
     suppressions,
     domains,
     apiKeys,
+    unsubscribe: { verpKey: config.verpKey, publish: bus.publish, now },
     auth,
     tokens,
     convexUrl: config.convexUrl,

@@ -52,6 +52,7 @@ const ports = (change: Partial<AttemptPorts> = {}): AttemptPorts => ({
     signed: async () => Buffer.from("sig;"),
   }),
   returnPath: (id, at) => Address.parse(`${id}@${at}`),
+  personalFields: (id, at) => Buffer.from(`X-Personal: ${id} ${at}\r\n`),
   async carry(mail, hosts) {
     carried.push({ mail, hosts });
     return accepted;
@@ -74,6 +75,13 @@ test("the message goes out signed, from its own return path, and says so", async
     mail: { from: returnPath, to: "bob@example.org", has8Bit: true },
   });
   expect(Buffer.concat([...(carried[0]?.mail.parts ?? [])]).toString()).toBe("sig;body");
+});
+
+test("only a message that asks for it has fields of its recipient, between signatures and message", async () => {
+  await attempt(ports())({ ...entry, unsubscribe: true });
+  expect(Buffer.concat([...(carried[0]?.mail.parts ?? [])]).toString()).toBe(
+    `sig;X-Personal: ${entry.deliveryId} bounces.example.com\r\nbody`,
+  );
 });
 
 test.each<[string, Partial<AttemptPorts>, Record<string, unknown>]>([

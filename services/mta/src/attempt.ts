@@ -20,6 +20,8 @@ export type AttemptPorts = {
   findPath(domain: string): Promise<Path>;
   contentOf(entry: QueueEntry): Promise<Content>;
   returnPath(id: DeliveryId, host: Domain): Address;
+  /** Header fields that this recipient's copy has of its own. */
+  personalFields(id: DeliveryId, host: Domain): Buffer;
   carry(mail: Mail, hosts: readonly Host[]): Promise<Carried>;
   log: Pick<Log, "error">;
 };
@@ -46,11 +48,16 @@ export const attempt =
       if (path.kind === "none") return { ...path, kind: "failed", isInDoubt: false };
 
       const returnPath = ports.returnPath(entry.deliveryId, signer.returnPathHost);
+      const personal =
+        entry.unsubscribe === true
+          ? ports.personalFields(entry.deliveryId, signer.returnPathHost)
+          : undefined;
+      const signed = await content.signed(signer.keys, personal);
       const mail: Mail = {
         envelopeId: entry.deliveryId,
         from: returnPath,
         to: entry.recipient,
-        parts: [await content.signed(signer.keys), content.bytes],
+        parts: [signed, ...(personal === undefined ? [] : [personal]), content.bytes],
         has8Bit: content.has8Bit,
       };
       const carried = await ports.carry(mail, path.hosts);

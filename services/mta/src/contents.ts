@@ -1,14 +1,17 @@
 import type { MessageId, QueueEntry } from "@tyto/contracts";
 import { withCrlf } from "./canonical.ts";
-import { type SigningKey, signatures } from "./dkim.ts";
+import { bodyHashOf, type SigningKey, signatures } from "./dkim.ts";
 
 /** A message's bytes as they go on the wire, shared by all of its recipients. */
 export type Content = {
   bytes: Buffer;
   /** Some byte is above 127, so that servers with 8BITMIME are told (RFC 6152). */
   has8Bit: boolean;
-  /** The DKIM-Signature fields for these keys; made once for all recipients. */
-  signed(keys: readonly SigningKey[]): Promise<Buffer>;
+  /**
+   * The DKIM-Signature fields for these keys; made once for all recipients, unless their copies differ by `personal` fields,
+   * which stand between the signatures and `bytes`.
+   */
+  signed(keys: readonly SigningKey[], personal?: Buffer): Promise<Buffer>;
 };
 
 export type Contents = {
@@ -77,11 +80,16 @@ export function createContents(
 }
 
 function createContent(bytes: Buffer, now: () => number): Content {
+  let bodyHash: string | undefined;
   let latest: { keys: readonly SigningKey[]; signing: Promise<Buffer> } | undefined;
   return {
     bytes,
     has8Bit: hasHighByte(bytes),
-    signed(keys) {
+    signed(keys, personal) {
+      if (personal !== undefined) {
+        bodyHash ??= bodyHashOf(bytes);
+        return signatures(bytes, keys, Math.floor(now() / 1_000), personal, bodyHash);
+      }
       // Keys of one domain are one array as long as they are the same (signers.ts), so identity is enough.
       if (latest?.keys !== keys) {
         latest = { keys, signing: signatures(bytes, keys, Math.floor(now() / 1_000)) };

@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { Domain } from "@tyto/contracts";
+import { Domain, deliveryId, MessageId } from "@tyto/contracts";
 import { asNodeResolve, createResolver } from "@tyto/dns";
 import { type DnsServer, startDns } from "@tyto/dns/testing";
 import { authenticate } from "mailauth";
 import { withCrlf } from "./canonical.ts";
-import { type SigningKey, signatures } from "./dkim.ts";
+import { bodyHashOf, type SigningKey, signatures } from "./dkim.ts";
 import { createVault, makeKeys, openKeys } from "./keys.ts";
+import { personalFields } from "./personal.ts";
 
 const domain = Domain.parse("example.com");
 const vault = createVault("a secret of the test, long enough");
@@ -95,6 +96,27 @@ test.each([
 ])("a field put in front breaks both signatures: %s", async (field) => {
   const message = Buffer.concat([Buffer.from(`${field}\r\n`), await signed(plain)]);
   expect(await verdicts(message)).toEqual(["tyto1r fail", "tyto1e fail"]);
+});
+
+test("fields of one recipient stand between signatures and message, covered like the others", async () => {
+  const message = withCrlf(Buffer.from(plain.replace(/^List-Unsub.*\r\n/gm, "")));
+  const personal = personalFields(
+    deliveryId(MessageId.parse("01jd4000000000000000000000"), 7),
+    "bounces.example.com",
+    "https://tyto.example",
+    "a key of the tests, 0123456789",
+  );
+  const header = await signatures(message, keys, 1_790_000_000, personal, bodyHashOf(message));
+  const whole = Buffer.concat([header, personal, message]);
+  expect(await verdicts(whole)).toEqual(["tyto1r pass", "tyto1e pass"]);
+  for (const name of ["List-Unsubscribe:", "List-Unsubscribe-Post:", "CFBL-Address:", "CFBL-Feedback-ID:"]) {
+    expect(personal.toString()).toContain(name);
+    const changed = Buffer.from(whole.toString("latin1").replace(`\r\n${name}`, `\r\n${name} x`), "latin1");
+    expect({ name, verdicts: await verdicts(changed) }).toEqual({
+      name,
+      verdicts: ["tyto1r fail", "tyto1e fail"],
+    });
+  }
 });
 
 test("a changed body breaks both signatures", async () => {

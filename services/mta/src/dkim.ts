@@ -33,23 +33,31 @@ const oversigned = [
   "list-unsubscribe-post",
 ];
 /** Signed as often as they occur: mailing lists and receivers may add their own without harm. */
-const signedOnce = ["list-id", "list-help", "feedback-id", "auto-submitted"];
+const signedOnce = [
+  "list-id",
+  "list-help",
+  "feedback-id",
+  "auto-submitted",
+  // RFC 9477 §3.1.4 asks for both of these to be covered.
+  "cfbl-address",
+  "cfbl-feedback-id",
+];
 
 /**
  * One DKIM-Signature field per key, ready to stand in front of the message (RFC 6376, RFC 8463), relaxed/relaxed.
- * `message` has CRLF line ends. The body is hashed once for all keys. RSA runs on the thread pool, because a signature
- * takes half a millisecond of a core.
+ * `message` has CRLF line ends. The body is hashed once for all keys, or not at all where the caller has its hash. `personal`
+ * are fields that stand between signature and message. RSA runs on the thread pool, because a signature takes half a
+ * millisecond of a core.
  */
 export async function signatures(
   message: Buffer,
   keys: readonly SigningKey[],
   nowS: number,
+  personal: Buffer = Buffer.alloc(0),
+  bodyHash = bodyHashOf(message),
 ): Promise<Buffer> {
-  const start = bodyStart(message);
-  const bodyHash = createHash("sha256")
-    .update(relaxedBody(message.subarray(start)))
-    .digest("base64");
-  const { names, canonical } = selectFields(headerFields(message.subarray(0, start)));
+  const header = message.subarray(0, bodyStart(message));
+  const { names, canonical } = selectFields([...headerFields(personal), ...headerFields(header)]);
   const fields = await Promise.all(
     keys.map(async (key) => {
       const unsigned =
@@ -65,6 +73,12 @@ export async function signatures(
   );
   return Buffer.from(fields.join(""), "latin1");
 }
+
+/** For `bh=`: the hash of the relaxed body, in base64. */
+export const bodyHashOf = (message: Buffer): string =>
+  createHash("sha256")
+    .update(relaxedBody(message.subarray(bodyStart(message))))
+    .digest("base64");
 
 /** The names for `h=` and the canonical fields in that order; of equal names the lowest comes first (RFC 6376 §5.4.2). */
 function selectFields(fields: readonly Field[]): { names: string[]; canonical: string } {

@@ -42,6 +42,7 @@ const laterThan = (atMs: number | undefined, nowMs: number) =>
 
 export function entriesOf(message: AcceptedMessage): QueueEntry[] {
   const { messageId, organizationId, from, domain, bodyBytes, bodyChunks, scheduledAt, expiresAt } = message;
+  const { unsubscribe } = message;
   return message.recipients.map(({ address }, index) => ({
     deliveryId: deliveryId(messageId, index),
     messageId,
@@ -55,6 +56,7 @@ export function entriesOf(message: AcceptedMessage): QueueEntry[] {
     recipients: message.recipients.length,
     acceptedAt: message.at,
     ...(scheduledAt === undefined ? {} : { scheduledAt }),
+    ...(unsubscribe === undefined ? {} : { unsubscribe }),
     expiresAt,
   }));
 }

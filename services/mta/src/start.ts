@@ -14,6 +14,7 @@ import { createVault } from "./keys.ts";
 import { createMetrics } from "./metrics.ts";
 import { findPath } from "./mx.ts";
 import type { Failed } from "./outcome.ts";
+import { personalFields } from "./personal.ts";
 import { createPool } from "./pool.ts";
 import { createSigners } from "./signers.ts";
 
@@ -92,6 +93,7 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
       }),
     contentOf: contents.get,
     returnPath: (id, host) => encodeReturnPath(id, host, config.verpKey),
+    personalFields: (id, host) => personalFields(id, host, config.siteUrl, config.verpKey),
     carry: (mail, hosts) => carry(mail, hosts, pool, stopping.signal),
     log,
   });

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Bus } from "@tyto/bus";
 import { limits, MessageId, type Problem, type SendAnswer } from "@tyto/contracts";
+import { encodeMessageId } from "@tyto/mail";
 import PostalMime from "postal-mime";
 import { sha256 } from "../idempotency.ts";
-import { startTestGateway, type TestGateway } from "../testing.ts";
+import { startTestGateway, type TestGateway, verpKey } from "../testing.ts";
 
 let gateway: TestGateway;
 let mta: Bus;
@@ -44,7 +45,7 @@ describe("202", () => {
     if (event?.subject !== "mail.accepted") throw new Error("not accepted");
     expect(event.payload).toMatchObject({
       id: `${id}.accepted`,
-      messageIdHeader: `${id}@example.com`,
+      messageIdHeader: encodeMessageId(MessageId.parse(id), "example.com", verpKey),
       domain: "example.com",
       recipients: [{ address: "bob@example.org", role: "to" }],
       tags: ["a"],
@@ -55,6 +56,18 @@ describe("202", () => {
     const body = await mta.bodies.get(id, event.payload.bodyChunks);
     expect(body.length).toBe(event.payload.bodyBytes);
     expect(await PostalMime.parse(body)).toMatchObject({ subject: "Hi", text: "Hello\n" });
+  });
+
+  test("unsubscribe reaches the event, unless the sender has a List-Unsubscribe of their own", async () => {
+    const flagOf = async (more: object) => {
+      const { id } = await accepted(await post({ ...mail, ...more }));
+      const [event] = await eventsOf(id);
+      return event?.subject === "mail.accepted" ? event.payload.unsubscribe : "no event";
+    };
+    expect(await flagOf({})).toBeUndefined();
+    expect(await flagOf({ unsubscribe: true })).toBe(true);
+    const headers = { "list-Unsubscribe": "<https://example.com/out>" };
+    expect(await flagOf({ unsubscribe: true, headers })).toBeUndefined();
   });
 
   test("with an attachment the scanner is asked first", async () => {
