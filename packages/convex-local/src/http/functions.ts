@@ -85,7 +85,7 @@ export class FunctionApi {
 
   /** Runs a function of any kind, as `convex run` and `/api/run` do. */
   async runAny(request: FunctionRequest, requester: Requester): Promise<FunctionAnswer> {
-    return await this.run(this.#kindOf(request.path), request, requester);
+    return await this.run(this.#kindOf(request.componentPath ?? ROOT, request.path), request, requester);
   }
 
   async queryAtTs(request: z.infer<typeof QueryAtTs>, requester: Requester): Promise<FunctionAnswer> {
@@ -148,9 +148,9 @@ export class FunctionApi {
   }
 
   /** An unknown function is taken for a query, whose failure says that it is not there. */
-  #kindOf(path: string): CallableKind {
+  #kindOf(component: string, path: string): CallableKind {
     const [file = "", name = ""] = canonicalPath(path).split(":");
-    const object = functionObject(this.#deployment.components.get(ROOT)?.modules.get(file)?.[name]);
+    const object = functionObject(this.#deployment.components.get(component)?.modules.get(file)?.[name]);
     const kind = object === undefined ? undefined : kindOfFunction(object);
     return kind === undefined || kind === "httpAction" ? "query" : kind;
   }
