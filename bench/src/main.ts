@@ -2,7 +2,9 @@
  * `bun run bench NAME [--option value]`: one measurement. Progress goes to standard error; the last line on standard
  * output is one JSON object.
  */
+import { intake } from "./intake.ts";
 import { path } from "./path.ts";
+import { store } from "./store.ts";
 
 type Options = Record<string, string>;
 export type Benchmark = {
@@ -11,7 +13,7 @@ export type Benchmark = {
   run(options: Options): Promise<Record<string, unknown>>;
 };
 
-const benchmarks: readonly Benchmark[] = [path];
+const benchmarks: readonly Benchmark[] = [path, store, intake];
 
 const [name, ...rest] = process.argv.slice(2);
 const chosen = benchmarks.find((benchmark) => benchmark.name === name);
