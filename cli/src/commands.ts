@@ -15,6 +15,16 @@ export const commands: readonly { name: string; summary: string; load(): Promise
     summary: "tell the life of one message in order",
     load: () => import("./commands/trace.ts"),
   },
+  {
+    name: "backup",
+    summary: "copy everything into one sealed file, while Tyto runs",
+    load: () => import("./commands/backup.ts"),
+  },
+  {
+    name: "restore",
+    summary: "put a backup in place on an empty machine",
+    load: () => import("./commands/restore.ts"),
+  },
   { name: "dlq", summary: "look at dead letters and retry them", load: () => import("./commands/dlq.ts") },
   { name: "help", summary: "this text", load: () => import("./commands/help.ts") },
 ];

@@ -57,7 +57,7 @@ export const command: Command = {
     const env = { ...environment(), ...(values.data === undefined ? {} : { TYTO_DATA: values.data }) };
     const here = places(env);
     const settings = loadSettings(env);
-    const { gateway, nats } = urls({ settings });
+    const { gateway, nats, convex } = urls({ settings });
     await mkdir(here.dataDir, { recursive: true, mode: 0o700 });
     const claim = await claimData(here.dataDir, {
       pid: process.pid,
@@ -65,6 +65,7 @@ export const command: Command = {
       gatewayUrl: gateway,
       siteUrl: settings.siteUrl,
       natsUrl: nats,
+      convexUrl: convex,
     });
 
     const startedMs = performance.now();

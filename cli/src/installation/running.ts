@@ -10,6 +10,7 @@ const Note = z.object({
   gatewayUrl: z.string(),
   siteUrl: z.string(),
   natsUrl: z.string(),
+  convexUrl: z.string().optional(),
 });
 export type Note = z.infer<typeof Note>;
 
@@ -21,7 +22,15 @@ export async function findRunning(dataDir: string): Promise<Note | undefined> {
   const text = await readFile(noteOf(dataDir), "utf8").catch(() => undefined);
   if (text === undefined) return undefined;
   const parsed = Note.safeParse(parseJson(text));
-  return parsed.success && (await isTytoUp(parsed.data.pid)) ? parsed.data : undefined;
+  return parsed.success && (await isTyto("up", parsed.data.pid)) ? parsed.data : undefined;
+}
+
+/** The process that copies this data folder now, if any: `tyto backup` takes the folder while Tyto stands still. */
+async function findBackup(dataDir: string): Promise<number | undefined> {
+  // No file: nobody has the folder.
+  const text = await readFile(noteOf(dataDir), "utf8").catch(() => "");
+  const parsed = Note.safeParse(parseJson(text));
+  return parsed.success && (await isTyto("backup", parsed.data.pid)) ? parsed.data.pid : undefined;
 }
 
 /** Takes the data folder for this process. Throws Trouble when another `tyto up` has it. */
@@ -39,6 +48,9 @@ export async function claimData(dataDir: string, note: Note): Promise<{ release(
           `Tyto runs already on ${dataDir} (pid ${running.pid}): ${running.siteUrl}`,
           "stop it with Ctrl-C, or use another folder: ./tyto up --data DIR with TYTO_PORT_OFFSET=1000",
         );
+      const backup = await findBackup(dataDir);
+      if (backup !== undefined)
+        throw new Trouble(`a backup of ${dataDir} is being made (pid ${backup})`, "wait until it is done");
       // Left over from one that was killed.
       await rm(path, { force: true });
     }
@@ -56,7 +68,7 @@ function parseJson(text: string): unknown {
 }
 
 /** A process with this id lives and is ours; ids are reused after a restart of the machine. */
-async function isTytoUp(pid: number): Promise<boolean> {
+async function isTyto(command: "up" | "backup", pid: number): Promise<boolean> {
   try {
     process.kill(pid, 0);
   } catch (error) {
@@ -64,6 +76,6 @@ async function isTytoUp(pid: number): Promise<boolean> {
     if ((error as NodeJS.ErrnoException).code !== "EPERM") return false;
   }
   // Outside Linux there is no /proc; then a living process is taken for ours.
-  const command = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "main.ts\0up");
-  return command.includes("main.ts\0up");
+  const line = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "main.ts\0up");
+  return line.includes(`main.ts\0${command}`);
 }

@@ -14,7 +14,7 @@ export type Sql = {
 };
 
 /** Raised by one whenever a table changes shape. */
-const LAYOUT = 2;
+export const LAYOUT = 2;
 /** What makes a file of a layout one of the next. A newer file is refused, not guessed at. */
 const UPGRADES: Record<number, string[]> = {
   1: [

@@ -35,7 +35,8 @@ export async function copyDatabase(
   }
 }
 
-async function copyInChild(source: string, target: string): Promise<void> {
+/** Copies a database that another process may have open, or that nobody has. */
+export async function copyInChild(source: string, target: string): Promise<void> {
   const child = Bun.spawn([process.execPath, `${import.meta.dir}/copy.ts`, source, target], {
     env: {},
     stdin: "ignore",

@@ -1,5 +1,9 @@
-import type { Database } from "bun:sqlite";
-import { type Entry, frameEntries } from "./frames.ts";
+import { Database } from "bun:sqlite";
+import { mkdtempSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { databasePath } from "../store/database.ts";
+import { copyInChild } from "../store/snapshot.ts";
+import { type Entry, fileEntry, frameEntries } from "./frames.ts";
 import type { Snapshot } from "./snapshot.ts";
 
 /** Everything that a deployment keeps, as one stream of entries: the database, then the files that it knows. */
@@ -23,9 +27,31 @@ export function backupOf(snapshot: Snapshot): Response {
   return new Response(stream, { headers: { "content-type": "application/octet-stream" } });
 }
 
-function* entriesOf({ path, database, blob }: Snapshot): Generator<Entry> {
-  yield { name: "convex.sqlite3", content: Bun.file(path) };
-  for (const uuid of uuidsOf(database)) yield { name: `storage/${uuid}`, content: blob(uuid) };
+/** The same of a deployment that does not run. Throws when it does. */
+export async function* backupOfFolder(dataDir: string): AsyncGenerator<Entry> {
+  const scratch = mkdtempSync(join(dataDir, "backup-"));
+  const path = join(scratch, "copy.sqlite3");
+  try {
+    await copyInChild(databasePath(dataDir), path);
+    const database = new Database(path, { readonly: true });
+    try {
+      const blob = (uuid: string) => Bun.file(join(dataDir, "storage", uuid));
+      yield* entriesOf({ path, database, blob });
+    } finally {
+      database.close();
+    }
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+function* entriesOf({
+  path,
+  database,
+  blob,
+}: Pick<Snapshot, "path" | "database" | "blob">): Generator<Entry> {
+  yield fileEntry("convex.sqlite3", Bun.file(path));
+  for (const uuid of uuidsOf(database)) yield fileEntry(`storage/${uuid}`, blob(uuid));
 }
 
 function* uuidsOf(database: Database): Generator<string> {

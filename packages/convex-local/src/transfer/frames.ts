@@ -4,9 +4,8 @@
  */
 import { z } from "zod";
 
-export type Entry = { name: string; content: Blob };
-/** One entry as it is read: the bytes must be taken before the next entry is asked for. */
-export type FramedEntry = { name: string; bytes: number; content: AsyncIterable<Uint8Array> };
+export type Entry = { name: string; bytes: number; content: AsyncIterable<Uint8Array> };
+/** When read: the bytes must be taken before the next entry is asked for, or they are gone. */
 
 const Head = z.union([
   z.object({ name: z.string().min(1), bytes: z.number().int().nonnegative() }),
@@ -21,20 +20,20 @@ export class BrokenFrames extends Error {}
 export async function* frameEntries(
   entries: Iterable<Entry> | AsyncIterable<Entry>,
 ): AsyncGenerator<Uint8Array> {
-  for await (const { name, content } of entries) {
-    yield Buffer.from(`${JSON.stringify({ name, bytes: content.size })}\n`);
-    let bytes = 0;
-    for await (const chunk of content.stream() as unknown as AsyncIterable<Uint8Array>) {
-      bytes += chunk.byteLength;
+  for await (const { name, bytes, content } of entries) {
+    yield Buffer.from(`${JSON.stringify({ name, bytes })}\n`);
+    let seen = 0;
+    for await (const chunk of content) {
+      seen += chunk.byteLength;
       yield chunk;
     }
-    if (bytes !== content.size) throw new BrokenFrames(`${name} has ${bytes} bytes, not ${content.size}`);
+    if (seen !== bytes) throw new BrokenFrames(`${name} has ${seen} bytes, not ${bytes}`);
   }
   yield Buffer.from('{"end":true}\n');
 }
 
 /** Throws BrokenFrames. */
-export async function* readFrames(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<FramedEntry> {
+export async function* readFrames(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Entry> {
   const reader = new Reader(chunks);
   for (;;) {
     const head = parseHead(await reader.line());
@@ -62,6 +61,16 @@ function parseHead(line: string): z.infer<typeof Head> {
     throw new BrokenFrames(`This is no entry: ${line.slice(0, 100)}`, { cause: error });
   }
 }
+
+/** A file, read when its turn comes. */
+export const fileEntry = (name: string, file: Blob): Entry => ({
+  name,
+  bytes: file.size,
+  content: {
+    [Symbol.asyncIterator]: () =>
+      (file.stream() as unknown as AsyncIterable<Uint8Array>)[Symbol.asyncIterator](),
+  },
+});
 
 class Reader {
   readonly #chunks: AsyncIterator<Uint8Array>;
