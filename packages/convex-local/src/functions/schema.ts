@@ -40,8 +40,6 @@ export const SchemaJson = z.object({
 });
 export type SchemaJson = z.infer<typeof SchemaJson>;
 
-const SYSTEM_FIELDS = new Set(["_id", "_creationTime"]);
-
 /** Whether texts are ids of tables of this component. */
 export function idsOf(store: Store, component: string): IsId {
   const isId: IsId = (tableName, id) => {
@@ -63,10 +61,25 @@ export function schemaMismatch(
   isId: IsId,
 ): string | null {
   if (schema === null || !schema.schemaValidation) return null;
-  const type = schema.tables.find((table) => table.tableName === tableName)?.documentType;
-  if (type === null || type === undefined) return null;
-  const fields = Object.fromEntries(Object.entries(document).filter(([name]) => !SYSTEM_FIELDS.has(name)));
+  const type = documentTypes(schema).get(tableName);
+  if (type === undefined) return null;
+  const { _id, _creationTime, ...fields } = document;
   return mismatch(type, fields, isId);
+}
+
+const typesBySchema = new WeakMap<SchemaJson, Map<string, Validator>>();
+
+function documentTypes(schema: SchemaJson): Map<string, Validator> {
+  let types = typesBySchema.get(schema);
+  if (types === undefined) {
+    types = new Map(
+      schema.tables.flatMap(({ tableName, documentType }) =>
+        documentType === null || documentType === undefined ? [] : [[tableName, documentType]],
+      ),
+    );
+    typesBySchema.set(schema, types);
+  }
+  return types;
 }
 
 /** The same for one write, as the error that the function sees. */

@@ -8,6 +8,7 @@ import {
   type Range,
   type Row,
   type Store,
+  type Stored,
   type Table,
   type Write,
 } from "../store/store.ts";
@@ -22,6 +23,7 @@ import {
   DOCUMENT_BYTES_MAX,
   DOCUMENT_DEPTH_MAX,
   NO_LIMITS,
+  nearLimit,
   type TransactionLimits,
   Usage,
   type UsageMark,
@@ -47,6 +49,7 @@ export class Transaction implements Source {
   readonly nowMs: number;
   /** Set when a function has used `db.vars.commitTs`: written documents are then looked at for it. */
   hasUsedCommitTs = false;
+  #largest = { id: "", bytes: 0 };
   /** Documents that wait for the commit timestamp, by id. */
   readonly #awaitingTs = new Map<string, Table>();
   readonly #store: Store;
@@ -177,11 +180,11 @@ export class Transaction implements Source {
       throw new UserError(
         "InvalidTable",
         isSystem
-          ? "User tables can only be accessed with db, not with db.system."
+          ? "User tables cannot be accessed with db.system."
           : "System tables can only be accessed with db.system.",
       );
     }
-    return this.#read(table, id) ?? null;
+    return this.#read(table, id)?.json ?? null;
   }
 
   insert(component: string, tableName: string, value: JsonObject): string {
@@ -196,9 +199,17 @@ export class Transaction implements Source {
     this.open();
     const id = newId(table.number, this.nowMs, fillRandom);
     const document = { _creationTime: this.#store.nextCreationMs(this.nowMs), _id: id, ...value };
-    for (const field of SYSTEM_FIELDS) {
-      if (field in value)
-        throw new UserError("InvalidDocument", `System field ${field} cannot be given to insert`);
+    if ("_id" in value) {
+      throw new UserError(
+        "InvalidDocument",
+        `Provided document ID ${String(value._id)} in insert: IDs are made here`,
+      );
+    }
+    if ("_creationTime" in value) {
+      throw new UserError(
+        "InvalidDocument",
+        "Provided creation time in insert: creation times are made here",
+      );
     }
     checkUserFields(value);
     this.#check(component, table, document, "insert");
@@ -239,11 +250,12 @@ export class Transaction implements Source {
 
   remove(component: string, id: string, tableName?: string): string {
     this.open();
-    const { table, json } = this.#existing(component, id, tableName, "delete");
+    const { table, stored } = this.#existing(component, id, tableName, "delete");
     this.usage.add("documentsWritten", 1);
-    this.#store.remove(table, sortKey([id]), JSON.parse(json) as JsonObject, this.writes);
+    const before = JSON.parse(stored.json) as JsonObject;
+    this.#store.remove(table, stored, sortKey([id]), before, this.writes);
     this.writeCount++;
-    return json;
+    return stored.json;
   }
 
   count(component: string, tableName: string): number {
@@ -251,6 +263,13 @@ export class Transaction implements Source {
     if (table === undefined) return 0;
     this.reads.addRange(byIdIndexId(table), { start: new Uint8Array(), end: undefined });
     return this.#store.count(table);
+  }
+
+  /** Warnings for the log of the function about what came near a limit. */
+  warnings(): string[] {
+    const { id, bytes } = this.#largest;
+    const large = nearLimit(`Large document written with ID ${id}`, bytes, DOCUMENT_BYTES_MAX, " bytes");
+    return large === undefined ? this.usage.warnings() : [...this.usage.warnings(), large];
   }
 
   countQuery(): void {
@@ -280,7 +299,7 @@ export class Transaction implements Source {
     if (decoded === null) {
       throw new UserError(
         "InvalidId",
-        `Invalid argument \`id\` for \`db.${method}\`: ${JSON.stringify(id)} is not an ID`,
+        `Invalid argument \`id\` for \`db.${method}\`: Unable to decode ID: ${JSON.stringify(id)}`,
       );
     }
     const table = this.#store.tableByNumber(component, decoded.tableNumber);
@@ -295,24 +314,25 @@ export class Transaction implements Source {
     return table;
   }
 
-  #read(table: Table, id: string): string | undefined {
+  #read(table: Table, id: string): Stored | undefined {
     const key = sortKey([id]);
     this.reads.addKey(byIdIndexId(table), key);
-    const json = this.#store.get(table, key);
-    if (json !== undefined) this.usage.read(json);
-    return json;
+    const stored = this.#store.get(table, key);
+    if (stored !== undefined) this.usage.read(stored.json);
+    return stored;
   }
 
   #existing(component: string, id: string, tableName: string | undefined, method: string) {
     const table = this.tableOfId(component, id, tableName, method);
     // The engine names its own tables; functions cannot.
     if (table?.name.startsWith("_") && tableName === undefined) throw readOnly();
-    const json = table === undefined ? undefined : this.#read(table, id);
-    if (table === undefined || json === undefined) {
+    const stored = table === undefined ? undefined : this.#read(table, id);
+    if (table === undefined) throw new UserError("TableNotFound", `Table for ID "${id}" not found`);
+    if (stored === undefined) {
       const verb = VERBS[method] ?? method;
       throw new UserError("NonexistentDocument", `${verb} on nonexistent document ID ${id}`);
     }
-    return { table, json };
+    return { table, stored };
   }
 
   #change(
@@ -323,8 +343,8 @@ export class Transaction implements Source {
     change: (before: JsonObject) => JsonObject,
   ): string {
     this.open();
-    const { table, json } = this.#existing(component, id, tableName, method);
-    const before = JSON.parse(json) as JsonObject;
+    const { table, stored } = this.#existing(component, id, tableName, method);
+    const before = JSON.parse(stored.json) as JsonObject;
     const after = change(before);
     for (const field of SYSTEM_FIELDS) {
       if (after[field] !== before[field]) {
@@ -335,19 +355,19 @@ export class Transaction implements Source {
     checkUserFields(fields);
     this.#check(component, table, after, method);
     const ordered = withSortedFields(after);
-    this.#store.update(table, sortKey([id]), before, ordered, this.writes);
+    const json = this.#store.update(table, stored, sortKey([id]), before, ordered, this.writes);
     this.writeCount++;
-    return JSON.stringify(ordered);
+    return json;
   }
 
   #fillCommitTs(ts: number): void {
     for (const [id, table] of this.#awaitingTs) {
       const key = sortKey([id]);
-      const json = this.#store.get(table, key);
-      if (json === undefined) continue; // Deleted, or rolled back with the nested call that wrote it.
-      const before = JSON.parse(json) as JsonObject;
+      const stored = this.#store.get(table, key);
+      if (stored === undefined) continue; // Deleted, or rolled back with the nested call that wrote it.
+      const before = JSON.parse(stored.json) as JsonObject;
       if (holdsCommitTs(before))
-        this.#store.update(table, key, before, withCommitTs(before, ts), this.writes);
+        this.#store.update(table, stored, key, before, withCommitTs(before, ts), this.writes);
     }
   }
 
@@ -371,6 +391,7 @@ export class Transaction implements Source {
       this.#awaitingTs.set(document._id as string, table);
     }
     for (const companion of table.companions) if (companion.kind === "vector") companion.check(document);
+    if (bytes > this.#largest.bytes) this.#largest = { id: String(document._id), bytes };
     this.usage.add("documentsWritten", 1);
     this.usage.add("bytesWritten", bytes);
     if (!table.name.startsWith("_")) {
@@ -410,5 +431,8 @@ function checkUserFields(value: JsonObject): void {
 /** A document from a syscall. Throws UserError when the value is not an object. */
 export function asDocument(value: Json | undefined, method: string): JsonObject {
   if (isObject(value) && kindOf(value) === "object") return value;
-  throw new UserError("InvalidDocument", `The value given to \`db.${method}\` is not an object`);
+  throw new UserError(
+    "InvalidDocument",
+    `Invalid argument \`value\` for \`db.${method}\`: Value must be an Object`,
+  );
 }

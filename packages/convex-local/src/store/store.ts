@@ -31,13 +31,20 @@ export type Table = {
 /** `fields` without the trailing `_creationTime` and `_id`, which every index has. */
 export type Index = { id: number; name: string; fields: string[] };
 
+/** A document's text, and the row that holds it. */
+export type Stored = { doc: number; json: string };
 export type Row = { key: SortKey; json: string };
 export type Order = "asc" | "desc";
 /** Half-open: from `start`, up to but not including `end`; no `end` means to the last row. */
 export type Range = { start: SortKey; end: SortKey | undefined };
 
 /** Touched keys of one index: what live queries compare their reads with. */
-export type Write = { indexId: number; key: SortKey };
+export type Write = {
+  indexId: number;
+  key: SortKey;
+  /** With the key of a document itself: what it was before, null where there was none. */
+  before?: JsonObject | null;
+};
 
 const FIRST_USER_TABLE_NUMBER = 10001;
 /** One unit in the last place of a present-day millisecond count. */
@@ -152,6 +159,10 @@ export class Store {
     return this.#tables.get(tableKey(component, name));
   }
 
+  allTables(): Table[] {
+    return [...this.#tables.values()];
+  }
+
   tables(component: string): Table[] {
     return [...this.#tables.values()].filter((table) => table.component === component);
   }
@@ -261,13 +272,13 @@ export class Store {
     return this.#hot.count.get(table.id)?.count ?? 0;
   }
 
-  get(table: Table, key: SortKey): string | undefined {
-    return this.#hot.get.get(table.id, key)?.json;
+  get(table: Table, key: SortKey): Stored | undefined {
+    return this.#hot.get.get(table.id, key) ?? undefined;
   }
 
   insert(table: Table, key: SortKey, document: JsonObject, writes: Write[]): void {
     const doc = Number(this.#hot.insert.run(table.id, key, JSON.stringify(document)).lastInsertRowid);
-    writes.push({ indexId: byIdIndexId(table), key });
+    writes.push({ indexId: byIdIndexId(table), key, before: null });
     for (const companion of table.companions) companion.insert(doc, document, writes);
     if (table.indexes.length === 0) return;
     const values: (number | SortKey)[] = [];
@@ -287,10 +298,18 @@ export class Store {
     return this.#indexRowInserts[rows];
   }
 
-  update(table: Table, key: SortKey, before: JsonObject, after: JsonObject, writes: Write[]): void {
-    const doc = this.#hot.update.get(JSON.stringify(after), table.id, key)?.doc;
-    if (doc === undefined) throw new Error("The document to update is gone");
-    writes.push({ indexId: byIdIndexId(table), key });
+  /** `doc` is the row that `get` has found. Returns the document's text. */
+  update(
+    table: Table,
+    { doc }: Stored,
+    key: SortKey,
+    before: JsonObject,
+    after: JsonObject,
+    writes: Write[],
+  ): string {
+    const json = JSON.stringify(after);
+    this.#hot.update.run(json, doc);
+    writes.push({ indexId: byIdIndexId(table), key, before });
     for (const companion of table.companions) companion.update(doc, before, after, writes);
     for (const index of table.indexes) {
       const from = indexKey(index, before);
@@ -301,15 +320,13 @@ export class Store {
       this.#hot.insertIndexRow.run(index.id, to, doc);
       writes.push({ indexId: index.id, key: to });
     }
+    return json;
   }
 
-  remove(table: Table, key: SortKey, before: JsonObject, writes: Write[]): void {
-    if (table.companions.length > 0) {
-      const doc = this.#hot.row.get(table.id, key)?.doc;
-      if (doc !== undefined) for (const companion of table.companions) companion.remove(doc, before, writes);
-    }
-    this.#hot.delete.run(table.id, key);
-    writes.push({ indexId: byIdIndexId(table), key });
+  remove(table: Table, { doc }: Stored, key: SortKey, before: JsonObject, writes: Write[]): void {
+    for (const companion of table.companions) companion.remove(doc, before, writes);
+    this.#hot.delete.run(doc);
+    writes.push({ indexId: byIdIndexId(table), key, before });
     for (const index of table.indexes) {
       const row = indexKey(index, before);
       this.#hot.deleteIndexRow.run(index.id, row);
@@ -374,22 +391,15 @@ function prepareHot({ raw }: Sql) {
       "INSERT INTO meta (key, value) VALUES ('ts', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
     ),
     count: raw.prepare<{ count: number }, [number]>("SELECT count(*) AS count FROM docs WHERE table_id = ?"),
-    get: raw.prepare<{ json: string }, [number, SortKey]>(
-      "SELECT json FROM docs WHERE table_id = ? AND key = ?",
-    ),
-    row: raw.prepare<{ doc: number }, [number, SortKey]>(
-      "SELECT doc FROM docs WHERE table_id = ? AND key = ?",
-    ),
+    get: raw.prepare<Stored, [number, SortKey]>("SELECT doc, json FROM docs WHERE table_id = ? AND key = ?"),
     tableDocs: raw.prepare<{ doc: number; json: string }, [number]>(
       "SELECT doc, json FROM docs WHERE table_id = ? ORDER BY key",
     ),
     insert: raw.prepare<never, [number, SortKey, string]>(
       "INSERT INTO docs (table_id, key, json) VALUES (?, ?, ?)",
     ),
-    update: raw.prepare<{ doc: number }, [string, number, SortKey]>(
-      "UPDATE docs SET json = ? WHERE table_id = ? AND key = ? RETURNING doc",
-    ),
-    delete: raw.prepare<never, [number, SortKey]>("DELETE FROM docs WHERE table_id = ? AND key = ?"),
+    update: raw.prepare<never, [string, number]>("UPDATE docs SET json = ? WHERE doc = ?"),
+    delete: raw.prepare<never, [number]>("DELETE FROM docs WHERE doc = ?"),
     insertIndexRow: raw.prepare<never, [number, SortKey, number]>(
       "INSERT INTO index_rows (index_id, key, doc) VALUES (?, ?, ?)",
     ),
