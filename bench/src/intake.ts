@@ -11,6 +11,7 @@ import {
   deliveryId,
   newMessageId,
 } from "@tyto/contracts";
+import { startDns } from "@tyto/dns/testing";
 import { encodeReturnPath } from "@tyto/mail";
 import { type Installation, startInstallation } from "@tyto/test/parts/installation.ts";
 import { until } from "@tyto/test/parts/until.ts";
@@ -76,11 +77,14 @@ async function accept(tyto: Installation, count: number): Promise<DeliveryId[]> 
 }
 
 async function measure(job: Job) {
-  const tyto = await startInstallation();
+  const dns = await startDns();
+  const dnsServers = dns.servers.map((server) => `${server.host}:${server.port}`).join(",");
+  const tyto = await startInstallation({ dnsServers });
   try {
     return await measureAt(tyto, job);
   } finally {
     await tyto.stop();
+    await dns.stop();
   }
 }
 

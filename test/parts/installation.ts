@@ -13,10 +13,16 @@ import { freePort } from "./ports.ts";
 import { until } from "./until.ts";
 
 export type Installation = {
+  dataDir: string;
   apiUrl: string;
   webUrl: string;
   apiKey: string;
   bouncePort: number;
+  natsUrl: string;
+  /** A port by its name in the environment of `tyto up`. */
+  port(name: string): number;
+  /** A value of the secrets file. */
+  secret(name: string): string;
   /** A request to the HTTP API with the installation's root key. */
   call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Response>;
   /** Adds a sending domain and waits until mail can be sent from it. */
@@ -27,6 +33,8 @@ export type Installation = {
   message(id: string, ready?: (message: Message) => boolean, withinMs?: number): Promise<Message>;
   /** How many messages Convex holds with this status, up to `countMax`. */
   countMessages(status: MessageStatus, countMax?: number): Promise<number>;
+  /** What Convex holds a message to be; one query, cheaper than asking the API. */
+  stateOf(messageId: string): Promise<MessageStatus | undefined>;
   /** Every process of the installation, `tyto up` first. */
   processes(): RunningProcess[];
   /** The process of a part, such as `mta` or `nats-server`. */
@@ -74,10 +82,12 @@ export type InstallationOptions = {
   routes?: Readonly<Record<string, string>>;
   dnsServers?: string;
   env?: Readonly<Record<string, string>>;
+  /** Data that are there already, such as restored ones; a new folder otherwise. */
+  dataDir?: string;
 };
 
 export async function startInstallation(options: InstallationOptions = {}): Promise<Installation> {
-  const dataDir = await mkdtemp(join(tmpdir(), "tyto-installation-"));
+  const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), "tyto-installation-")));
   const portNames = [
     ...[
       "GATEWAY_PORT",
@@ -185,6 +195,8 @@ export async function startInstallation(options: InstallationOptions = {}): Prom
     return client;
   }
 
+  let stateClient: { client: Promise<ConvexHttpClient>; sinceMs: number } | undefined;
+
   const children = (): RunningProcess[] => {
     const listing = Bun.spawnSync(["ps", "-eo", "pid=,ppid=,args="]).stdout.toString().split("\n");
     const rows = listing.flatMap((line) => {
@@ -204,10 +216,14 @@ export async function startInstallation(options: InstallationOptions = {}): Prom
   };
 
   return {
+    dataDir,
     apiUrl,
     webUrl,
     apiKey,
     bouncePort: Number(environment.BOUNCE_PORT),
+    natsUrl: `nats://127.0.0.1:${ports.NATS_PORT}`,
+    port: (name) => Number(ports[name]),
+    secret: (name) => secrets[name] ?? "",
     call,
     async addDomain(domain) {
       const answer = await call("POST", "/v1/domains", { domain });
@@ -258,6 +274,13 @@ export async function startInstallation(options: InstallationOptions = {}): Prom
         if (cursor === null) break;
       }
       return total;
+    },
+    async stateOf(messageId) {
+      // A token lives for ten minutes.
+      if (stateClient === undefined || Date.now() - stateClient.sinceMs > 300_000)
+        stateClient = { client: serviceClient(), sinceMs: Date.now() };
+      const found = await (await stateClient.client).query(api.service.getMessage, { messageId });
+      return found?.message.status;
     },
     processes: children,
     process: (part) =>

@@ -29,10 +29,15 @@ const lineBytesMax = 131_072;
 const lateInRowMax = 5;
 const dnsRestMs = 15_000;
 
+/** Results for mail without signatures, by all that they depend on. */
+const unsignedMax = 5_000;
+const unsignedMsMax = 60_000;
+
 const signature = /^(?:dkim-signature|arc-(?:seal|message-signature))[ \t]*:/gim;
 
 export function authenticator(resolver: Resolver, hostname: string, log: Log, now: () => number) {
   const reading = places(readingMax);
+  const unsigned = new Map<string, { result: Promise<Authentication>; untilMs: number }>();
   let lateInRow = 0;
   let restsUntilMs = 0;
 
@@ -43,9 +48,24 @@ export function authenticator(resolver: Resolver, hostname: string, log: Log, no
     if (signatures > signaturesMax) return { spf: "none", dkim: "policy", dmarc: "permerror", arc: "none" };
     if (now() < restsUntilMs) return unknown;
 
+    if (signatures > 0) return await inTime(claimed, header, true);
+    // Reports come in bursts, and without a signature they differ in nothing that counts here.
+    const key = [claimed.remoteIp, claimed.helo, claimed.envelopeFrom, fromFields(header)].join("\n");
+    const known = unsigned.get(key);
+    if (known !== undefined && now() < known.untilMs) return await known.result;
+    const result = inTime(claimed, header, false);
+    unsigned.delete(key);
+    unsigned.set(key, { result, untilMs: now() + unsignedMsMax });
+    const oldest = unsigned.size > unsignedMax ? unsigned.keys().next() : undefined;
+    if (oldest?.done === false) unsigned.delete(oldest.value);
+    if ((await result) === unknown) unsigned.delete(key);
+    return await result;
+  };
+
+  async function inTime(claimed: Claimed, header: Uint8Array, isSigned: boolean): Promise<Authentication> {
     const late = Promise.withResolvers<"late">();
     const timer = setTimeout(() => late.resolve("late"), authenticateMsMax);
-    const work = verify(claimed, header, signatures > 0).catch((error: unknown) => {
+    const work = verify(claimed, header, isSigned).catch((error: unknown) => {
       log.warn("mail.not-authenticated", { error });
       return unknown;
     });
@@ -58,7 +78,7 @@ export function authenticator(resolver: Resolver, hostname: string, log: Log, no
       log.warn("dns.away", { restMs: dnsRestMs });
     }
     return result === "late" ? unknown : result;
-  };
+  }
 
   async function verify(
     { message, envelopeFrom, remoteIp, helo }: Claimed,
@@ -141,6 +161,13 @@ const unknown: Authentication = {
   dmarc: "temperror",
   arc: "temperror",
 };
+
+const fromFields = (header: Uint8Array) =>
+  (
+    Buffer.from(header)
+      .toString("latin1")
+      .match(/^from[ \t]*:.*(?:\r?\n[ \t].*)*/gim) ?? []
+  ).join("\n");
 
 const headerOnly = (header: Uint8Array) =>
   Buffer.from(`${Buffer.from(header).toString("latin1").replace(/\r?\n/g, "\r\n")}\r\n\r\n`, "latin1");

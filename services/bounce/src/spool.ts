@@ -53,6 +53,7 @@ export async function openSpool({ dir, messageBytesMax, spoolBytesMax }: SpoolOp
   function createFile() {
     const path = join(dir, `${randomUUID()}.eml`);
     let handle: FileHandle | undefined;
+    let isThere = false;
     let bytes = 0;
     return {
       path,
@@ -63,6 +64,7 @@ export async function openSpool({ dir, messageBytesMax, spoolBytesMax }: SpoolOp
         bytes += block.length;
         try {
           handle ??= await open(path, "wx", 0o600);
+          isThere = true;
           for (let at = 0; at < block.length; ) at += (await handle.write(block, at)).bytesWritten;
         } catch (error) {
           throw isDiskFull(error)
@@ -75,13 +77,14 @@ export async function openSpool({ dir, messageBytesMax, spoolBytesMax }: SpoolOp
         handle = undefined;
       },
       async remove() {
+        if (!isThere) return;
+        isThere = false;
         await handle?.close().catch(() => {
           // Nobody needs what is in it any more.
         });
         handle = undefined;
         await rm(path, { force: true });
         usedBytes -= bytes;
-        bytes = 0;
       },
     };
   }

@@ -13,7 +13,9 @@ import { openSpool } from "./spool.ts";
 export async function start(config: Config, log: Log): Promise<Running & { port: number }> {
   const health = serveHealth("bounce", config.health.host, config.health.port);
   const bus = await connectBus({ ...config.nats, name: "bounce", log, registry: health.registry });
+  let isOpen = false;
   health.addCheck("nats", () => (bus.isConnected() ? undefined : "disconnected"));
+  health.addCheck("smtp", () => (isOpen ? undefined : "not open yet"));
 
   const domains = await watchDomains(bus);
   const inboxes = await watchInboxes(bus);
@@ -44,6 +46,7 @@ export async function start(config: Config, log: Log): Promise<Running & { port:
     log,
     registry: health.registry,
   });
+  isOpen = true;
   const certificates = watchCertificate(config.tlsDir, certificate, port.useCertificate, log);
   log.info("smtp.listening", { host: config.host, port: port.port });
 
