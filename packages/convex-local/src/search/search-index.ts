@@ -9,6 +9,9 @@ import { queryTerms, termsOf } from "./terms.ts";
 /** Ids of ordinary indexes are far below, so that one number tells what a live query has read. */
 const READ_ID_OFFSET = 2 ** 40;
 
+/** A word that is in every document would otherwise have all of them compared. */
+const RANKED_MAX = 10_000;
+
 export type Filter = { field: string; value: Json | undefined };
 /** A better match has a lower score. */
 export type Match = { doc: number; score: number };
@@ -48,8 +51,9 @@ export class SearchIndex implements Follower {
 
   create(): void {
     // The terms are made here, so FTS5 only has to split at spaces: its `ascii` does, and keeps other scripts whole.
+    // Without `prefix` the beginning of a word would be looked up among all words that begin so, one by one.
     this.#raw.run(
-      `CREATE VIRTUAL TABLE ${this.#table} USING fts5(terms, filters, content='', contentless_delete=1, tokenize='ascii')`,
+      `CREATE VIRTUAL TABLE ${this.#table} USING fts5(terms, filters, content='', contentless_delete=1, tokenize='ascii', prefix='1 2 3')`,
     );
   }
 
@@ -87,7 +91,7 @@ export class SearchIndex implements Follower {
     writes.push({ indexId: this.readId, key: sortKey(filterValues(this.config.filterFields, document)) });
   }
 
-  /** The best matches, newest first among equals. Every filter must hold. */
+  /** The best of the newest 10,000 matches, newest first among equals. Every filter must hold. */
   find(text: string, filters: readonly Filter[], rowsMax: number): Match[] {
     const { terms, isLastPrefix } = queryTerms(text);
     if (terms.length === 0) return [];
@@ -100,7 +104,8 @@ export class SearchIndex implements Follower {
     const match = [`terms : (${any.join(" OR ")})`, ...wanted.map((term) => `filters : "${term}"`)].join(
       " AND ",
     );
-    return this.#statements.find.all(match, rowsMax);
+    const oldest = this.#statements.oldestRanked.get(match)?.doc ?? 0;
+    return this.#statements.find.all(match, oldest, rowsMax);
   }
 
   /**
@@ -131,10 +136,13 @@ function prepare(raw: Database, table: string) {
     `INSERT INTO ${table} (rowid, terms, filters) VALUES (?, ?, ?)`,
   );
   const remove: Statement<never, [number]> = raw.prepare(`DELETE FROM ${table} WHERE rowid = ?`);
-  const find: Statement<Match, [string, number]> = raw.prepare(
-    `SELECT rowid AS doc, bm25(${table}, 1.0, 0.0) AS score FROM ${table} WHERE ${table} MATCH ?
+  const oldestRanked: Statement<{ doc: number }, [string]> = raw.prepare(
+    `SELECT rowid AS doc FROM ${table} WHERE ${table} MATCH ? ORDER BY rowid DESC LIMIT 1 OFFSET ${RANKED_MAX - 1}`,
+  );
+  const find: Statement<Match, [string, number, number]> = raw.prepare(
+    `SELECT rowid AS doc, bm25(${table}, 1.0, 0.0) AS score FROM ${table} WHERE ${table} MATCH ? AND rowid >= ?
      ORDER BY score, rowid DESC LIMIT ?`,
   );
   const document: Statement<{ json: string }, [number]> = raw.prepare("SELECT json FROM docs WHERE doc = ?");
-  return { insert, remove, find, document };
+  return { insert, remove, oldestRanked, find, document };
 }
