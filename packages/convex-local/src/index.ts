@@ -23,7 +23,7 @@ export type ConvexLocalOptions = {
   synchronous?: Synchronous | undefined;
   /** Hide error texts and log lines from callers that are not admins. */
   redact?: boolean | undefined;
-  /** Bytes that mutations may write within a second; 4 MiB as in the official backend by default, 0 is any number. */
+  /** Bytes that mutations may write within a second; 4 MiB as in the official backend, in memory 0: any number. */
   writeBytesPerSecondMax?: number | undefined;
   /** Share of mutations that are rolled back and run again at random, as when they conflict; 0 by default. */
   retryPercent?: number | undefined;
@@ -52,7 +52,8 @@ export async function startConvexLocal(options: ConvexLocalOptions = {}): Promis
     synchronous: options.synchronous ?? "FULL",
     instanceName,
     instanceSecret: options.instanceSecret ?? randomBytes(32).toString("hex"),
-    writeBytesPerSecondMax: options.writeBytesPerSecondMax ?? WRITE_BYTES_PER_SECOND_MAX,
+    writeBytesPerSecondMax:
+      options.writeBytesPerSecondMax ?? (options.dataDir === undefined ? 0 : WRITE_BYTES_PER_SECOND_MAX),
     retryPercent: options.retryPercent ?? 0,
     now: options.now ?? (() => Date.now()),
     log: options.log ?? (() => {}),

@@ -1,5 +1,6 @@
 /** What functions written for the official backend find, call by call. */
-import { expect, test } from "bun:test";
+import { expect, spyOn, test } from "bun:test";
+import { randomFillSync } from "node:crypto";
 import {
   defineSchema,
   defineTable,
@@ -9,6 +10,7 @@ import {
 } from "convex/server";
 import { ConvexError, v } from "convex/values";
 import { convexTest } from "../testing.ts";
+import { newId } from "../values/id.ts";
 
 const schema = defineSchema({
   items: defineTable({ n: v.number(), tag: v.optional(v.string()) })
@@ -58,6 +60,9 @@ const job = (ctx: Ctx) => ctx.scheduler.runAfter(1000, fail, {});
 const query = (ctx: Ctx, name: string, range?: (q: Range) => Range) =>
   ctx.db.query("items").withIndex(name, range).collect();
 
+const nest = (levels: number): unknown =>
+  Array.from({ length: levels }).reduce((inner) => [inner], 1 as unknown);
+
 const refusals: [string, (ctx: Ctx) => Promise<unknown>, string][] = [
   ["get with what is no id", (ctx) => ctx.db.get("nonsense"), "Invalid argument `id` for `db.get`"],
   [
@@ -100,7 +105,7 @@ const refusals: [string, (ctx: Ctx) => Promise<unknown>, string][] = [
     async (ctx) => await ctx.db.get(await job(ctx)),
     "System tables can only be accessed with db.system.",
   ],
-  ["a document with an own _id", (ctx) => ctx.db.insert("items", { n: 1, _id: "x" }), "_id"],
+  ["a document with an own _id", (ctx) => ctx.db.insert("items", { n: 1, _id: "x" }), "Provided document ID"],
   ["an unknown index", (ctx) => query(ctx, "by_x"), "Index items.by_x not found."],
   [
     "a field that the index lacks",
@@ -137,12 +142,12 @@ const refusals: [string, (ctx: Ctx) => Promise<unknown>, string][] = [
         "loose",
         Array.from({ length: 20 }).reduce((inner) => ({ inner }), {}),
       ),
-    "nested too deeply",
+    "Value is too nested",
   ],
   [
     "an array that is too long",
     (ctx) => ctx.db.insert("loose", { list: Array(8193).fill(0) }),
-    "Array is too long (8193 > 8192)",
+    "Array length is too long (8193 > maximum length 8192)",
   ],
   [
     "arguments that a nested query refuses",
@@ -162,7 +167,28 @@ const refusals: [string, (ctx: Ctx) => Promise<unknown>, string][] = [
   [
     "a schedule too far away",
     (ctx) => ctx.scheduler.runAfter(6 * 365 * 24 * 3600_000, fail, {}),
-    "five years",
+    "more than 5 years in the future",
+  ],
+  [
+    "a schedule of a file that is not there",
+    (ctx) => ctx.scheduler.runAfter(0, makeFunctionReference<"mutation">("missing:f"), {}),
+    "Attempted to schedule function at nonexistent path: missing",
+  ],
+  [
+    "a schedule of a function that is not there",
+    (ctx) => ctx.scheduler.runAfter(0, none, {}),
+    "no exported function none found in the file: f. Did you forget to export it?",
+  ],
+  ["a schedule of a query", (ctx) => ctx.scheduler.runAfter(0, echo, {}), "Only mutations and actions"],
+  [
+    "a delete of an id whose table is not there",
+    (ctx) => ctx.db.delete(newId(20_000, 0, randomFillSync)),
+    "not found",
+  ],
+  [
+    "a result nested too deeply",
+    async (ctx) => await ctx.runQuery(echo, { value: nest(64) }),
+    "Value is too nested",
   ],
   ["a timer", async () => void setTimeout(() => {}, 1), "Can't use setTimeout() in queries and mutations"],
   ["a signal with a timer", async () => void AbortSignal.timeout(1), "Can't use AbortSignal.timeout()"],
@@ -253,3 +279,35 @@ test("a page that meets a limit ends before it and says that it must be split", 
   );
   await expect(foreign).rejects.toThrow("InvalidCursor");
 });
+
+test("what comes near a limit is warned of in the log", async () => {
+  const lines: string[] = [];
+  const spy = spyOn(console, "log").mockImplementation((line: string) => void lines.push(line));
+  try {
+    const t = start({ now: () => 0 });
+    await t.mutation(async (ctx) => {
+      for (let i = 0; i < 900; i++) await ctx.scheduler.runAfter(1000, fail, {});
+    });
+    expect(lines.splice(0)).toEqual([
+      "[WARN] Many functions scheduled by this mutation (actual: 900, limit: 1000).",
+    ]);
+    const id = await t.mutation(async (ctx) =>
+      (ctx.db.insert as Loose)("loose", { text: "x".repeat(900_000) }),
+    );
+    expect(lines.splice(0)).toEqual([
+      `[WARN] Large document written with ID ${String(id)} (actual: ${bytesOfLoose} bytes, limit: 1048576 bytes).`,
+    ]);
+    await t.query(echo, { value: "x".repeat(15_000_000) });
+    expect(lines.splice(0)).toEqual([
+      expect.stringContaining("[WARN] Large size of the function arguments (actual: 15000"),
+      expect.stringContaining(
+        "[WARN] Large size of the function return value (actual: 15000002 bytes, limit: 16777216 bytes).",
+      ),
+    ]);
+  } finally {
+    spy.mockRestore();
+  }
+});
+
+/** A text of 900,000 bytes in a document: its two system fields, and the names. */
+const bytesOfLoose = 900_000 + 2 + 5 + 2 + 14 + 9 + 4 + 34;

@@ -2,7 +2,8 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import type { Identity } from "../auth/identity.ts";
 import type { QueryStream } from "../query/stream.ts";
 import type { Json } from "../values/wire.ts";
-import { LOG_LINE_CHARS_MAX, LOG_LINES_MAX } from "./limits.ts";
+import { LOG_LINES_MAX } from "./limits.ts";
+import { logLine } from "./log-text.ts";
 import { SeededRandom } from "./random.ts";
 import type { Transaction } from "./transaction.ts";
 
@@ -68,14 +69,11 @@ export const runInFrame = <T>(frame: Frame, work: () => T): T => frames.run(fram
 /** Runs work that no function is responsible for, whoever calls. */
 export const outsideFrames = <T>(work: () => T): T => frames.exit(work);
 
-export function appendLog(frame: Frame, level: string, parts: unknown[]): void {
-  if (frame.logLines.length > LOG_LINES_MAX) return;
-  if (frame.logLines.length === LOG_LINES_MAX) {
-    frame.logLines.push(`[WARN] 'Log overflow (maximum ${LOG_LINES_MAX}). Remaining log lines omitted.'`);
-    return;
-  }
-  const text = parts.map((part) => (typeof part === "string" ? `'${part}'` : Bun.inspect(part))).join(" ");
-  frame.logLines.push(`[${level}] ${text.slice(0, LOG_LINE_CHARS_MAX)}`);
+export function appendLog(frame: Frame, level: string, parts: readonly unknown[]): void {
+  const left = LOG_LINES_MAX - frame.logLines.length;
+  if (left > 1) frame.logLines.push(logLine(level, parts));
+  if (left === 1)
+    frame.logLines.push(`[WARN] Log overflow (maximum ${LOG_LINES_MAX}). Remaining log lines omitted.`);
 }
 
 export function randomOf(frame: Frame): SeededRandom {

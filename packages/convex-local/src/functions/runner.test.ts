@@ -114,7 +114,7 @@ test("limits of one function are kept, and what it did is undone", async () => {
     "too large",
   );
   expect(await reasonOf(mutate("f:insert", { value: { _hidden: 1 } }))).toContain("underscore");
-  expect(await reasonOf(mutate("f:insert", { value: "text" }))).toContain("not an object");
+  expect(await reasonOf(mutate("f:insert", { value: "text" }))).toContain("Value must be an Object");
   expect(await reasonOf(mutate("f:recurse"))).toContain("nested more than 8 levels");
   expect(await ask("f:count")).toMatchObject({ value: "0" });
 });
@@ -123,7 +123,7 @@ test("a query cannot write, nor page twice, nor be called as a mutation", async 
   expect(await reasonOf(ask("f:writeInQuery"))).toContain("A query cannot write");
   expect(await reasonOf(mutate("f:count"))).toContain("is a query, not a mutation");
   await mutate("f:insert", { value: {} });
-  expect(await reasonOf(ask("f:pageTwice"))).toContain("only once");
+  expect(await reasonOf(ask("f:pageTwice"))).toContain("only supports a single paginated query");
 });
 
 test("what a function prints comes with its result", async () => {

@@ -5,7 +5,7 @@ import type { Deployment } from "../deployment.ts";
 import type { Read } from "../live/read-set.ts";
 import { isSystemQuery, runSystemQuery } from "../system/queries.ts";
 import { textHoldsCommitTs, textWithCommitTs } from "../values/commit-ts.ts";
-import { InvalidValue, measure } from "../values/measure.ts";
+import { InvalidValue, isPlainlySmall, measure } from "../values/measure.ts";
 import { mismatch } from "../values/validator.ts";
 import { isObject, type Json, kindOf } from "../values/wire.ts";
 import { LeashEnd, onLeash } from "../watchdog/leash.ts";
@@ -25,6 +25,7 @@ import {
   FUNCTION_ARGS_BYTES_MAX,
   FUNCTION_RESULT_BYTES_MAX,
   NESTED_CALLS_MAX,
+  nearLimit,
   type TransactionLimits,
   VALUE_DEPTH_MAX,
 } from "./limits.ts";
@@ -90,10 +91,22 @@ export class Runner {
     return this.#deployment.executor.join(() => this.queryNow(call, journal));
   }
 
-  /** Runs a query inside an executor slot that the caller holds. */
-  async queryNow(call: Call, journal: string | null): Promise<QueryOutcome> {
+  /** Runs a query on the data of an older moment, which `history` must have. */
+  queryAt(call: Call, ts: number): Promise<QueryOutcome> {
+    return this.#deployment.executor.run(() =>
+      this.queryNow(call, null, (transaction) => this.#deployment.history.rewind(transaction, ts)),
+    );
+  }
+
+  /** Runs a query inside an executor slot that the caller holds; `prepare` may change what it will see. */
+  async queryNow(
+    call: Call,
+    journal: string | null,
+    prepare?: (transaction: Transaction) => void,
+  ): Promise<QueryOutcome> {
     const { store } = this.#deployment;
     const transaction = this.#begin(call.limits);
+    prepare?.(transaction);
     const frame = this.#frame("query", call, transaction, journal);
     const outcome = await this.#outcome(frame, call, "query");
     // A query writes nothing, but a table created by accident of a bug must not stay.
@@ -263,8 +276,11 @@ export class Runner {
   }
 
   #commit(transaction: Transaction): number {
-    const { live, now } = this.#deployment;
-    return transaction.commit(now(), (writes) => live.invalidate(writes));
+    const { live, history, store, now } = this.#deployment;
+    return transaction.commit(now(), (writes) => {
+      live.invalidate(writes);
+      history.record(store.ts, writes);
+    });
   }
 
   #frame(
@@ -328,7 +344,6 @@ export class Runner {
           `Function ${frame.path} return value invalid: a commit timestamp is only known to the mutation that commits it`,
         );
       }
-      if (transaction !== null) frame.logLines.push(...transaction.usage.warnings());
       outcome = { isSuccess: true, value, logLines: frame.logLines };
     } catch (error) {
       outcome = { isSuccess: false, failure: this.#reported(frame, error), logLines: frame.logLines };
@@ -364,12 +379,18 @@ export class Runner {
   }
 
   async #invoke(frame: Frame, resolved: Resolved, args: Json, limitMs: number): Promise<string> {
+    const { transaction } = frame;
     const isId = idsOf(this.#deployment.store, frame.component);
     if (!isObject(args) || kindOf(args) !== "object") {
       throw new UserError("ArgumentValidationError", "The arguments of a function must be one object");
     }
-    if (sizeOf(args, "ArgumentValidationError") > FUNCTION_ARGS_BYTES_MAX) {
-      throw new UserError("ArgumentsTooLarge", `Arguments are larger than ${FUNCTION_ARGS_BYTES_MAX} bytes`);
+    const what = frame.kind === "action" ? "action" : "function";
+    const argsBytes = sizeOf(args, "ArgumentValidationError");
+    if (argsBytes > FUNCTION_ARGS_BYTES_MAX) {
+      throw new UserError(
+        "TooLargeFunctionArguments",
+        `The ${what} arguments are too large (actual: ${argsBytes} bytes, limit: ${FUNCTION_ARGS_BYTES_MAX} bytes)`,
+      );
     }
     const wrongArgs = mismatch(resolved.args, args, isId);
     if (wrongArgs !== null) throw new UserError("ArgumentValidationError", wrongArgs);
@@ -377,11 +398,22 @@ export class Runner {
     const value = await this.#withTimeLimit(frame, limitMs, () =>
       call(resolved, frame.metadata.requestId, args),
     );
-    if (value.length > FUNCTION_RESULT_BYTES_MAX) {
+    const resultBytes = isPlainlySmall(value, VALUE_DEPTH_MAX)
+      ? 0
+      : sizeOf(JSON.parse(value) as Json, "InvalidReturnValue");
+    if (resultBytes > FUNCTION_RESULT_BYTES_MAX) {
       throw new UserError(
-        "ReturnValueTooLarge",
-        `The return value is larger than ${FUNCTION_RESULT_BYTES_MAX} bytes`,
+        "TooLargeFunctionResult",
+        `Function ${frame.path} return value is too large (actual: ${resultBytes} bytes, limit: ${FUNCTION_RESULT_BYTES_MAX} bytes)`,
       );
+    }
+    if (frame.depth === 0) {
+      const warnings = [
+        nearLimit(`Large size of the ${what} arguments`, argsBytes, FUNCTION_ARGS_BYTES_MAX, " bytes"),
+        ...(transaction?.warnings() ?? []),
+        nearLimit(`Large size of the ${what} return value`, resultBytes, FUNCTION_RESULT_BYTES_MAX, " bytes"),
+      ];
+      for (const warning of warnings) if (warning !== undefined) frame.logLines.push(warning);
     }
     if (resolved.returns !== null) {
       const wrongReturn = mismatch(resolved.returns, JSON.parse(value) as Json, isId);

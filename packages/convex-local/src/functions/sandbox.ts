@@ -1,6 +1,7 @@
 import { textHoldsCommitTs } from "../values/commit-ts.ts";
 import type { Json } from "../values/wire.ts";
 import { appendLog, currentFrame, type Frame, randomOf } from "./frame.ts";
+import { Plain } from "./log-text.ts";
 
 /**
  * What surrounds a running function. Functions find the engine through the global `Convex`, as in the official
@@ -179,7 +180,6 @@ const LEVELS = {
   warn: "WARN",
   error: "ERROR",
   debug: "DEBUG",
-  trace: "LOG",
 } as const;
 
 function installConsole(): void {
@@ -197,6 +197,10 @@ function installConsole(): void {
   for (const [method, level] of Object.entries(LEVELS) as [keyof typeof LEVELS, string][]) {
     instead(method, (frame, ...parts) => appendLog(frame, level, parts));
   }
+  instead("trace", (frame, ...parts) => {
+    const stack = new Error("trace").stack ?? "";
+    appendLog(frame, "LOG", [...parts, new Plain(`\n${stack.split("\n").slice(2).join("\n")}`)]);
+  });
   instead("time", (frame, label) => startTimer(frame, labelOf(label)));
   instead("timeLog", (frame, label, ...parts) => logTimer(frame, labelOf(label), parts));
   instead("timeEnd", (frame, label) => {
@@ -217,17 +221,17 @@ function timersOf(frame: Frame): Map<string, number> {
 
 function startTimer(frame: Frame, label: string): void {
   const running = timersOf(frame);
-  if (running.has(label)) appendLog(frame, "WARN", [`Timer '${label}' already exists`]);
+  if (running.has(label)) appendLog(frame, "WARN", [new Plain(`Timer '${label}' already exists`)]);
   else running.set(label, performance.now());
 }
 
 function logTimer(frame: Frame, label: string, parts: unknown[]): boolean {
   const since = timersOf(frame).get(label);
   if (since === undefined) {
-    appendLog(frame, "WARN", [`Timer '${label}' does not exist`]);
+    appendLog(frame, "WARN", [new Plain(`Timer '${label}' does not exist`)]);
     return false;
   }
-  appendLog(frame, "LOG", [`${label}: ${Math.round(performance.now() - since)}ms`, ...parts]);
+  appendLog(frame, "INFO", [new Plain(`${label}: ${Math.round(performance.now() - since)}ms`), ...parts]);
   return true;
 }
 

@@ -12,7 +12,7 @@ import { UserError } from "./errors.ts";
 import { toSyscallError } from "./failure.ts";
 import type { Frame, Host } from "./frame.ts";
 import { CONCURRENT_OPERATIONS_MAX, type TransactionLimits } from "./limits.ts";
-import { resolveFunction } from "./module.ts";
+import { canonicalPath, functionObject, resolveFunction } from "./module.ts";
 import type { Call } from "./runner.ts";
 import { asDocument, readOnly, type Transaction } from "./transaction.ts";
 
@@ -359,7 +359,10 @@ function queryPage({ cursors }: Deployment, frame: Frame, args: Args): string {
   const { journal } = frame;
   if (frame.component !== "") throw new UserError("InvalidCall", "paginate() is not supported in components");
   if (journal.hasPaginated) {
-    throw new UserError("InvalidCall", "A query can call .paginate() only once");
+    throw new UserError(
+      "InvalidCall",
+      "This query or mutation function ran multiple paginated queries. Convex only supports a single paginated query in each function.",
+    );
   }
   journal.hasPaginated = true;
   const request = PageArgs.parse(args);
@@ -424,6 +427,17 @@ function unwrap(outcome: Awaited<ReturnType<Deployment["runner"]["action"]>>): s
 
 function schedule(deployment: Deployment, transaction: Transaction, frame: Frame, args: Args): string {
   const address = addressIn(deployment, frame, args);
+  const modules = deployment.components.get(address.component)?.modules;
+  const [file = "", name = ""] = canonicalPath(address.path).split(":");
+  if (modules?.get(file) === undefined) {
+    throw new UserError("InvalidSchedule", `Attempted to schedule function at nonexistent path: ${file}`);
+  }
+  if (functionObject(modules.get(file)?.[name]) === undefined) {
+    throw new UserError(
+      "InvalidSchedule",
+      `Attempted to schedule function, but no exported function ${name} found in the file: ${file}. Did you forget to export it?`,
+    );
+  }
   const { kind, path } = resolveIn(deployment, address);
   if (kind === "query" || kind === "httpAction") {
     throw new UserError(

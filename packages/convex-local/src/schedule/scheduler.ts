@@ -73,8 +73,12 @@ export class Scheduler {
         `Scheduled arguments are larger than ${SCHEDULED_ARGS_BYTES_MAX} bytes`,
       );
     }
-    if (!Number.isFinite(dueMs) || Math.abs(dueMs - now()) > DELAY_MS_MAX) {
-      throw new UserError("InvalidSchedule", "A function can be scheduled at most five years from now");
+    if (!(Math.abs(dueMs - now()) <= DELAY_MS_MAX)) {
+      const where = dueMs < now() ? "past" : "future";
+      throw new UserError(
+        "InvalidSchedule",
+        `A function cannot be scheduled more than 5 years in the ${where}`,
+      );
     }
     transaction.usage.add("functionsScheduled", 1);
     transaction.usage.add("scheduledFunctionArgsBytes", bytes);

@@ -21,13 +21,13 @@ const cases: [string, Json, string][] = [
   ["an int64 that is no text", { a: { $integer: 5 } }, "at a"],
   ["a float of the wrong length", { $float: "" }, "0 bytes, not 8"],
   ["an undefined", { a: [{ $undefined: null }] }, "at a[0]"],
-  ["too many elements", Array.from({ length: 8193 }, () => 0), "8193 > 8192"],
+  ["too many elements", Array.from({ length: 8193 }, () => 0), "8193 > maximum length 8192"],
   [
     "too many fields",
     Object.fromEntries(Array.from({ length: 1025 }, (_, i) => [`f${i}`, 0])),
     "1025 > 1024",
   ],
-  ["too deep a nesting", nested(65), "nested too deeply"],
+  ["too deep a nesting", nested(65), "Value is too nested"],
 ];
 
 test.each(cases)("%s is refused", (_name, value, reason) => {

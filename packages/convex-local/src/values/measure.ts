@@ -49,7 +49,7 @@ const PLAIN_NAME = /^[\w]{1,64}$/;
 
 /** The same, place by place, for an error that names the place. */
 function measureAt(value: Json, depthMax: number, path: string): number {
-  if (depthMax < 0) throw new InvalidValue(`Value is nested too deeply${at(path)}`);
+  if (depthMax < 0) throw new InvalidValue(`Value is too nested${at(path)}`);
   switch (kindOf(value)) {
     case "null":
     case "boolean":
@@ -75,7 +75,9 @@ function measureAt(value: Json, depthMax: number, path: string): number {
 
 function measureArray(value: Json[], depthMax: number, path: string): number {
   if (value.length > ARRAY_LENGTH_MAX) {
-    throw new InvalidValue(`Array is too long (${value.length} > ${ARRAY_LENGTH_MAX})${at(path)}`);
+    throw new InvalidValue(
+      `Array length is too long (${value.length} > maximum length ${ARRAY_LENGTH_MAX})${at(path)}`,
+    );
   }
   let bytes = 2;
   for (const [index, element] of value.entries())
@@ -124,3 +126,18 @@ function readSpecial<T>(read: () => T, path: string): T {
 }
 
 const at = (path: string) => (path === "" ? "" : ` (at ${path.replace(/^\./, "")})`);
+
+/** What no text of a small value can do: hold more brackets than levels, or more members than an object may have. */
+const LENGTH_WITHOUT_LIMITS = 4 * OBJECT_FIELDS_MAX;
+
+/** Whether the JSON text of a value is so plain that it keeps all limits of values without being measured. */
+export function isPlainlySmall(json: string, depthMax: number): boolean {
+  if (json.length > LENGTH_WITHOUT_LIMITS) return false;
+  let brackets = 0;
+  for (const bracket of ["{", "["]) {
+    for (let at = json.indexOf(bracket); at >= 0; at = json.indexOf(bracket, at + 1)) {
+      if (++brackets > depthMax) return false;
+    }
+  }
+  return true;
+}
