@@ -30,7 +30,13 @@ export function failureIn(event: MessageEvent): Failure | undefined {
     case "mail.complained": {
       const { feedback, reporter } = event.payload;
       if (feedback === "not-spam") return undefined;
-      return { kind: "complaint", at, reason: feedback, hard: true, provider: providerOf("", reporter) };
+      return {
+        kind: "complaint",
+        at,
+        reason: feedback,
+        hard: true,
+        provider: reporter === undefined ? "unknown" : providerOf(`@${reporter}`, reporter),
+      };
     }
     case "mail.unsubscribed":
       return { kind: "unsubscribe", at, reason: event.payload.method, hard: true, provider: "unknown" };

@@ -26,7 +26,7 @@ const providers: Record<string, { hosts: readonly string[]; domains: readonly st
     ],
   },
   yahoo: {
-    hosts: ["yahoodns.net", "yahoo.com"],
+    hosts: ["yahoodns.net", "yahoo.com", "yahooinc.com", "aol.net", "aol.com"],
     domains: [
       "yahoo.com",
       "ymail.com",

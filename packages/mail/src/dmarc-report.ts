@@ -4,7 +4,6 @@
  */
 import { SaxesParser } from "saxes";
 import { unpack } from "./archive.ts";
-import { toByteText } from "./encodings.ts";
 import type { Message, Part } from "./message.ts";
 
 export type DmarcRow = {
@@ -218,7 +217,3 @@ function timeIn(text: string | undefined): number | undefined {
   const seconds = Math.floor(Number(text || Number.NaN));
   return seconds >= earliestS && seconds <= latestS ? seconds * 1_000 : undefined;
 }
-
-/** For the fuzzer and for callers that have the file alone. */
-export const parseDmarcXml = (bytes: Uint8Array): DmarcClaim =>
-  read(xmlText(bytes.subarray(0)) || toByteText(bytes));

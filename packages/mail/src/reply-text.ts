@@ -90,6 +90,9 @@ const attributions: readonly RegExp[] = [
   /^\S.*\d{1,2}[:.h]\d\d.*<[^<>\s]{3,254}>\s*[:：]$/,
 ];
 
+/** How such lines end; looked at first, since most lines do not. */
+const mayIntroduce = /(?:[:：]|wrote|writes|said|écrit|escribió|scritto|escreveu|작성)\s?$/i;
+
 const quoted = /^\s{0,3}(?:>|＞|\|(?=\s))/;
 
 /** Without the mail that is answered: below a divider or a repeated header all of it, below other introductions what is quoted. */
@@ -136,7 +139,8 @@ function attributionAt(lines: readonly string[], at: number): number {
     if (line === "" || quoted.test(lines[at] ?? "")) return 0;
     joined = joined === "" ? line : `${joined} ${line}`;
     if (joined.length > lineCharsMax) return 0;
-    if (attributions.some((pattern) => pattern.test(joined.trimEnd()))) return length;
+    if (mayIntroduce.test(joined) && attributions.some((pattern) => pattern.test(joined.trimEnd())))
+      return length;
   }
   return 0;
 }

@@ -30,7 +30,9 @@ export type TlsReport = {
 export type TlsClaim = { kind: "tls-report"; reports: TlsReport[] } | { kind: "unclear"; why: string };
 
 const jsonBytesMax = 5 * 1_048_576;
-const max = { domains: 50, policies: 20, mxHosts: 20, failures: 100 };
+/** Of one domain. */
+export const policiesMax = 20;
+const max = { domains: 50, policies: policiesMax, mxHosts: 20, failures: 100 };
 const types = /^application\/tlsrpt\+(?:json|gzip)$/;
 const fileName = /^[^!]{1,253}![^!]{1,253}!\d{9,11}!\d{9,11}(?:![^!]{0,100})?\.json(?:\.gz)?$/i;
 const possibleTypes = /^application\/(?:json|(?:x-)?gzip|octet-stream)$/;

@@ -14,7 +14,7 @@ import { type About, aboutDelivery, aboutIn } from "./original.ts";
 import type { Purpose } from "./own-address.ts";
 import { replyText } from "./reply-text.ts";
 import { type Report, readReport } from "./report.ts";
-import { readTlsReport, type TlsReport } from "./tls-report.ts";
+import { policiesMax, readTlsReport, type TlsReport } from "./tls-report.ts";
 
 /** What a message says it is, believed or not. */
 export type Claim =
@@ -91,8 +91,10 @@ export function understand(message: Message, facts: Facts): Understood {
     }
     case "dmarc-report":
       return ofOurDomains(claim.why, claim.kind, claim.reports, facts);
-    case "tls-report":
-      return ofOurDomains(claim.why, claim.kind, claim.reports, facts);
+    case "tls-report": {
+      const ours = ofOurDomains(claim.why, claim.kind, claim.reports, facts);
+      return ours.kind === "unclear" ? ours : { ...ours, reports: perDomain(ours.reports) };
+    }
     case "bounce":
       if (deliveryId !== undefined && (purpose ?? "return-path") === "return-path")
         return { kind: "bounce", why: claim.why, deliveryId, report: claim.report };
@@ -119,7 +121,8 @@ export function understand(message: Message, facts: Facts): Understood {
   if (about === undefined) return { kind: "mail", why: "it answers nothing that we sent" };
   const foundBy = own === undefined ? "message-id" : "return-path";
   const why = own === undefined ? "it names a message of ours" : "it came to a return path of ours";
-  return { kind: "reply", why, about, foundBy, text: replyText(message) };
+  const text = claim.kind === "reply" ? claim.text : replyText(message);
+  return { kind: "reply", why, about, foundBy, text };
 }
 
 const isDelivery = (about: About): about is Required<About> => about.deliveryId !== undefined;
@@ -167,6 +170,16 @@ function ofOurDomains<
   if (first.beginAt < nowMs - rangeMsMax.past || first.endAt > nowMs + rangeMsMax.future)
     return { kind: "unclear", why: `${why} about a time that is not now` };
   return { kind, why, reports: ours };
+}
+
+/** A domain and its subdomains become one report: reports count once by domain, reporter and id. */
+function perDomain(reports: readonly TlsReport[]): TlsReport[] {
+  const byDomain = new Map<string, TlsReport>();
+  for (const report of reports) {
+    const policies = [...(byDomain.get(report.domain)?.policies ?? []), ...report.policies];
+    byDomain.set(report.domain, { ...report, policies: policies.slice(0, policiesMax) });
+  }
+  return [...byDomain.values()];
 }
 
 /** The domain itself or the nearest above it that is ours: reports also come for subdomains. */
