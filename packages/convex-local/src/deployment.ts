@@ -13,6 +13,7 @@ import { Runner } from "./functions/runner.ts";
 import { installSandbox } from "./functions/sandbox.ts";
 import { Syscalls } from "./functions/syscalls.ts";
 import { WriteRate } from "./functions/write-rate.ts";
+import { History } from "./live/history.ts";
 import { Live } from "./live/live.ts";
 import { Pushes } from "./push/push.ts";
 import { Cursors } from "./query/cursor.ts";
@@ -63,6 +64,7 @@ export class Deployment {
   readonly components = new Map<string, Component>([[ROOT, emptyComponent(ROOT)]]);
   readonly executor: Executor;
   readonly live: Live;
+  readonly history: History;
   readonly guard: Guard;
   readonly runner: Runner;
   readonly syscalls: Syscalls;
@@ -105,6 +107,7 @@ export class Deployment {
       this.log("mutations.would-conflict", { ...conflict, documents });
     });
     this.live = new Live(this);
+    this.history = new History(this.store, options.now);
     this.guard = options.guard ?? NO_GUARD;
     this.runner = new Runner(
       this,

@@ -3,18 +3,30 @@ import type { Outcome } from "./runner.ts";
 
 const ENTRIES_MAX = 1000;
 
+type LogLine = { messages: string[]; level: string; timestamp: number; isTruncated: boolean };
+
 /** One function that has run, as `convex logs` reads it. */
 export type LogEntry = {
   kind: "Completion";
   identifier: string;
   udfType: "Query" | "Mutation" | "Action" | "HttpAction";
-  logLines: string[];
+  componentPath: string | null;
+  logLines: LogLine[];
   /** Seconds since 1970. */
   timestamp: number;
+  executionTimestamp: number;
   executionTime: number;
   success: Record<string, never> | null;
   error: string | null;
   requestId: string;
+  executionId: string;
+  cachedResult: false;
+  caller: "HttpApi" | "Scheduler";
+  identityType: "user" | "unknown";
+  environment: "isolate";
+  willRetry: false;
+  returnBytes: number | null;
+  usageStats: Record<string, number>;
 };
 
 const TYPES = { query: "Query", mutation: "Mutation", action: "Action", httpAction: "HttpAction" } as const;
@@ -33,18 +45,35 @@ export class Logs {
   append(frame: Frame, outcome: Outcome | null, executionMs = 0): void {
     const error = outcome?.isSuccess === false ? outcome.failure.message : null;
     this.#cursor++;
+    const endMs = Date.now();
+    const used = frame.transaction?.usage.used;
     this.#entries.push({
       cursor: this.#cursor,
       entry: {
         kind: "Completion",
         identifier: frame.path,
         udfType: TYPES[frame.kind],
-        logLines: frame.logLines,
-        timestamp: Date.now() / 1000,
+        componentPath: frame.component === "" ? null : frame.component,
+        logLines: frame.logLines.map((line) => toLogLine(line, endMs)),
+        timestamp: endMs / 1000,
+        executionTimestamp: (endMs - executionMs) / 1000,
         executionTime: executionMs / 1000,
         success: error === null ? {} : null,
         error,
         requestId: frame.metadata.requestId,
+        executionId: `${frame.metadata.requestId}-${this.#cursor}`,
+        cachedResult: false,
+        caller: frame.metadata.scheduledFunctionId === null ? "HttpApi" : "Scheduler",
+        identityType: frame.identity === null ? "unknown" : "user",
+        environment: "isolate",
+        willRetry: false,
+        returnBytes: outcome?.isSuccess === true ? outcome.value.length : null,
+        usageStats: {
+          databaseReadDocuments: used?.documentsRead ?? 0,
+          databaseReadBytes: used?.bytesRead ?? 0,
+          databaseWriteDocuments: used?.documentsWritten ?? 0,
+          databaseWriteBytes: used?.bytesWritten ?? 0,
+        },
       },
     });
     if (this.#entries.length > ENTRIES_MAX) this.#entries.shift();
@@ -68,4 +97,11 @@ export class Logs {
     const entries = this.#entries.filter((stored) => stored.cursor > cursor).map(({ entry }) => entry);
     return { entries, newCursor: this.#cursor };
   }
+}
+
+/** "[LEVEL] text" in the parts that the CLI prints. */
+function toLogLine(line: string, timestamp: number): LogLine {
+  const match = /^\[(\w+)\] (.*)$/s.exec(line);
+  const [, level = "LOG", text = line] = match ?? [];
+  return { messages: [text], level, timestamp, isTruncated: false };
 }

@@ -1,10 +1,11 @@
 import { z } from "zod";
 import type { Caller } from "../auth/caller.ts";
 import { type Deployment, ROOT } from "../deployment.ts";
-import type { FunctionFailure } from "../functions/failure.ts";
+import { type FunctionFailure, toFailure } from "../functions/failure.ts";
 import type { FunctionKind, RequestMetadata } from "../functions/frame.ts";
 import { canonicalPath, functionObject, kindOfFunction } from "../functions/module.ts";
 import type { Call, Outcome } from "../functions/runner.ts";
+import { loadInlineQuery } from "../system/inline-query.ts";
 import { toPlainJson } from "../values/plain.ts";
 import { decodeTs, encodeTs } from "../values/timestamp.ts";
 import { AnyJson, isObject, type Json } from "../values/wire.ts";
@@ -37,7 +38,11 @@ export const RunRequest = z.object({ args: Args, format: Format });
 export const TestFunction = z.object({
   bundle: z.object({ path: z.string(), source: z.string() }),
   args: Args,
+  format: Format,
+  componentId: z.string().nullish(),
+  componentPath: z.string().nullish(),
 });
+type TestFunction = z.infer<typeof TestFunction>;
 
 /** The answer of a function over HTTP: status 200 for success and failure alike. */
 export type FunctionAnswer =
@@ -89,19 +94,43 @@ export class FunctionApi {
   }
 
   async queryAtTs(request: z.infer<typeof QueryAtTs>, requester: Requester): Promise<FunctionAnswer> {
-    // Older states are not kept: a query can only be asked about the newest one.
-    if (decodeTs(request.ts) !== this.#deployment.store.ts) {
+    const { history, runner } = this.#deployment;
+    const ts = decodeTs(request.ts);
+    if (ts === null || !history.has(ts)) {
       throw new HttpProblem(
         400,
         "TimestampUnavailable",
-        "The data has changed since this timestamp, ask for a new one",
+        "The data of this timestamp is not kept any more, ask for a new one",
       );
     }
-    return await this.run("query", request, requester);
+    const call = toCall(request, requester, requester.caller.isAdmin ? "any" : "public");
+    return this.#answer(await runner.queryAt(call, ts), request.format, requester);
+  }
+
+  /** Runs the default export of a module that an admin sends: `convex run --inline-query`. */
+  async runInline(request: TestFunction, requester: Requester): Promise<FunctionAnswer> {
+    const component = request.componentId ?? request.componentPath ?? ROOT;
+    const metadata = requester.metadata;
+    try {
+      const target = await loadInlineQuery(this.#deployment, component, request.bundle.source);
+      const args = oneObject(request.args);
+      const call: Call = {
+        component,
+        target,
+        args,
+        identity: requester.caller.identity,
+        metadata,
+        access: "any",
+      };
+      return this.#answer(await this.#deployment.runner.query(call), request.format, requester);
+    } catch (error) {
+      const failure = toFailure(error);
+      return this.#answer({ isSuccess: false, failure, logLines: [] }, request.format, requester);
+    }
   }
 
   queryTs(): { ts: string } {
-    return { ts: encodeTs(this.#deployment.store.ts) };
+    return { ts: encodeTs(this.#deployment.history.begin()) };
   }
 
   async queryBatch(

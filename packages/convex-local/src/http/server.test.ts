@@ -215,12 +215,57 @@ test("environment variables change for running functions at once", async () => {
   expect(await client.query(query("messages:environment"), { name: "CONVEX_SITE_URL" })).toBe(convex.siteUrl);
 });
 
-test("a query at an old timestamp is refused instead of answered from newer data", async () => {
-  const { ts } = (await (await post("/api/query_ts", {})).json()) as { ts: string };
-  const ask = () => post("/api/query_at_ts", { path: "messages:list", args: { author: "nobody" }, ts });
-  expect(await (await ask()).json()).toMatchObject({ status: "success" });
-  await client.mutation(mutation("messages:send"), { author: "later", body: "x" });
-  expect(await (await ask()).json()).toMatchObject({ code: "TimestampUnavailable" });
+test("consistent queries of one client are all about one moment, whatever has been written since", async () => {
+  const first = await client.mutation(mutation("messages:send"), { author: "moment", body: "one" });
+  const second = await client.mutation(mutation("messages:send"), { author: "moment", body: "two" });
+  const reader = new ConvexHttpClient(convex.url);
+  const list = () => reader.consistentQuery(query("messages:list"), { author: "moment" });
+  const before = await list();
+  expect(before).toMatchObject([{ body: "one" }, { body: "two" }]);
+  await client.mutation(mutation("messages:like"), { id: first });
+  await client.mutation(mutation("messages:remove"), { id: second });
+  await client.mutation(mutation("messages:send"), { author: "moment", body: "three" });
+  expect(await list()).toEqual(before);
+  expect(await reader.query(query("messages:list"), { author: "moment" })).toMatchObject([
+    { body: "one", likes: 1 },
+    { body: "three" },
+  ]);
+  expect(await client.consistentQuery(query("messages:list"), { author: "moment" })).toHaveLength(2);
+});
+
+test("a query at a timestamp that was never given is refused instead of answered from newer data", async () => {
+  for (const ts of ["AAAAAAAAAAE=", "x", "/////////38="]) {
+    const answer = await post("/api/query_at_ts", { path: "messages:list", args: {}, ts });
+    expect(await answer.json()).toMatchObject({ code: "TimestampUnavailable" });
+  }
+});
+
+test("an admin runs a query that is given as source, which can read and nothing else", async () => {
+  const run = async (source: string, headers = { authorization: `Convex ${convex.adminKey}` }) => {
+    const body = { args: {}, bundle: { path: "testQuery.js", source }, format: "convex_encoded_json" };
+    const answer = await post("/api/run_test_function", body, headers);
+    return (await answer.json()) as Record<string, unknown>;
+  };
+  const wrappers = 'import { query } from "convex:/_system/repl/wrappers.js";';
+  await client.mutation(mutation("messages:increment"), { name: "inline" });
+  const read = `${wrappers}
+    export default query({ handler: async (ctx) => {
+      console.log("reading");
+      return (await ctx.db.query("counters").collect()).find(({ name }) => name === "inline").value;
+    } });`;
+  expect(await run(read)).toEqual({
+    status: "success",
+    value: { $integer: "AQAAAAAAAAA=" },
+    logLines: ["[LOG] 'reading'"],
+  });
+  const write = `${wrappers}
+    export default query(async () => {
+      await Convex.asyncSyscall("1.0/insert", JSON.stringify({ table: "counters", value: { name: "x", value: 1 } }));
+    });`;
+  expect(await run(write)).toMatchObject({ status: "error" });
+  expect(await run("export default 5")).toMatchObject({ errorMessage: expect.stringContaining("query") });
+  expect(await run("syntax error(")).toMatchObject({ status: "error" });
+  expect(await run(read, { authorization: "" })).toHaveProperty("code");
 });
 
 test("random requests are answered, never with a fault of the server", async () => {

@@ -19,6 +19,7 @@ import {
   QueryBatch,
   type Requester,
   RunRequest,
+  TestFunction,
 } from "./functions.ts";
 import { HttpProblem, toProblem } from "./problem.ts";
 import { routeHttpAction } from "./router.ts";
@@ -194,6 +195,10 @@ export class HttpServer {
       },
       "POST /api/function": admin(async (request, requester) =>
         Response.json(await functions.runAny(await readJson(request, FunctionRequest), requester)),
+      ),
+
+      "POST /api/run_test_function": admin(async (request, requester) =>
+        Response.json(await functions.runInline(await readJson(request, TestFunction), requester)),
       ),
 
       "POST /api/storage/upload": (request, _requester, { searchParams }) =>

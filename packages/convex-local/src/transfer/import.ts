@@ -213,6 +213,7 @@ export class Imports {
         this.#transact(found.request.mode, content.sources, arrivals, prepared),
       );
       prepared.clear();
+      this.#deployment.history.forget();
       this.#deployment.live.invalidateAll();
       return { state: "completed", num_rows_written: writeInt64(BigInt(written)) };
     } finally {
