@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import {
   defineSchema,
   defineTable,
+  makeFunctionReference,
   mutationGeneric,
   paginationOptsValidator,
   queryGeneric,
@@ -95,6 +96,23 @@ const functions = {
       await ctx.db.insert("messages", { body: "fresh and kept" });
       if (fails) throw new Error("on purpose");
       return counts;
+    },
+  }),
+  /** Goes on after a nested mutation has thrown. */
+  nestAndCatch: mutationGeneric({
+    args: {},
+    handler: async (ctx) => {
+      await ctx.db.insert("messages", { body: "fresh outside" });
+      try {
+        await ctx.runMutation(makeFunctionReference<"mutation">("f:writeAndFind"), { fails: true });
+      } catch {
+        await ctx.db.insert("messages", { body: "fresh afterwards" });
+      }
+      const found = await ctx.db
+        .query("messages")
+        .withSearchIndex("by_body", filtered("fresh", []) as never)
+        .collect();
+      return found.map(({ body }) => body);
     },
   }),
   raw: queryGeneric({
@@ -256,6 +274,26 @@ test("a mutation finds what it has written, and a failed one leaves nothing to f
   expect(await run<string[]>(deployment, "find", { text: "fresh" })).toEqual([]);
   expect(await run<number[]>(deployment, "writeAndFind", { fails: false })).toEqual([1, 0, 1, 0]);
   expect(await run<string[]>(deployment, "find", { text: "fresh" })).toHaveLength(1);
+});
+
+test("what a nested mutation has written is not found when it throws", async () => {
+  const deployment = start();
+  const expected = ["fresh afterwards", "fresh outside"];
+  expect(await run<string[]>(deployment, "nestAndCatch")).toEqual(expected);
+  expect(await run<string[]>(deployment, "find", { text: "fresh" })).toHaveLength(2);
+});
+
+test("of mutations that come in together the failed ones leave nothing to find", async () => {
+  const deployment = start();
+  const outcomes = await Promise.allSettled(
+    Array.from({ length: 40 }, (_, index) =>
+      index % 3 === 0
+        ? run(deployment, "writeAndFind", { fails: true })
+        : insert(deployment, { body: `fresh ${index}` }),
+    ),
+  );
+  expect(outcomes.filter(({ status }) => status === "rejected")).toHaveLength(14);
+  expect(await run<string[]>(deployment, "find", { text: "fresh" })).toHaveLength(26);
 });
 
 test("the index follows its documents through random changes", async () => {
