@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { UserError } from "../functions/errors.ts";
 import type { Exports } from "../functions/module.ts";
-import { withLoadingEnvironment } from "../functions/sandbox.ts";
+import { timers, withLoadingEnvironment } from "../functions/sandbox.ts";
 import type { ModuleRow } from "../store/tables.ts";
 
 export type Source = Pick<ModuleRow, "path" | "source">;
@@ -16,11 +16,28 @@ export type Bundle = { modules: Loaded; directory: string };
 
 const SAFE_PATH = /^(?:[\w.-]+\/)*[\w.-]+\.js$/;
 
+/** For what modules do when they are imported, such as an await at their top. */
+const LOAD_MS_MAX = 30_000;
+
+/** Ends when the bundles that were asked for so far are loaded, or have failed to. */
+let loading: Promise<unknown> = Promise.resolve();
+
 /**
  * Writes a bundle to a directory of its own and imports its entry points. A directory per load, because a module
- * is cached by its path for the life of the process.
+ * is cached by its path for the life of the process. One bundle at a time: what modules see as environment while
+ * they load is one value for the process.
  */
-export async function loadBundle(
+export function loadBundle(
+  dataDir: string | null,
+  sources: readonly Source[],
+  environment: Readonly<Record<string, string>>,
+): Promise<Bundle> {
+  const loaded = loading.then(() => loadNow(dataDir, sources, environment));
+  loading = loaded.catch(() => {}); // Whoever has asked for it has the error.
+  return loaded;
+}
+
+async function loadNow(
   dataDir: string | null,
   sources: readonly Source[],
   environment: Readonly<Record<string, string>>,
@@ -39,7 +56,7 @@ export async function loadBundle(
       writeFileSync(file, source);
     }
     return {
-      modules: await withLoadingEnvironment(environment, () => importAll(directory, sources)),
+      modules: await withLoadingEnvironment(environment, () => inTime(importAll(directory, sources))),
       directory,
     };
   } catch (error) {
@@ -57,6 +74,21 @@ export function removeOldBundles(dataDir: string): void {
 
 const bundlesDirectory = (dataDir: string | null) =>
   dataDir === null ? join(tmpdir(), `convex-local-${process.pid}`) : join(dataDir, "modules");
+
+async function inTime<T>(work: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof timers.setTimeout> | undefined;
+  const tooLong = new Promise<never>((_, reject) => {
+    timer = timers.setTimeout(
+      () => reject(new UserError("InvalidModules", `Modules did not load within ${LOAD_MS_MAX} ms`)),
+      LOAD_MS_MAX,
+    );
+  });
+  try {
+    return await Promise.race([work, tooLong]);
+  } finally {
+    timers.clearTimeout(timer);
+  }
+}
 
 async function importAll(directory: string, sources: readonly Source[]): Promise<Loaded> {
   const loaded = new Map<string, Exports>();
