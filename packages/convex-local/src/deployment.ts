@@ -95,7 +95,9 @@ export class Deployment {
     this.now = options.now;
     this.log = options.log;
     this.instanceName = options.instanceName;
-    this.store = new Store(openDatabase(options.dataDir, options.synchronous), options.now());
+    this.store = new Store(openDatabase(options.dataDir, options.synchronous), options.now(), (error) =>
+      options.log("commit.followup-failed", { error }),
+    );
     this.executor = new Executor(options.dataDir === null ? null : this.store.batch);
     for (const name of [JOBS_TABLE, FILES_TABLE]) {
       if (this.store.table(ROOT, name) === undefined) this.store.createTable(ROOT, name);

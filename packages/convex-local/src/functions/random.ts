@@ -50,8 +50,9 @@ export function fillRandom(bytes: Uint8Array): void {
     randomFillSync(pool);
     poolAt = 0;
   }
-  bytes.set(pool.subarray(poolAt, poolAt + bytes.byteLength));
-  // Nobody gets the same bytes again, nor finds them in memory.
-  pool.fill(0, poolAt, poolAt + bytes.byteLength);
+  const start = poolAt;
   poolAt += bytes.byteLength;
+  bytes.set(pool.subarray(start, poolAt));
+  // Nobody gets the same bytes again, nor finds them in memory.
+  pool.fill(0, start, poolAt);
 }

@@ -20,7 +20,8 @@ const NOW_MS = 1_700_000_000_000;
 
 function open() {
   const dataDir = mkdtempSync(join(tmpdir(), "convex-batch-"));
-  const store = new Store(openDatabase(dataDir, "NORMAL"), NOW_MS);
+  const reported: unknown[] = [];
+  const store = new Store(openDatabase(dataDir, "NORMAL"), NOW_MS, (error) => reported.push(error));
   const table = store.createTable(ROOT, "items");
   opened = { store, dataDir };
   const told: string[] = [];
@@ -28,7 +29,7 @@ function open() {
   const insert = (transaction: Transaction, name: string) => transaction.insertInto(table, ROOT, { name });
   const commit = (transaction: Transaction, name: string) =>
     transaction.commit(NOW_MS, () => told.push(name));
-  return { store, table, told, begin, insert, commit, names: () => namesIn(store, table) };
+  return { store, table, told, reported, begin, insert, commit, names: () => namesIn(store, table) };
 }
 
 /** In the order of insertion. */
@@ -108,6 +109,25 @@ test("a COMMIT that fails leaves nothing of any member, not in memory either", (
   commit(third, "c");
   expect(told).toEqual(["c"]);
   expect(names()).toEqual(["c"]);
+});
+
+test("one whose follow-up fails keeps nobody else from being told, and is reported", () => {
+  const { store, told, reported, begin, insert, commit, names } = open();
+  store.batch.gather();
+  for (const name of ["a", "b", "c"]) {
+    const transaction = begin();
+    insert(transaction, name);
+    if (name === "b") {
+      transaction.afterCommit(() => {
+        throw new Error("its follow-up");
+      });
+    }
+    commit(transaction, name);
+  }
+  store.batch.close();
+  expect(told).toEqual(["a", "b", "c"]);
+  expect(reported.map(String)).toEqual(["Error: its follow-up"]);
+  expect(names()).toEqual(["a", "b", "c"]);
 });
 
 test("mutations that wait together are made durable together, in their order, and told of afterwards", async () => {

@@ -1,6 +1,6 @@
 import type { Database, Statement } from "bun:sqlite";
 
-/** A mutation that has written into a batch, and what is to be done when the batch has ended. Neither may throw. */
+/** A mutation that has written into a batch, and what is to be done when the batch has ended. */
 export type Member = {
   bytesWritten: number;
   /** What it has written is durable. */
@@ -17,6 +17,8 @@ export type Commits = {
   /** Writes the last rows of the SQL transaction. */
   seal(): void;
   ended(isDurable: boolean): void;
+  /** What a member was to do at the end has failed; what it has written is as durable as the rest. */
+  failed(error: unknown): void;
 };
 
 /**
@@ -111,11 +113,20 @@ export class Batch {
     } catch (error) {
       if (this.#raw.inTransaction) this.#statements.rollback.run();
       this.#commits.ended(false);
-      for (const member of members.toReversed()) member.lost();
+      for (const member of members.toReversed()) this.#tell(() => member.lost());
       throw error;
     }
     this.#commits.ended(true);
-    for (const member of members) member.committed();
+    for (const member of members) this.#tell(() => member.committed());
+  }
+
+  /** One that fails must not keep the others from learning how it went. */
+  #tell(member: () => void): void {
+    try {
+      member();
+    } catch (error) {
+      this.#commits.failed(error);
+    }
   }
 
   #assertIntact(): void {

@@ -73,7 +73,8 @@ export class Store {
   #newestTs: number;
   #lastCreationMs = 0;
 
-  constructor(database: Sql, nowMs: number) {
+  /** `report` is told of what goes wrong after a commit, when nobody can be told any more. */
+  constructor(database: Sql, nowMs: number, report: (error: unknown) => void = throwLater) {
     this.sql = database;
     this.#hot = prepareHot(database);
     this.reload();
@@ -90,6 +91,7 @@ export class Store {
         this.#newestTs = this.#durableTs;
         this.reload();
       },
+      failed: report,
     });
   }
 
@@ -357,6 +359,11 @@ export class Store {
     raw.close(true);
   }
 }
+
+const throwLater = (error: unknown) =>
+  queueMicrotask(() => {
+    throw error;
+  });
 
 const tableKey = (component: string, name: string | number) => `${component}\0${name}`;
 
