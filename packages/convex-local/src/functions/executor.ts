@@ -27,14 +27,16 @@ type Task = {
  */
 export class Executor {
   readonly #batch: Batching | null;
+  readonly #batchMsMax: number;
   readonly #joining: Queue<Task> = new Queue();
   readonly #alone: Queue<Task> = new Queue();
   #isRunning = false;
   #idle: (() => void)[] = [];
 
   /** Without a batch every mutation commits by itself: in memory there is no fsync to share. */
-  constructor(batch: Batching | null) {
+  constructor(batch: Batching | null, batchMsMax = BATCH_MS_MAX) {
     this.#batch = batch;
+    this.#batchMsMax = batchMsMax;
   }
 
   /** Runs work between batches, in the order of these calls. */
@@ -86,7 +88,7 @@ export class Executor {
     }
     const waiting: (() => void)[] = [];
     const failing: ((error: unknown) => void)[] = [];
-    const endMs = performance.now() + BATCH_MS_MAX;
+    const endMs = performance.now() + this.#batchMsMax;
     let membersSeen = 0;
     batch.gather();
     while (batch.members < BATCH_MEMBERS_MAX && batch.bytesWritten < BATCH_BYTES_MAX) {
