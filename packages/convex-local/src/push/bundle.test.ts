@@ -1,5 +1,8 @@
-import { expect, test } from "bun:test";
+import { beforeAll, expect, test } from "bun:test";
+import { installSandbox } from "../functions/sandbox.ts";
 import { loadBundle, removeBundle } from "./bundle.ts";
+
+beforeAll(installSandbox);
 
 test("bundles that are loaded at once see their own variables only", async () => {
   const source = `const before = process.env.WHO;
