@@ -10,7 +10,7 @@ import {
   type InboundKind,
   type Payload,
 } from "@tyto/contracts";
-import { readMessage } from "@tyto/mail";
+import { type Facts, readMessage } from "@tyto/mail";
 import type { Claimed } from "./authenticate.ts";
 import { consequences } from "./consequences.ts";
 import { inboundIdOf } from "./identity.ts";
@@ -32,6 +32,7 @@ export type Ports = {
   publish: Bus["publish"];
   /** SPF, DKIM, DMARC and ARC of a message; never throws. */
   authenticate(claimed: Claimed): Promise<Authentication>;
+  knowledge: Pick<Facts, "verpKey" | "isOwnDomain">;
   now(): number;
 };
 
@@ -70,14 +71,23 @@ export function intake(ports: Ports): (incoming: Incoming) => Promise<Outcome[]>
       const kinds: InboundKind[] = [];
       for (const recipient of fresh) {
         const at = ports.now();
-        const { kind, why, events } = consequences(read, recipient, message.identity, at);
+        const { kind, why, events } = consequences(read, {
+          ...ports.knowledge,
+          ...(recipient.deliveryId === undefined ? {} : { deliveryId: recipient.deliveryId }),
+          ...(recipient.purpose === undefined ? {} : { purpose: recipient.purpose }),
+          envelopeFrom: incoming.envelopeFrom,
+          envelopeTo: recipient.address,
+          nowMs: at,
+          identity: message.identity,
+          authentication,
+        });
         const received: Payload<"mail.received"> = {
           id: `${recipient.inboundId}.received`,
           at,
           organizationId: defaultOrganization,
           inboundId: recipient.inboundId,
           kind,
-          ...(why === undefined ? {} : { why }),
+          why,
           envelopeFrom: Address.safeParse(incoming.envelopeFrom).data ?? "",
           envelopeTo: recipient.address,
           ...(read?.from === undefined ? {} : { from: read.from }),

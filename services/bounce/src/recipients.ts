@@ -1,8 +1,8 @@
 import { Address, type DeliveryId, Failure } from "@tyto/contracts";
-import { decodeReturnPath, looksLikeReturnPath } from "@tyto/mail";
+import { decodeOwnAddress, looksLikeOwnAddress, type Purpose } from "@tyto/mail";
 
-/** A recipient that we take mail for: a return path of ours, or an address that somebody here reads. */
-export type Admitted = { address: Address; deliveryId?: DeliveryId };
+/** A recipient that we take mail for: an address that we made for one delivery, or one that somebody here reads. */
+export type Admitted = { address: Address; deliveryId?: DeliveryId; purpose?: Purpose };
 
 export type Directory = {
   verpKey: string;
@@ -32,11 +32,10 @@ export function admit(text: string, directory: Directory): Admitted {
   const at = address.lastIndexOf("@");
   const [local, domain] = [address.slice(0, at).toLowerCase(), address.slice(at + 1)];
 
-  if (directory.isReturnPathHost(domain) && looksLikeReturnPath(address)) {
-    const deliveryId = decodeReturnPath(address, directory.verpKey);
-    if (deliveryId === undefined)
-      throw new Failure("return-path.invalid", "the MAC of the return path is wrong");
-    return { address, deliveryId };
+  if (directory.isReturnPathHost(domain) && looksLikeOwnAddress(address)) {
+    const own = decodeOwnAddress(address, directory.verpKey);
+    if (own === undefined) throw new Failure("return-path.invalid", "the MAC of the address is wrong");
+    return { address, ...own };
   }
   // `ann+orders@` is for ann@ (RFC 5233), unless it has an inbox of its own.
   const bases = [local, local.split("+", 1)[0] ?? local].filter((base) => base !== "");

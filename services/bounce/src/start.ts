@@ -41,6 +41,7 @@ export async function start(config: Config, log: Log): Promise<Running & { port:
       putRaw: bus.raw.put,
       publish: bus.publish,
       authenticate: authenticator(resolver, config.hostname, log, Date.now),
+      knowledge: directory,
       now: Date.now,
     }),
     log,

@@ -1,0 +1,101 @@
+import { expect, test } from "bun:test";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { deliveryId, events, newMessageId, type StoredEvent } from "@tyto/contracts";
+import { decodeOwnAddress, encodeOwnAddress, encodeReturnPath, readMessage } from "@tyto/mail";
+import { consequences } from "./consequences.ts";
+
+const fixtures = join(import.meta.dir, "../../../packages/mail/fixtures");
+/** The installation that the cases of packages/mail speak of. */
+const verpKey = "a key of the case files, never used elsewhere";
+const authentication = { spf: "pass", dkim: "none", dmarc: "none", arc: "none" };
+const id = deliveryId(newMessageId(), 0);
+
+function judge(text: string | Uint8Array, envelope: { from: string; to: string }, identity = "i1") {
+  return consequences(readMessage(typeof text === "string" ? new TextEncoder().encode(text) : text), {
+    envelopeFrom: envelope.from,
+    envelopeTo: envelope.to,
+    ...decodeOwnAddress(envelope.to, verpKey),
+    verpKey,
+    isOwnDomain: (domain) => domain === "example.com",
+    nowMs: Date.UTC(2026, 0, 6),
+    identity,
+    authentication,
+  });
+}
+const problemsOf = (stored: readonly StoredEvent[]) =>
+  stored.flatMap(({ subject, payload }) => {
+    const result = events[subject].safeParse(payload);
+    return result.success
+      ? []
+      : [`${subject}: ${result.error.issues[0]?.path.join(".")} ${result.error.issues[0]?.message}`];
+  });
+
+const folders = [
+  "auto-replies",
+  "challenges",
+  "complaints",
+  "dmarc",
+  "mail",
+  "replies-by-people",
+  "tls",
+  "unclear",
+  "unsubscribes",
+];
+
+test.each(folders)(
+  "every case of %s becomes its kind, and events that keep their contracts",
+  async (folder) => {
+    const files = readdirSync(join(fixtures, folder)).filter((name) => name.endsWith(".eml"));
+    expect(files.length).toBeGreaterThan(0);
+    for (const file of files) {
+      const path = join(fixtures, folder, file);
+      const expected = await Bun.file(path.replace(/\.eml$/, ".json")).json();
+      const text = Buffer.from(await Bun.file(path).arrayBuffer()).toString("latin1");
+      const { kind, why, events: stored } = judge(text, expected.envelope);
+      expect({ file, kind }).toEqual({ file, kind: expected.understood.kind });
+      expect(why).not.toBe("");
+      expect({ file, problems: problemsOf(stored) }).toEqual({ file, problems: [] });
+      expect(new Set(stored.map(({ payload }) => payload.id)).size).toBe(stored.length);
+    }
+  },
+);
+
+const report = (headers: string, status = "5.1.1", action = "failed") =>
+  `${headers}Message-ID: <r1@mx.test>\r\nFrom: MAILER-DAEMON@mx.test\r\nSubject: Undelivered\r\nMIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.test\r\n\r\nFinal-Recipient: rfc822; ann@x.test\r\nAction: ${action}\r\nStatus: ${status}\r\nDiagnostic-Code: smtp; 550 5.1.1 No such user\r\n--b--\r\n`;
+const idsOf = (text: string, identity?: string) =>
+  judge(text, { from: "", to: encodeReturnPath(id, "bounces.example.com", verpKey) }, identity).events.map(
+    ({ payload }) => payload.id,
+  );
+
+test("the same report over other servers has the same ids, another report about the same delivery has others", () => {
+  const first = idsOf(report("Received: from a; now\r\n"), "i1");
+  expect(first).toHaveLength(1);
+  expect(idsOf(report("Received: from b; later\r\nX-Spam: no\r\n"), "i2")).toEqual(first);
+  expect(idsOf(report("", "4.4.1", "delayed"))).not.toEqual(first);
+  expect(idsOf(report("").replace("<r1@", "<r2@"))).not.toEqual(first);
+});
+
+test("an unsubscription counts once, however it came", () => {
+  const to = encodeOwnAddress("unsubscribe", id, "bounces.example.com", verpKey);
+  const { events: stored } = judge("From: ann@x.test\r\nSubject: please\r\n\r\nno more\r\n", {
+    from: "ann@x.test",
+    to,
+  });
+  expect(stored.map(({ payload }) => payload.id)).toEqual([`${id}.unsubscribed`]);
+});
+
+test("what cannot be read is kept as unclear", () => {
+  const nested = "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n".repeat(2_000);
+  expect(judge(nested, { from: "a@x.test", to: "help@example.com" }).events).toEqual([]);
+  const undefinedMessage = consequences(undefined, {
+    envelopeFrom: "",
+    envelopeTo: "help@example.com",
+    verpKey,
+    isOwnDomain: () => false,
+    nowMs: 0,
+    identity: "i",
+    authentication,
+  });
+  expect(undefinedMessage.kind).toBe("unclear");
+});
