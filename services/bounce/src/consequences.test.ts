@@ -51,8 +51,8 @@ test.each(folders)(
     for (const file of files) {
       const path = join(fixtures, folder, file);
       const expected = await Bun.file(path.replace(/\.eml$/, ".json")).json();
-      const text = Buffer.from(await Bun.file(path).arrayBuffer()).toString("latin1");
-      const { kind, why, events: stored } = judge(text, expected.envelope);
+
+      const { kind, why, events: stored } = judge(await Bun.file(path).bytes(), expected.envelope);
       expect({ file, kind }).toEqual({ file, kind: expected.understood.kind });
       expect(why).not.toBe("");
       expect({ file, problems: problemsOf(stored) }).toEqual({ file, problems: [] });
