@@ -7,8 +7,8 @@ import { pageMax } from "./model/messages.ts";
 import { inboundKind } from "./model/shapes.ts";
 
 /**
- * Received mail, newest first; with `kind`, of one kind (`unclear` is what was not understood). `rawUrl` serves the message as it came; whoever has the
- * URL can read it.
+ * Received mail, newest first; with `kind`, of one kind (`unclear` is what was not understood). `rawUrl` serves the message
+ * as it came; whoever has the URL can read it.
  */
 export const list = userQuery({
   args: { kind: v.optional(inboundKind), paginationOpts: paginationOptsValidator },

@@ -1,3 +1,4 @@
+import type { Address } from "@tyto/contracts";
 import type { Message } from "../message.ts";
 import type { Header } from "../mime.ts";
 
@@ -11,7 +12,7 @@ export type Complaint = {
   /** Who reports, as a domain. */
   reporter?: string;
   /** Often redacted, never believed over the delivery's own. */
-  claimedRecipient?: string;
+  claimedRecipient?: Address;
   sourceIp?: string;
   /** Milliseconds since 1970: when the reporter got the mail. */
   arrivedAt?: number;
