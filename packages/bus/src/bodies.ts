@@ -12,6 +12,11 @@ const partsAtOnceMax = 8;
 /** Parts of one file in memory at a time. */
 const filePartsAtOnceMax = 2;
 
+/** A shared part holds at most so much; what is as large alone had better stand alone. */
+export const packBodyBytesMax = partBytesMax;
+/** Longer than any message is tried. Its bodies were dropped long before, unless a crash forgot to count them. */
+export const packDaysMax = 6;
+
 /** The server's header for the life of one message; its shortest is a second. */
 const timeToLive = "Nats-TTL";
 const droppedFor = "1s";
@@ -27,7 +32,7 @@ export function createBodies(
   const partSubject = (id: string, part: number) => `${prefix}.${token(id)}.${part}`;
   const getPart = async (id: string, part: number, parts: number): Promise<Uint8Array> => {
     const message = await direct.last(stream, partSubject(id, part));
-    if (message === undefined || message.headers.has(timeToLive))
+    if (message === undefined || (message.data.length === 0 && message.headers.has(timeToLive)))
       throw new Failure("resource.unknown", `part ${part} of ${parts} of ${prefix} ${id} is gone`);
     if (message.isStrayAnswer)
       throw new Failure("internal", `part ${part} of ${prefix} ${id} was not stored by a publish`);
@@ -45,6 +50,12 @@ export function createBodies(
         store.together(stream, [{ subject: partSubject(id, index), data: await part(index) }]),
       );
       return parts;
+    },
+    async putPack(id, bodies) {
+      const data = Buffer.concat(bodies);
+      if (data.length > packBodyBytesMax) throw new Failure("internal", `a pack of ${data.length} bytes`);
+      const headers = { [timeToLive]: `${packDaysMax * 24}h` };
+      await store.together(stream, [{ subject: partSubject(id, 0), data, headers }]);
     },
     async get(id, parts) {
       const found = new Array<Uint8Array>(parts);

@@ -19,14 +19,14 @@ const reasonCharsMax = 500;
 /** A header line must not contain line breaks. */
 export const oneLine = (text: string) => text.replace(/[\r\n\0]+/g, " ").slice(0, reasonCharsMax);
 
-/** Resolves when stored; repeating it for the same message stores nothing more. */
+/** Resolves when stored; repeating it for the same message (and the same line of it) stores nothing more. */
 export async function bury(
   store: Store,
-  { stream, durable, subject, data, times, sequence, storedAtMs }: Delivery,
+  { stream, durable, subject, data, line, times, sequence, storedAtMs }: Delivery,
   reason: string,
 ): Promise<void> {
   const headers: Headers = {
-    "Nats-Msg-Id": `${stream}.${durable}.${sequence}`,
+    "Nats-Msg-Id": `${stream}.${durable}.${sequence}.${line}`,
     [deadHeaders.reason]: oneLine(reason),
     [deadHeaders.subject]: subject,
     [deadHeaders.sequence]: String(sequence),

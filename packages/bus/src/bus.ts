@@ -31,6 +31,11 @@ export type Arrival = {
   /** Position in the stream; unique for its life. */
   sequence: number;
   storedAtMs: number;
+  /**
+   * Set when the message may have been handled before, here or elsewhere: what came of that was stored at or below this
+   * position. Told by `consume` with `tellsEarlier`; absent means that nobody has had the message yet.
+   */
+  earlierUntil?: number;
 };
 
 export type Handlers<S extends Subject> = {
@@ -46,12 +51,28 @@ export type Bus = {
    * a no-op inside the stream's duplicate window.
    */
   publish<S extends Subject>(subject: S, payload: Payload<S>): Promise<void>;
+  /** The same for many events of one caller, which share messages. The same list again is a no-op as a whole. */
+  publishAll<S extends Subject>(subject: S, payloads: readonly Payload<S>[]): Promise<void>;
+  /**
+   * The same for events that share messages with those of other callers. A repeat is stored again: for subjects whose
+   * consumers know events by their id.
+   */
+  publishPacked<S extends Subject>(subject: S, payload: Payload<S>): Promise<void>;
   /** Calls the handler of each message's subject; many at a time, as many as the durable's `ackPendingMax` and `concurrency` allow. */
   consume<S extends Subject>(
     durable: string,
     handlers: Handlers<S>,
-    options?: { concurrency?: number },
+    options?: { concurrency?: number; tellsEarlier?: boolean },
   ): Promise<Consumption>;
+  /**
+   * Reads stored events of `subjects` again: those stored from `sinceMs` on, up to `untilSequence` or else to the end as it
+   * is at the moment; those of one subject in their order. Throws Failure `upstream.down`.
+   */
+  past<S extends Subject>(
+    subjects: readonly S[],
+    range: { sinceMs: number; untilSequence: number },
+    onEvent: (event: Extract<StoredEvent, { subject: S }>) => void,
+  ): Promise<void>;
   /**
    * Hands over up to `batchMax` events in stream order at a time. The handler returns one verdict for all of them, or
    * a list with one for each in the same order, so that one bad event can be rejected without the rest. After a
@@ -78,6 +99,11 @@ export type Bus = {
 
 /** Large byte strings in parts of at most `partBytesMax`, in the stream BODY or RAW. */
 export type Bodies = {
+  /**
+   * Stores several bodies as one part, which goes by itself after `packDaysMax` days if nobody drops it. Throws Failure
+   * `internal` for more than `packBodyBytesMax` bytes in all.
+   */
+  putPack(id: string, bodies: readonly Uint8Array[]): Promise<void>;
   /**
    * Resolves with the number of parts when all are stored. Repeating it with the same id is harmless. A Blob (a file)
    * is read as it is stored, two parts at a time.

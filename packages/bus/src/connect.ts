@@ -12,6 +12,8 @@ import { createDirect } from "./direct.ts";
 import { type Login, openLink } from "./link.ts";
 import type { BusLog } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
+import { createPacker, packsOf } from "./packs.ts";
+import { createPast } from "./past.ts";
 import { createQueue } from "./queue.ts";
 import { createRequests, type Requests } from "./requests.ts";
 import { createStore } from "./store.ts";
@@ -57,6 +59,7 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
     throw error;
   }
   const store = createStore(link, requests, publishMs);
+  const pack = createPacker(store);
   const direct = createDirect(requests, publishMs);
   const metrics = createMetrics(registry, link.isConnected, (stream, durable) =>
     requests.askJson({
@@ -98,8 +101,20 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
       await store.together("EVENTS", [{ subject, data: writeEvent(subject, payload), headers }]);
       metrics.published(subject, performance.now() - startedAtMs);
     },
+    async publishAll(subject, payloads) {
+      const startedAtMs = performance.now();
+      const lines = payloads.map((payload) => ({ id: payload.id, data: writeEvent(subject, payload) }));
+      await Promise.all(packsOf(subject, lines).map((pack) => store.together("EVENTS", [pack])));
+      metrics.published(subject, performance.now() - startedAtMs);
+    },
+    async publishPacked(subject, payload) {
+      const startedAtMs = performance.now();
+      await pack(subject, { id: payload.id, data: writeEvent(subject, payload) });
+      metrics.published(subject, performance.now() - startedAtMs);
+    },
     consume: async (durable, handlers, how) => keep(consume(parts, durable, handlers, how)),
     consumeBatches: async (durable, how, handler) => keep(consumeBatches(parts, durable, how, handler)),
+    past: createPast(parts, publishMs),
     bodies: createBodies(parts, "BODY", "body", publishMs),
     raw: createBodies(parts, "RAW", "raw", publishMs),
     queue: { ...queue, consume: async (how, handler) => keep(await queue.consume(how, handler)) },

@@ -2,11 +2,15 @@
 import { Failure, type StoredEvent } from "@tyto/contracts";
 import { type Bus, type Consumption, done, reject, retry, type Verdict } from "./bus.ts";
 import { createJudge, isDown, type Parts, specOf, toArrival, waitMs } from "./consume.ts";
-import { readEvent } from "./contract.ts";
+import { readEvents } from "./contract.ts";
 import { createHand } from "./hand.ts";
+import { createLoad } from "./load.ts";
+import { packEventsMax } from "./packs.ts";
 import { type Delivery, openReader } from "./reader.ts";
 
-type Entry = { delivery: Delivery; event: StoredEvent };
+/** One event of a message. The message is settled with the last of its events. */
+type Entry = { delivery: Delivery; event: StoredEvent; message: Shared };
+type Shared = { left: number; isRetried: boolean };
 type BatchHandler = Parameters<Bus["consumeBatches"]>[2];
 
 /** A batch whose handler threw this often is halved, to find the event that it is about; a single one is dead then. */
@@ -33,22 +37,32 @@ export function consumeBatches(
   let wake = () => {};
   const ending = new AbortController();
 
-  const refuse = async (delivery: Delivery, verdict: Verdict) =>
-    hand.settle(delivery, await judgeOne(delivery, async () => verdict));
+  const heldMax = Math.min(ackPendingMax, batchMax * 2);
+  const load = createLoad(heldMax, packEventsMax);
+  const settle = (delivery: Delivery, message: Shared, verdict: Verdict) => {
+    load.remove(1);
+    message.left--;
+    if (verdict.kind === "retry") message.isRetried = true;
+    if (message.left > 0) return;
+    hand.settle(delivery, message.isRetried ? retry(0, "one of its events could not be buried") : done);
+  };
+  const refuse = async (delivery: Delivery, message: Shared, verdict: Verdict) =>
+    settle(delivery, message, await judgeOne(delivery, async () => verdict));
 
   const onDelivery = (delivery: Delivery) => {
     metrics.consumed(durable, delivery.times > 1);
     if (!hand.take(delivery)) return;
-    const event = readEvent(delivery);
-    if (!event.ok) {
-      void refuse(delivery, reject(`breaks its contract: ${event.problem}`));
-      return;
+    const lines = readEvents(delivery);
+    const message: Shared = { left: lines.length, isRetried: false };
+    load.add(lines.length);
+    for (const [line, { line: data, event }] of lines.entries()) {
+      const part = { ...delivery, line, data };
+      if (event.ok) waiting.push({ delivery: part, event: event.value, message });
+      else void refuse(part, message, reject(`breaks its contract: ${event.problem}`));
     }
-    waiting.push({ delivery, event: event.value });
-    if (waiting.length === 1 || waiting.length >= batchMax) wake();
+    wake();
   };
-  const heldMax = Math.min(ackPendingMax, batchMax * 2);
-  const reader = openReader(link, { stream, durable }, log, () => heldMax - hand.size(), onDelivery);
+  const reader = openReader(link, { stream, durable }, log, load.room, onDelivery);
 
   /** Resolves when `isTrue`, after `ms`, or when the consumption ends. */
   const until = (isTrue: () => boolean, ms?: number) =>
@@ -109,10 +123,10 @@ export function consumeBatches(
             : reject(`the handler threw ${throws} times: ${problem}`);
         verdicts = judged.map(() => verdict);
       }
-      const settled = judged.map(async ({ delivery }, index) => {
+      const settled = judged.map(async ({ delivery, message }, index) => {
         const verdict = verdicts[index] ?? done;
-        if (verdict.kind === "reject") return refuse(delivery, verdict);
-        if (verdict.kind === "done") hand.settle(delivery, verdict);
+        if (verdict.kind === "reject") return refuse(delivery, message, verdict);
+        if (verdict.kind === "done") settle(delivery, message, verdict);
         return metrics.verdict(durable, verdict.kind, Date.now() - startedAtMs);
       });
       await Promise.all(settled);
@@ -130,7 +144,7 @@ export function consumeBatches(
       await until(() => waiting.length > 0);
       await until(() => waiting.length >= batchMax, fillMs);
       if (ending.signal.aborted) break;
-      waiting.sort((a, b) => a.delivery.sequence - b.delivery.sequence);
+      waiting.sort((a, b) => a.delivery.sequence - b.delivery.sequence || a.delivery.line - b.delivery.line);
       const batch = waiting.slice(0, batchMax);
       waiting = waiting.slice(batchMax);
       await decide(batch);

@@ -1,17 +1,29 @@
 /** Handlers at work: each message of a durable goes to one, and its verdict decides what becomes of the message. */
-import { consumers, errors, Failure, type Subject, subjects } from "@tyto/contracts";
+import {
+  consumers,
+  errors,
+  Failure,
+  type StoredEvent,
+  type StreamName,
+  type Subject,
+  streams,
+  subjects,
+} from "@tyto/contracts";
 import { bury } from "./burial.ts";
-import { type Arrival, type Consumption, type Handlers, reject, retry, type Verdict } from "./bus.ts";
-import { readEvent } from "./contract.ts";
+import { type Arrival, type Consumption, done, type Handlers, reject, retry, type Verdict } from "./bus.ts";
+import { type Read, readEvents } from "./contract.ts";
+import type { Direct } from "./direct.ts";
 import { createHand, type Hand } from "./hand.ts";
 import type { Link } from "./link.ts";
+import { createLoad } from "./load.ts";
 import type { BusLog } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
+import { packEventsMax, weightOf } from "./packs.ts";
 import { type Delivery, openReader, type Reader } from "./reader.ts";
 import { createSlots } from "./slots.ts";
 import type { Store } from "./store.ts";
 
-export type Parts = { link: Link; store: Store; log: BusLog; metrics: Metrics };
+export type Parts = { link: Link; store: Store; direct: Direct; log: BusLog; metrics: Metrics };
 
 /** A handler that throws this often for one message gives it up to DEAD: with the waits between, after about 12 min. */
 const throwsMax = 16;
@@ -48,8 +60,8 @@ export function createJudge({ store, log, metrics }: Parts): Judge {
   const thrown = new Map<string, number>();
 
   const judgeThrow = (delivery: Delivery, error: unknown): Verdict => {
-    const { durable, sequence, times } = delivery;
-    const key = `${durable}.${sequence}`;
+    const { durable, sequence, line, times } = delivery;
+    const key = `${durable}.${sequence}.${line}`;
     const throws = (thrown.get(key) ?? 0) + (isDown(error) ? 0 : 1);
     const verdict = afterThrow(error, { times, throws });
     log[isDown(error) ? "warn" : "error"]("bus.handler-threw", { durable, sequence, times, throws, error });
@@ -102,12 +114,17 @@ export function specOf(durable: string) {
 }
 
 const concurrencyDefault = 16;
+/** Messages of which some events are over and others are to be tried again; forgotten ones are handled as a whole again. */
+const overMax = 10_000;
 
 export function consume<S extends Subject>(
   parts: Parts,
   durable: string,
   handlers: Handlers<S>,
-  { concurrency = concurrencyDefault }: { concurrency?: number } = {},
+  {
+    concurrency = concurrencyDefault,
+    tellsEarlier = false,
+  }: { concurrency?: number; tellsEarlier?: boolean } = {},
 ): Consumption {
   const { stream, filter, ackPendingMax } = specOf(durable);
   const isConsumed = (subject: string) =>
@@ -118,23 +135,101 @@ export function consume<S extends Subject>(
   if (unhandled.length > 0)
     throw new Failure("internal", `durable ${durable} has no handler for ${unhandled.join(", ")}`);
 
-  const handle = async (delivery: Delivery): Promise<Verdict> => {
-    const event = readEvent(delivery);
+  const earlier = tellsEarlier ? watchEarlier(parts, stream) : undefined;
+
+  const handleOne = async (delivery: Delivery, event: Read<StoredEvent>): Promise<Verdict> => {
     if (!event.ok) return reject(`breaks its contract: ${event.problem}`);
     const { subject, payload } = event.value;
     if (!Object.hasOwn(handlers, subject)) return reject(`${durable} has no handler for ${subject}`);
     // The key was just found among the handlers, and the payload was parsed by this very subject's schema.
     const handler = handlers[subject as S] as (payload: unknown, arrival: Arrival) => Promise<Verdict>;
-    return handler(payload, toArrival(delivery));
+    const earlierUntil = earlier?.until(delivery);
+    return handler(payload, {
+      ...toArrival(delivery),
+      ...(earlierUntil === undefined ? {} : { earlierUntil }),
+    });
   };
-  return consumeLanes(parts, [{ stream, durable }], {
+
+  const judge = createJudge(parts);
+  /** Lines that are over, of messages that come again because of others. */
+  const over = new Map<number, Set<number>>();
+  const handle = async (delivery: Delivery): Promise<Verdict> => {
+    const lines = readEvents(delivery);
+    const [only] = lines;
+    if (lines.length === 1 && only !== undefined) return handleOne(delivery, only.event);
+    const isOver = over.get(delivery.sequence) ?? new Set();
+    const verdicts = await Promise.all(
+      lines.map(async ({ line: data, event }, line): Promise<Verdict> => {
+        if (isOver.has(line)) return done;
+        const verdict = await judge({ ...delivery, line, data }, () => handleOne(delivery, event));
+        if (verdict.kind !== "retry") isOver.add(line);
+        return verdict;
+      }),
+    );
+    const waits = verdicts.filter((verdict) => verdict.kind === "retry");
+    const [first] = waits;
+    over.delete(delivery.sequence);
+    if (first === undefined) return done;
+    over.set(delivery.sequence, isOver);
+    const oldest = over.keys().next();
+    if (over.size > overMax && !oldest.done) over.delete(oldest.value);
+    return retry(Math.max(...waits.map(({ afterMs }) => afterMs)), first.reason);
+  };
+
+  const consumption = consumeLanes(parts, [{ stream, durable }], {
     concurrency,
     perLane: concurrency,
-    // One message waits for each that is handled, so that no handler waits for the network.
+    // One event waits for each that is handled, so that no handler waits for the network.
     heldMax: Math.min(ackPendingMax, concurrency * 2),
+    weightOf,
     handle,
   });
+  return {
+    async stop() {
+      await consumption.stop();
+      earlier?.stop();
+    },
+  };
 }
+
+/**
+ * Tells which messages may have been handled before. A crash of the server can make it forget deliveries and
+ * acknowledgements, so after each (re)connect everything that is stored already is under suspicion.
+ */
+function watchEarlier({ link, direct, log }: Parts, stream: string) {
+  let knownUntil = Number.POSITIVE_INFINITY;
+  let generation = 0;
+  const ask = async () => {
+    const own = ++generation;
+    knownUntil = Number.POSITIVE_INFINITY;
+    while (own === generation) {
+      try {
+        await link.whenConnected(Date.now() + askAgainMs);
+        // The whole stream: what came of a message is stored behind it, under other subjects.
+        const last = await direct.lastSequence(stream, streams[stream as StreamName].subjects);
+        if (own === generation) knownUntil = last;
+        return;
+      } catch (error) {
+        if (own === generation) log.warn("bus.last-sequence-unknown", { stream, error });
+        await new Promise((resolve) => setTimeout(resolve, askAgainMs));
+      }
+    }
+  };
+  const forget = link.onReconnect(() => void ask());
+  void ask();
+  return {
+    until({ times, sequence }: Delivery): number | undefined {
+      if (times > 1) return Number.POSITIVE_INFINITY;
+      return sequence > knownUntil ? undefined : knownUntil;
+    },
+    stop() {
+      generation++;
+      forget();
+    },
+  };
+}
+
+const askAgainMs = 2_000;
 
 /** Several durables that share one bound: each is a lane, and a lane cannot take all places. */
 export function consumeLanes(
@@ -144,6 +239,8 @@ export function consumeLanes(
     concurrency: number;
     perLane: number;
     heldMax: number;
+    /** How many events a message holds, where it may hold several; bounds and places count events. */
+    weightOf?: (delivery: Delivery) => number;
     /** Messages with the same key never run side by side. */
     keyOf?: (delivery: Delivery) => string;
     /**
@@ -156,6 +253,7 @@ export function consumeLanes(
 ): Consumption {
   const { link, log, metrics } = parts;
   const { concurrency, perLane, heldMax, keyOf, retriesHere = false, handle } = options;
+  const weigh = options.weightOf ?? (() => 1);
   const judge = createJudge(parts);
   const slots = createSlots(concurrency, perLane, durables.length);
   const lanes: { reader: Reader; hand: Hand; unbegun: Map<number, Delivery> }[] = [];
@@ -165,9 +263,14 @@ export function consumeLanes(
     metrics.consumes(stream, durable);
     const hand = createHand(link, specOf(durable).ackWaitMs);
     const unbegun = new Map<number, Delivery>();
+    const load = createLoad(heldMax, options.weightOf === undefined ? 1 : packEventsMax);
     const enqueue = (delivery: Delivery) => {
       if (ending.signal.aborted) return hand.giveBack(delivery);
-      slots.push(index, { ...(keyOf && { key: keyOf(delivery) }), run: () => work(delivery) });
+      slots.push(index, {
+        ...(keyOf && { key: keyOf(delivery) }),
+        weight: Math.min(weigh(delivery), perLane),
+        run: () => work(delivery),
+      });
     };
     const work = async (delivery: Delivery) => {
       unbegun.delete(delivery.sequence);
@@ -176,16 +279,20 @@ export function consumeLanes(
         const again = { ...delivery, times: delivery.times + 1 };
         unbegun.set(delivery.sequence, again);
         after(verdict.afterMs, ending.signal, () => enqueue(again));
-      } else hand.settle(delivery, verdict);
+      } else {
+        load.remove(weigh(delivery));
+        hand.settle(delivery, verdict);
+      }
       reader.refill();
     };
     const onDelivery = (delivery: Delivery) => {
       metrics.consumed(durable, delivery.times > 1);
       if (!hand.take(delivery)) return;
+      load.add(weigh(delivery));
       unbegun.set(delivery.sequence, delivery);
       enqueue(delivery);
     };
-    const reader = openReader(link, { stream, durable }, log, () => heldMax - hand.size(), onDelivery);
+    const reader = openReader(link, { stream, durable }, log, load.room, onDelivery);
     lanes.push({ reader, hand, unbegun });
   });
 

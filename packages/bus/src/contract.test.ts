@@ -1,19 +1,19 @@
 import { expect, test } from "bun:test";
 import { subjects } from "@tyto/contracts";
 import { sampleEntry, sampleEvent } from "../test/samples.ts";
-import { readEntry, readEvent, writeEntry, writeEvent } from "./contract.ts";
+import { readEntry, readEvents, writeEntry, writeEvent } from "./contract.ts";
 import { readReply } from "./reader.ts";
 
 test.each(subjects)("a %s comes back as it was written", (subject) => {
   const payload = sampleEvent(subject);
-  const read = readEvent({ subject, data: writeEvent(subject, payload), headers: undefined });
+  const read = readEvents({ subject, data: writeEvent(subject, payload), headers: undefined })[0]?.event;
   expect(read).toEqual({ ok: true, value: { subject, payload } as never });
 });
 
 test("a subject that no contract has is a problem, not an error", () => {
   const data = writeEvent("mail.held", sampleEvent("mail.held"));
   for (const subject of ["mail.unknown", "toString", "__proto__", ""])
-    expect(readEvent({ subject, data, headers: undefined })).toMatchObject({ ok: false });
+    expect(readEvents({ subject, data, headers: undefined })[0]?.event).toMatchObject({ ok: false });
 });
 
 /** Numbers from 0 to 1, always the same ones. */
@@ -38,7 +38,7 @@ test("whatever bytes come are read or refused with a reason, and never throw", (
       data[Math.floor(random() * data.length)] = Math.floor(random() * 256);
     const cut = random() < 0.3 ? data.subarray(0, Math.floor(random() * data.length)) : data;
     for (const read of [
-      readEvent({ subject, data: cut, headers: undefined }),
+      ...readEvents({ subject, data: cut, headers: undefined }).map(({ event }) => event),
       readEntry({ subject, data: cut, headers: undefined }),
     ])
       if (!read.ok) {

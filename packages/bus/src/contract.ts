@@ -13,6 +13,7 @@ import {
 } from "@tyto/contracts";
 import type { MsgHdrs } from "nats";
 import type { Found } from "./direct.ts";
+import { linesOf } from "./packs.ts";
 import { encode } from "./requests.ts";
 
 type Issues = { issues: readonly { path: readonly PropertyKey[]; message: string }[] };
@@ -59,14 +60,22 @@ export type Arrived = { subject: string; data: Uint8Array; headers: MsgHdrs | un
 const isStrayAnswer = ({ headers }: Arrived) => headers?.has("Nats-Stream") ?? false;
 const strayAnswer = { ok: false, problem: "it is the answer to a read, not something published" } as const;
 
-/** An event as it came: the subject decides which contract holds. */
-export function readEvent(arrived: Arrived): Read<StoredEvent> {
+/** The events of a message as they came, line by line: the subject decides which contract holds. */
+export function readEvents(arrived: Arrived): { line: Uint8Array; event: Read<StoredEvent> }[] {
   const { subject, data } = arrived;
-  if (isStrayAnswer(arrived)) return strayAnswer;
+  if (isStrayAnswer(arrived)) return [{ line: data, event: strayAnswer }];
+  return linesOf(data).map((line) => ({ line, event: readPayload(subject, line) }));
+}
+
+function readPayload(subject: string, data: Uint8Array): Read<StoredEvent> {
   if (!isSubject(subject)) return { ok: false, problem: `no contract has the subject ${subject}` };
   const payload = read<StoredEvent["payload"]>(events[subject], data);
   return payload.ok ? { ok: true, value: { subject, payload: payload.value } as StoredEvent } : payload;
 }
+
+/** The same from a stored message that was read directly. */
+export const readFound = ({ subject, data, isStrayAnswer }: Found): Read<StoredEvent>[] =>
+  isStrayAnswer ? [strayAnswer] : linesOf(data).map((line) => readPayload(subject, line));
 
 export const readEntry = (arrived: Arrived): Read<QueueEntry> =>
   isStrayAnswer(arrived) ? strayAnswer : read(QueueEntry, arrived.data);

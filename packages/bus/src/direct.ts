@@ -11,13 +11,18 @@ export type Found = {
   isStrayAnswer: boolean;
 };
 
+/** A position in a stream, or the time from which messages were stored. */
+export type Start = number | { sinceMs: number };
+
 export type Direct = {
   /** The last message at `subject`, if there is one. */
   last(stream: string, subject: string): Promise<Found | undefined>;
   /** The first message at or after `sequence` whose subject matches. */
   next(stream: string, sequence: number, filter: string): Promise<Found | undefined>;
-  /** Up to `countMax` messages in order from `sequence`. Throws Interrupted when the connection broke: ask again. */
-  page(stream: string, sequence: number, filter: string, countMax: number): Promise<Found[]>;
+  /** Up to `countMax` messages in order from `start`. Throws Interrupted when the connection broke: ask again. */
+  page(stream: string, start: Start, filter: string, countMax: number): Promise<Found[]>;
+  /** The highest position among the last messages of `filters`; 0 when there is none. Throws as `page` does. */
+  lastSequence(stream: string, filters: readonly string[]): Promise<number>;
 };
 
 const pageBytesMax = 4_194_304;
@@ -37,13 +42,28 @@ export function createDirect(requests: Requests, requestMs: number): Direct {
           giveUpAtMs: giveUpAtMs(),
         }),
       ),
-    async page(stream, sequence, filter, countMax) {
-      const data = encode({ seq: sequence, next_by_subj: filter, batch: countMax, max_bytes: pageBytesMax });
+    async page(stream, start, filter, countMax) {
+      const from =
+        typeof start === "number"
+          ? { seq: start }
+          : { start_time: new Date(Math.max(0, start.sinceMs)).toISOString() };
+      const data = encode({ ...from, next_by_subj: filter, batch: countMax, max_bytes: pageBytesMax });
       const replies = await requests.askMany(
         { subject: `$JS.API.DIRECT.GET.${stream}`, data, giveUpAtMs: giveUpAtMs() },
         isEnd,
       );
       return replies.flatMap((reply) => toFound(reply) ?? []);
+    },
+    async lastSequence(stream, filters) {
+      const replies = await requests.askMany(
+        {
+          subject: `$JS.API.DIRECT.GET.${stream}`,
+          data: encode({ multi_last: filters }),
+          giveUpAtMs: giveUpAtMs(),
+        },
+        isEnd,
+      );
+      return Math.max(0, ...replies.map((reply) => toFound(reply)?.sequence ?? 0));
     },
   };
 }

@@ -1,3 +1,4 @@
+export { packBodyBytesMax } from "./bodies.ts";
 export * from "./bus.ts";
 export { type BusOptions, connectBus } from "./connect.ts";
 export { type DeadLetter, type DeadLetters, openDeadLetters } from "./dead.ts";

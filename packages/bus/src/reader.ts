@@ -15,6 +15,8 @@ export type Delivery = {
   headers: MsgHdrs | undefined;
   /** Where the acknowledgement goes. */
   reply: string;
+  /** Which of the events that share the message it is about, from 0. */
+  line: number;
   /** 1 at the first delivery. */
   times: number;
   sequence: number;
@@ -70,7 +72,7 @@ export function openReader(
         isMissing = false;
         const { times, sequence, storedAtMs } = readReply(reply);
         onDelivery({
-          ...{ stream, durable, times, sequence, storedAtMs },
+          ...{ stream, durable, line: 0, times, sequence, storedAtMs },
           ...{ subject: message.subject, data: message.data, headers: message.headers },
           reply,
         });

@@ -2,7 +2,12 @@
  * Which task runs next: at most `concurrency` at a time, at most `perLane` of one lane, lanes in turn, and never two
  * with the same key side by side.
  */
-export type Task = { key?: string; run(): Promise<void> };
+export type Task = {
+  key?: string;
+  /** Places that it takes, where that is more than one. */
+  weight?: number;
+  run(): Promise<void>;
+};
 
 export type Slots = {
   push(lane: number, task: Task): void;
@@ -39,13 +44,13 @@ export function createSlots(concurrency: number, perLane: number, lanesCount = 1
       const found = next();
       if (found === undefined) break;
       const { lane, task } = found;
-      const { key } = task;
-      running++;
-      lane.running++;
+      const { key, weight = 1 } = task;
+      running += weight;
+      lane.running += weight;
       if (key !== undefined) keys.add(key);
       void task.run().finally(() => {
-        running--;
-        lane.running--;
+        running -= weight;
+        lane.running -= weight;
         if (key !== undefined) keys.delete(key);
         launch();
         wakeIdle();

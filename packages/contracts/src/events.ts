@@ -1,6 +1,7 @@
 /**
  * Everything that happens to mail, in the past tense. The key is the NATS subject: what you grep for is what
- * `nats sub 'mail.>'` prints. All of them live in the stream EVENTS, and the recorder takes each to Convex.
+ * `nats sub 'mail.>'` prints. All of them live in the stream EVENTS, and the recorder takes each to Convex. A message
+ * holds one event or several of its subject, one JSON text per line.
  *
  * Payloads grow by optional fields only; a breaking change is a new subject.
  */
@@ -37,6 +38,15 @@ const aboutDelivery = { ...aboutMessage, deliveryId: DeliveryId, recipient: Addr
 export const Recipient = z.object({ address: Address, role: z.enum(["to", "cc", "bcc"]) });
 export type Recipient = z.infer<typeof Recipient>;
 
+/** Where a body lies that shares its part with others: `bodyBytes` from `offset` on in `body.<id>.0`. */
+export const BodyPack = z.object({
+  id: z.string().regex(/^p[0-9a-hjkmnp-tv-z]{26}$/),
+  offset: z.number().int().nonnegative(),
+  /** How many bodies share it; it is dropped when the last of them is. */
+  bodies: z.number().int().positive(),
+});
+export type BodyPack = z.infer<typeof BodyPack>;
+
 /** What is known of a message when the gateway takes it; enough to queue it without reading the body. */
 const accepted = {
   ...aboutMessage,
@@ -51,6 +61,8 @@ const accepted = {
   /** Bytes of the composed message in the stream BODY, in `bodyChunks` parts. */
   bodyBytes: z.number().int().positive(),
   bodyChunks: z.number().int().positive().max(1_000),
+  /** Set when several bodies share one part. */
+  bodyPack: BodyPack.optional(),
   attachments: z.number().int().nonnegative(),
   tags: z.array(z.string().max(64)).max(20),
   metadata: z.record(z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/), z.string()),
@@ -61,6 +73,8 @@ const accepted = {
   /** Give up at this time. */
   expiresAt: TimeMs,
   apiKeyId: z.string().optional(),
+  /** Published by a process that took the work over from one that died: the same message may be in EVENTS already. */
+  isRepeat: z.boolean().optional(),
 };
 
 /** Results of SPF, DKIM, DMARC and ARC as words of RFC 8601 §2.7. */

@@ -1,5 +1,6 @@
 /** The send queue: entries of the stream QUEUE, which only the mta may touch (schedules reach the whole stream). */
 import { z } from "zod";
+import { BodyPack } from "./events.ts";
 import { Address, DeliveryId, Domain, MessageId, OrganizationId, TimeMs } from "./values.ts";
 
 /** One recipient waiting to be tried. Small: the body stays in the stream BODY. */
@@ -15,6 +16,7 @@ export const QueueEntry = z.object({
   attempt: z.number().int().positive(),
   bodyBytes: z.number().int().positive(),
   bodyChunks: z.number().int().positive(),
+  bodyPack: BodyPack.optional(),
   /** How many recipients share the body; with 1 the body is dropped as soon as the outcome is final. */
   recipients: z.number().int().positive(),
   acceptedAt: TimeMs,

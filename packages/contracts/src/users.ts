@@ -34,7 +34,8 @@ export const users = {
     reads: [],
     writes: [],
     puts: [],
-    gets: ["BODY"],
+    // EVENTS: where it ended when the scanner came, to know what may have been here before.
+    gets: ["BODY", "EVENTS"],
     drops: ["BODY"],
   },
   mta: {
@@ -44,7 +45,8 @@ export const users = {
     writes: ["ATTEMPTS", "CLAIMS"],
     // BODY: dropped parts give way to empty ones.
     puts: ["QUEUE", "BODY"],
-    gets: ["BODY", "QUEUE"],
+    // EVENTS: what became of a message that comes a second time.
+    gets: ["BODY", "QUEUE", "EVENTS"],
     drops: ["BODY", "QUEUE"],
   },
   bounce: {
