@@ -63,7 +63,7 @@ const ports = (change: Partial<AttemptPorts> = {}): AttemptPorts => ({
 
 test("the message goes out signed, from its own return path, and says so", async () => {
   const returnPath = Address.parse(`${entry.deliveryId}@bounces.example.com`);
-  expect(await attempt(ports())(entry)).toEqual({
+  expect(await attempt(ports())(entry, 0, () => {})).toEqual({
     ...accepted,
     kind: "delivered",
     dkim: [{ domain, selector: "tyto1e", algorithm: "ed25519-sha256" }],
@@ -78,7 +78,7 @@ test("the message goes out signed, from its own return path, and says so", async
 });
 
 test("only a message that asks for it has fields of its recipient, between signatures and message", async () => {
-  await attempt(ports())({ ...entry, unsubscribe: true });
+  await attempt(ports())({ ...entry, unsubscribe: true }, 0, () => {});
   expect(Buffer.concat([...(carried[0]?.mail.parts ?? [])]).toString()).toBe(
     `sig;X-Personal: ${entry.deliveryId} bounces.example.com\r\nbody`,
   );
@@ -120,7 +120,7 @@ test.each<[string, Partial<AttemptPorts>, Record<string, unknown>]>([
     { reason: "local.trouble", isPermanent: false },
   ],
 ])("with %s nothing is sent", async (_what, change, expected) => {
-  expect(await attempt(ports(change))(entry)).toMatchObject({
+  expect(await attempt(ports(change))(entry, 0, () => {})).toMatchObject({
     kind: "failed",
     isInDoubt: false,
     ...expected,

@@ -22,9 +22,12 @@ export type AttemptPorts = {
   returnPath(id: DeliveryId, host: Domain): Address;
   /** Header fields that this recipient's copy has of its own. */
   personalFields(id: DeliveryId, host: Domain): Buffer;
-  carry(mail: Mail, hosts: readonly Host[]): Promise<Carried>;
+  carry(mail: Mail, hosts: readonly Host[], siteWaitMs: number, hold: Hold): Promise<Carried>;
   log: Pick<Log, "error">;
 };
+
+/** Takes what sets the session that carried a message free; whoever holds it must call it once. */
+export type Hold = (release: () => void) => void;
 
 /** An outcome, or nothing tried: every connection to the site is in use, or the service stops. */
 export type Attempted = Outcome | { kind: "busy" } | { kind: "interrupted" };
@@ -35,7 +38,7 @@ export type Attempted = Outcome | { kind: "busy" } | { kind: "interrupted" };
  */
 export const attempt =
   (ports: AttemptPorts) =>
-  async (entry: QueueEntry): Promise<Attempted> => {
+  async (entry: QueueEntry, siteWaitMs: number, hold: Hold): Promise<Attempted> => {
     try {
       const signer = await ports.signerOf(entry.domain);
       if (signer === undefined)
@@ -60,7 +63,7 @@ export const attempt =
         parts: [signed, ...(personal === undefined ? [] : [personal]), content.bytes],
         has8Bit: content.has8Bit,
       };
-      const carried = await ports.carry(mail, path.hosts);
+      const carried = await ports.carry(mail, path.hosts, siteWaitMs, hold);
       if (carried.kind !== "accepted") return carried;
       const { reply, conversation } = carried;
       const dkim = signer.keys.map(({ domain, selector, algorithm }) => ({ domain, selector, algorithm }));

@@ -27,7 +27,7 @@ const shape = {
   SITE_URL: z.url().default("http://localhost:3000"),
   TYTO_DNS_SERVERS: read(parseServers).optional(),
   TYTO_ROUTES: read(parseRoutes).default(parseRoutes("")),
-  MTA_CONCURRENCY: count(50, 2_000),
+  MTA_CONCURRENCY: count(100, 2_000),
   MTA_SITE_CONNECTIONS: count(20, 2_000),
   MTA_CACHE_MB: count(64, 65_536),
   MTA_ALLOW_PRIVATE: z.stringbool().optional(),

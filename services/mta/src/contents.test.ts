@@ -5,12 +5,12 @@ import { createContents } from "./contents.ts";
 import type { SigningKey } from "./dkim.ts";
 
 const idOf = (n: number) => MessageId.parse(`01jd400000000000000000000${n}`);
-const entryOf = (n: number) => ({ messageId: idOf(n), bodyChunks: 1 });
+const entryOf = (n: number) => ({ messageId: idOf(n), bodyBytes: 300, bodyChunks: 1 });
 
 function setUp(bytesMax = 1_000) {
   const loads: string[] = [];
   const contents = createContents(
-    async (messageId) => {
+    async ({ messageId }) => {
       loads.push(messageId.slice(-1));
       if (messageId === idOf(9)) throw new Error("gone");
       return Buffer.from(`Subject: ${messageId}\n\n${"x".repeat(300)}`);
@@ -77,7 +77,8 @@ test("a message is signed once for all of its recipients, and anew for other key
 });
 
 test("bytes above 127 are noticed", async () => {
-  const load = async (messageId: MessageId) => Buffer.from(messageId === idOf(1) ? "plain" : "grün");
+  const load = async ({ messageId }: { messageId: MessageId }) =>
+    Buffer.from(messageId === idOf(1) ? "plain" : "grün");
   const contents = createContents(load, 1_000, () => 0);
   expect((await contents.get(entryOf(1))).has8Bit).toBe(false);
   expect((await contents.get(entryOf(2))).has8Bit).toBe(true);

@@ -1,4 +1,5 @@
-import type { MessageId, QueueEntry } from "@tyto/contracts";
+import type { MessageId } from "@tyto/contracts";
+import type { BodyOf } from "./bodies.ts";
 import { withCrlf } from "./canonical.ts";
 import { bodyHashOf, type SigningKey, signatures } from "./dkim.ts";
 
@@ -15,7 +16,7 @@ export type Content = {
 };
 
 export type Contents = {
-  get(entry: Pick<QueueEntry, "messageId" | "bodyChunks">): Promise<Content>;
+  get(entry: BodyOf): Promise<Content>;
   forget(messageId: MessageId): void;
   bytes(): number;
 };
@@ -25,7 +26,7 @@ export type Contents = {
  * message that are sent side by side share one read and one signature.
  */
 export function createContents(
-  load: (messageId: MessageId, parts: number) => Promise<Uint8Array>,
+  load: (entry: BodyOf) => Promise<Uint8Array>,
   bytesMax: number,
   now: () => number,
 ): Contents {
@@ -45,8 +46,8 @@ export function createContents(
     }
   }
 
-  async function fetch(entry: Pick<QueueEntry, "messageId" | "bodyChunks">): Promise<Content> {
-    const raw = await load(entry.messageId, entry.bodyChunks);
+  async function fetch(entry: BodyOf): Promise<Content> {
+    const raw = await load(entry);
     return createContent(withCrlf(Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength)), now);
   }
 

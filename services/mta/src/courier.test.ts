@@ -43,17 +43,22 @@ const poolOf = (restMs = 0) =>
   createPool<Failed>({
     open: (host, signal) =>
       openHost(host, { resolver, ehloName: "mail.tyto.example", timeouts, allowPrivate: true }, signal),
+    connectionsMax: 10,
     siteConnectionsMax: 5,
     idleMax: 5,
     idleMsMax: 1_000,
     messagesMax: 10,
-    siteWaitMs: 1_000,
     restMs,
     now: Date.now,
   });
 const host = (port: number, name = "127.0.0.1"): Host => ({ name, port, isTrusted: true, isImplicit: false });
 const go = (hosts: Host[], signal = new AbortController().signal, pool = poolOf()) =>
-  carry(mail, hosts, pool, signal);
+  carry(mail, hosts, pool, options(signal));
+const options = (signal: AbortSignal) => ({
+  signal,
+  siteWaitMs: 1_000,
+  hold: (release: () => void) => release(),
+});
 const script = (text: string) => startScripted(parseDialog("inline", text).connections, "");
 
 /** A port that nobody listens on. */
@@ -146,14 +151,14 @@ test("stopping interrupts a message that has not begun, and lets one that has be
   });
   const silent = await script("stall");
   const pool = poolOf();
-  const begun = carry(mail, [host(slow.port)], pool, stopping.signal);
-  const waiting = carry(mail, [host(silent.port)], pool, stopping.signal);
+  const begun = carry(mail, [host(slow.port)], pool, options(stopping.signal));
+  const waiting = carry(mail, [host(silent.port)], pool, options(stopping.signal));
   await arrived.promise;
   stopping.abort();
   expect((await waiting).kind).toBe("interrupted");
   answer.resolve("250 2.0.0 taken");
   expect(await begun).toMatchObject({ kind: "accepted", reply: { text: "taken" } });
-  expect((await carry(mail, [host(slow.port)], pool, stopping.signal)).kind).toBe("interrupted");
+  expect((await carry(mail, [host(slow.port)], pool, options(stopping.signal))).kind).toBe("interrupted");
   await Promise.all([slow.stop(), silent.stop()]);
 });
 

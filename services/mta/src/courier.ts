@@ -1,5 +1,6 @@
 import type { Conversation, Reply } from "@tyto/contracts";
 import type { Resolver } from "@tyto/dns";
+import type { Hold } from "./attempt.ts";
 import { findAddresses, type Host } from "./mx.ts";
 import type { Failed } from "./outcome.ts";
 import type { Lease, Pool } from "./pool.ts";
@@ -14,6 +15,13 @@ export type Carried =
   /** Nothing was tried: the site's connections are all in use, or the service stops. */
   | { kind: "busy" }
   | { kind: "interrupted" };
+
+export type CarryOptions = {
+  /** How long the message waits for a connection to a host before `busy`. */
+  siteWaitMs: number;
+  signal: AbortSignal;
+  hold: Hold;
+};
 
 /** MX hosts tried in one attempt, and the time after which no further one is begun. */
 const hostsTriedMax = 5;
@@ -30,13 +38,13 @@ export async function carry(
   mail: Mail,
   hosts: readonly Host[],
   pool: Pool<Failed>,
-  signal: AbortSignal,
+  { siteWaitMs, signal, hold }: CarryOptions,
 ): Promise<Carried> {
   const untilMs = performance.now() + triesMsMax;
   let failed: Failed | undefined;
   for (const host of hosts.slice(0, hostsTriedMax)) {
     if (performance.now() > untilMs) break;
-    const result = await tryHost(mail, host, pool, signal);
+    const result = await tryHost(mail, host, pool, { siteWaitMs, signal, hold });
     if (result.kind !== "failed" || result.isInDoubt) return result;
     // One host that may answer later outweighs any number that never will.
     if (failed === undefined || (failed.isPermanent && !result.isPermanent)) failed = result;
@@ -44,25 +52,33 @@ export async function carry(
   return failed ?? failure("network.dns", "there is no mail server to try");
 }
 
-async function tryHost(mail: Mail, host: Host, pool: Pool<Failed>, signal: AbortSignal): Promise<Carried> {
+async function tryHost(
+  mail: Mail,
+  host: Host,
+  pool: Pool<Failed>,
+  { siteWaitMs, signal, hold }: CarryOptions,
+): Promise<Carried> {
   const startedMs = performance.now();
   for (let stale = 0; ; stale++) {
-    const lease = await pool.acquire(host, { fresh: stale > 0, signal });
+    const lease = await pool.acquire(host, { fresh: stale > 0, waitMs: siteWaitMs, signal });
     if (lease.kind !== "lease") return lease;
-    const sent = await use(lease, mail, signal);
+    const sent = await use(lease, mail, signal, hold);
     // The server closed the waiting connection before it heard of this message: that says nothing about the message.
     if (stale < staleMax && isStale(lease, sent)) continue;
     return carried(sent, lease, startedMs);
   }
 }
 
-async function use(lease: Lease, mail: Mail, signal: AbortSignal): Promise<Sent> {
+/** A session that got an answer is held until the answer is stored; any other is given back at once. */
+async function use(lease: Lease, mail: Mail, signal: AbortSignal, hold: Hold): Promise<Sent> {
   let sent: Sent | undefined;
   try {
     sent = await lease.session.send(mail, signal);
     return sent;
   } finally {
-    lease.release(releaseState(sent));
+    const state = releaseState(sent);
+    if (sent?.kind === "accepted" || sent?.kind === "refused") hold(() => lease.release(state));
+    else lease.release(state);
   }
 }
 

@@ -13,7 +13,7 @@ import {
 } from "@tyto/contracts";
 import { Registry, silentLog } from "@tyto/service";
 import type { Attempted } from "./attempt.ts";
-import { type DeliverPorts, deliver } from "./deliver.ts";
+import { createDeliveries, type DeliverPorts } from "./deliver.ts";
 import { createMetrics } from "./metrics.ts";
 
 const messageId = MessageId.parse("01jd4000000000000000000000");
@@ -55,6 +55,8 @@ let marks: Map<string, AttemptMark>;
 let claims: Map<string, Claim>;
 let outcomes: Attempted[];
 let suppressed: boolean;
+/** The last step before the session was free for another message. */
+let freedAfter: string | undefined;
 /** Steps that fail, each as often as it stands here. */
 let failing: string[];
 let registry: Registry;
@@ -66,6 +68,7 @@ beforeEach(() => {
   claims = new Map();
   outcomes = [delivered];
   suppressed = false;
+  freedAfter = undefined;
   failing = [];
   registry = new Registry();
   metrics = createMetrics(
@@ -92,8 +95,11 @@ const ports = (): DeliverPorts => ({
     claims.set(id, first);
     return first;
   },
-  async attempt() {
+  async attempt(_entry, _siteWaitMs, hold) {
     steps.push("attempt");
+    hold(() => {
+      freedAfter = steps.at(-1);
+    });
     const outcome = outcomes.shift();
     if (outcome === undefined) throw new Error("no more outcomes");
     return outcome;
@@ -112,7 +118,7 @@ const ports = (): DeliverPorts => ({
   metrics,
 });
 const run = (change: Partial<QueueEntry> = {}): Promise<Verdict> =>
-  deliver(ports())({ ...entry, ...change }, arrival);
+  createDeliveries(ports()).fromQueue({ ...entry, ...change }, arrival);
 
 test("an outcome is marked, then told, then acknowledged", async () => {
   expect(await run()).toEqual({ kind: "done" });
@@ -123,6 +129,40 @@ test("a deferral is marked, told and scheduled before it is acknowledged", async
   outcomes = [deferred];
   expect(await run()).toEqual({ kind: "done" });
   expect(steps).toEqual(["attempt", "mark 1", "publish mail.deferred", "later 2 in 60 s"]);
+});
+
+test("the session is free for another message only when the outcome is stored", async () => {
+  await run({ recipients: 2 });
+  expect(freedAfter).toBe("publish mail.delivered");
+  outcomes = [deferred];
+  await createDeliveries(ports()).atOnce({ ...entry, recipients: 2 });
+  expect(freedAfter).toBe("later 2 in 60 s");
+});
+
+test("past the queue the event is the mark, and a deferral goes to the queue", async () => {
+  outcomes = [delivered, deferred];
+  const { atOnce } = createDeliveries(ports());
+  expect(await atOnce(entry)).toBe("settled");
+  expect(steps).toEqual(["attempt", "publish mail.delivered", "drop"]);
+  steps = [];
+  expect(await atOnce({ ...entry, deliveryId: deliveryId(messageId, 1) })).toBe("settled");
+  expect(steps).toEqual(["attempt", "publish mail.deferred", "later 2 in 60 s"]);
+});
+
+test("what was sent past the queue is not sent from it", async () => {
+  const { atOnce, fromQueue } = createDeliveries(ports());
+  await atOnce(entry);
+  steps = [];
+  expect(await fromQueue(entry, arrival)).toEqual({ kind: "done" });
+  expect(steps).toEqual([]);
+});
+
+test("without room past the queue nothing is settled, and the queue may have the recipient", async () => {
+  outcomes = [{ kind: "busy" }, delivered];
+  const { atOnce, fromQueue } = createDeliveries(ports());
+  expect(await atOnce(entry)).toBe("queue");
+  expect(await fromQueue(entry, arrival)).toEqual({ kind: "done" });
+  expect(steps).toEqual(["attempt", "attempt", "mark 1 final", "publish mail.delivered", "drop"]);
 });
 
 test("the body stays while other recipients may need it", async () => {
@@ -191,7 +231,7 @@ test("a suppressed recipient and an expired entry end without an attempt", async
 
 test("the suppression list is asked again for entries that waited, were deferred or were scheduled", async () => {
   let asked = 0;
-  const handler = deliver({
+  const { fromQueue: handler } = createDeliveries({
     ...ports(),
     async isSuppressed() {
       asked++;
@@ -233,7 +273,7 @@ test("a stop before the message went out gives the entry back", async () => {
 
 test("the same delivery is never in hand twice", async () => {
   const waiting = Promise.withResolvers<AttemptMark | undefined>();
-  const handler = deliver({ ...ports(), markOf: () => waiting.promise });
+  const { fromQueue: handler } = createDeliveries({ ...ports(), markOf: () => waiting.promise });
   const first = handler(entry, arrival);
   expect(await handler(entry, { ...arrival, times: 2 })).toMatchObject({ kind: "retry" });
   waiting.resolve(undefined);

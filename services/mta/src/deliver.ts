@@ -8,7 +8,7 @@ import {
   suppressionKey,
 } from "@tyto/contracts";
 import type { Log } from "@tyto/service";
-import type { Attempted } from "./attempt.ts";
+import type { Attempted, Hold } from "./attempt.ts";
 import type { Metrics } from "./metrics.ts";
 import { type Outcome, type Settlement, settle } from "./outcome.ts";
 
@@ -18,7 +18,11 @@ export type DeliverPorts = {
   isSuppressed(key: string): Promise<boolean>;
   /** The claim of the message: ours if nobody was before us. */
   claim(messageId: MessageId, claim: Claim): Promise<Claim>;
-  attempt(entry: QueueEntry): Promise<Attempted>;
+  /**
+   * `hold` is given what sets the session that carried the message free for the next one. It is called when the
+   * outcome is stored: so no more messages than connections are ever sent and not yet recorded.
+   */
+  attempt(entry: QueueEntry, siteWaitMs: number, hold: Hold): Promise<Attempted>;
   putMark(id: DeliveryId, mark: AttemptMark): Promise<void>;
   /** Publishes the event that a mark holds. */
   publish(event: AttemptMark["event"]): Promise<void>;
@@ -38,22 +42,67 @@ const suppressionFreshMs = 30_000;
 /** An outcome that cannot be stored is tried to be stored for this long; then the entry comes back and is sent again. */
 const keepMsMax = 600_000;
 
-/**
- * One queue entry, from taking it to its settled outcome. The order of the last steps makes a crash repeat only what was not
- * stored: the mark, the event, the next attempt, and then (by the verdict) the acknowledgement.
- */
-export function deliver(ports: DeliverPorts) {
-  const inHand = new Set<DeliveryId>();
+/** How long an entry waits for one of its site's connections before it makes room for others. */
+const siteWaitMs = 10_000;
+/** The same on the way past the queue: longer than a moment, and the message is better off in the queue. */
+const atOnceWaitMs = 2_000;
+/** First attempts that were made past the queue, remembered by this process. */
+const atOnceMax = 50_000;
 
-  return async (entry: QueueEntry, arrival: Arrival): Promise<Verdict> => {
-    // The same delivery twice at a time can only be a copy that came back early; it waits for the first one's mark.
-    if (inHand.has(entry.deliveryId)) return retry(busyMs, "the same delivery is in hand");
-    inHand.add(entry.deliveryId);
-    try {
-      return await handle(ports, entry, arrival);
-    } finally {
-      inHand.delete(entry.deliveryId);
-    }
+/** What came of an attempt past the queue. `queue`: nothing was tried, because there was no room. */
+export type AtOnce = "settled" | "queue" | "interrupted";
+
+/**
+ * Deliveries from start to settled outcome. The order of the last steps makes a crash repeat only what was not stored:
+ * the mark (of a queue entry), the event, the next attempt, and then, by the verdict, the acknowledgement.
+ */
+export function createDeliveries(ports: DeliverPorts) {
+  const inHand = new Set<DeliveryId>();
+  const sentAtOnce = new Set<DeliveryId>();
+
+  const remember = (id: DeliveryId) => {
+    sentAtOnce.add(id);
+    const oldest = sentAtOnce.keys().next();
+    if (sentAtOnce.size > atOnceMax && !oldest.done) sentAtOnce.delete(oldest.value);
+  };
+
+  return {
+    /** One entry of the queue. */
+    async fromQueue(entry: QueueEntry, arrival: Arrival): Promise<Verdict> {
+      // The same delivery twice at a time can only be a copy that came back early; it waits for the first one's outcome.
+      if (inHand.has(entry.deliveryId)) return retry(busyMs, "the same delivery is in hand");
+      if (entry.attempt === 1 && sentAtOnce.has(entry.deliveryId)) {
+        ports.metrics.repeated.inc();
+        return done;
+      }
+      inHand.add(entry.deliveryId);
+      try {
+        return await handle(ports, entry, arrival);
+      } finally {
+        inHand.delete(entry.deliveryId);
+      }
+    },
+
+    /** The first attempt of a recipient that nobody has tried before, past the queue. Its event is the mark. */
+    async atOnce(entry: QueueEntry): Promise<AtOnce> {
+      if (inHand.has(entry.deliveryId)) return "queue";
+      inHand.add(entry.deliveryId);
+      const startedMs = performance.now();
+      let release = () => {};
+      try {
+        const outcome = await ports.attempt(entry, atOnceWaitMs, (free) => {
+          release = free;
+        });
+        if (outcome.kind === "busy") return "queue";
+        if (outcome.kind === "interrupted") return "interrupted";
+        remember(entry.deliveryId);
+        await finish(ports, entry, outcome, startedMs, false);
+        return "settled";
+      } finally {
+        inHand.delete(entry.deliveryId);
+        release();
+      }
+    },
   };
 }
 
@@ -67,17 +116,20 @@ async function handle(ports: DeliverPorts, entry: QueueEntry, arrival: Arrival):
   if (mark !== undefined && isOver(mark, entry)) return repeat(ports, entry, mark);
 
   if (await isCancelled(ports, entry)) return done;
-  if (isSuppressed) return finish(ports, entry, { kind: "suppressed" }, startedMs);
-  if (ports.now() >= entry.expiresAt) return finish(ports, entry, { kind: "expired" }, startedMs);
+  if (isSuppressed) return finish(ports, entry, { kind: "suppressed" }, startedMs, true);
+  if (ports.now() >= entry.expiresAt) return finish(ports, entry, { kind: "expired" }, startedMs, true);
 
-  const outcome = await ports.attempt(entry);
-  switch (outcome.kind) {
-    case "busy":
+  let release = () => {};
+  try {
+    const outcome = await ports.attempt(entry, siteWaitMs, (free) => {
+      release = free;
+    });
+    if (outcome.kind === "busy")
       return retry(busyMs * (1 + ports.random()), "every connection to the site is in use");
-    case "interrupted":
-      return retry(0, "the service stops");
-    default:
-      return finish(ports, entry, outcome, startedMs);
+    if (outcome.kind === "interrupted") return retry(0, "the service stops");
+    return await finish(ports, entry, outcome, startedMs, true);
+  } finally {
+    release();
   }
 }
 
@@ -118,6 +170,7 @@ async function finish(
   entry: QueueEntry,
   outcome: Outcome,
   startedMs: number,
+  isMarked: boolean,
 ): Promise<Verdict> {
   const { mark, next } = settle(entry, outcome, {
     nowMs: ports.now(),
@@ -126,7 +179,7 @@ async function finish(
   });
   observe(ports, entry, outcome, mark, startedMs);
 
-  await stored(ports, () => ports.putMark(entry.deliveryId, mark));
+  if (isMarked) await stored(ports, () => ports.putMark(entry.deliveryId, mark));
   await stored(ports, () => ports.publish(mark.event));
   if (next !== undefined) await stored(ports, () => ports.later(next.entry, next.atMs));
   if (mark.final && entry.recipients === 1) dropBody(ports, entry);

@@ -48,18 +48,24 @@ async function play(dialog: Dialog) {
   const pool = createPool<Failed>({
     open: (host, signal) =>
       openHost(host, { resolver, ehloName: "mail.tyto.example", timeouts, allowPrivate: false }, signal),
+    connectionsMax: 1,
     siteConnectionsMax: 1,
     idleMax: 10,
     idleMsMax: 60_000,
     messagesMax: 100,
-    siteWaitMs: 5_000,
     restMs: 0,
     now: Date.now,
   });
   const host = { name: "127.0.0.1", port: server.port, isTrusted: true, isImplicit: false };
   const results = [];
   for (const _ of dialog.wants)
-    results.push(await carry(mailOf(dialog), [host], pool, new AbortController().signal));
+    results.push(
+      await carry(mailOf(dialog), [host], pool, {
+        siteWaitMs: 5_000,
+        signal: new AbortController().signal,
+        hold: (release) => release(),
+      }),
+    );
   pool.close();
   await server.stop();
   return { results, server };

@@ -4,13 +4,16 @@ import {
   Address,
   Domain,
   defaultOrganization,
+  deliveryId,
   events,
   MessageId,
   type Payload,
   QueueEntry,
   suppressionKey,
 } from "@tyto/contracts";
+import type { AtOnce } from "./deliver.ts";
 import { intake } from "./intake.ts";
+import type { PastOutcomes } from "./past.ts";
 
 const nowMs = 1_790_000_000_000;
 const message: AcceptedMessage = {
@@ -34,17 +37,42 @@ const message: AcceptedMessage = {
   expiresAt: nowMs + 1_000,
 };
 
-async function run(change: Partial<AcceptedMessage> = {}, suppressed: string[] = []) {
+type Run = {
+  suppressed?: string[];
+  earlierUntil?: number;
+  past?: PastOutcomes;
+  /** What a first attempt past the queue comes to; one for each recipient. */
+  atOnce?: AtOnce[];
+};
+
+async function run(change: Partial<AcceptedMessage> = {}, given: Run = {}) {
   const queued: { entries: readonly QueueEntry[]; notBeforeMs: number | undefined }[] = [];
   const told: Payload<"mail.suppressed">[] = [];
-  const keys = new Set(suppressed.map(suppressionKey));
+  const sent: string[] = [];
+  const later: string[] = [];
+  const keys = new Set(given.suppressed?.map(suppressionKey));
+  const arrival = given.earlierUntil === undefined ? {} : { earlierUntil: given.earlierUntil };
   const verdict = await intake({
     isSuppressed: async (key) => keys.has(key),
     publish: async (_subject, payload) => void told.push(payload),
     queue: async (entries, notBeforeMs) => void queued.push({ entries, notBeforeMs }),
+    later: async ({ deliveryId, attempt }, atMs) =>
+      void later.push(`${deliveryId.slice(-1)} ${attempt} ${atMs}`),
+    async sendAtOnce({ recipient }) {
+      sent.push(recipient);
+      return given.atOnce?.shift() ?? "queue";
+    },
+    past: async () => given.past ?? new Map(),
     now: () => nowMs,
-  })({ ...message, ...change });
-  return { verdict, queued, told };
+  })({ ...message, ...change }, arrival);
+  return {
+    verdict,
+    queued,
+    told,
+    sent,
+    later,
+    ends: queued[0]?.entries.map(({ deliveryId }) => deliveryId.slice(-2)),
+  };
 }
 
 test("each recipient gets an entry of its own, all at once", async () => {
@@ -59,19 +87,56 @@ test("each recipient gets an entry of its own, all at once", async () => {
   for (const entry of queued[0]?.entries ?? []) expect(() => QueueEntry.parse(entry)).not.toThrow();
 });
 
-test("suppressed recipients are told and not queued; the others keep their place", async () => {
-  const { queued, told } = await run({}, ["B@example.org"]);
-  expect(queued[0]?.entries.map(({ deliveryId }) => deliveryId.slice(-2))).toEqual(["-0", "-2"]);
+test("recipients that are sent at once never see the queue", async () => {
+  const { sent, ends } = await run({}, { atOnce: ["settled", "queue", "settled"] });
+  expect(sent).toEqual(["a@example.org", "b@example.org", "c@example.org"]);
+  expect(ends).toEqual(["-1"]);
+  expect((await run({}, { atOnce: ["settled", "settled", "settled"] })).queued).toEqual([]);
+});
+
+test("a stop in the middle gives the whole message back", async () => {
+  const { verdict, queued } = await run({}, { atOnce: ["settled", "interrupted", "queue"] });
+  expect([verdict.kind, queued.length]).toEqual(["retry", 0]);
+});
+
+test("a message that may have been here before is never sent at once; recipients with an outcome are left alone", async () => {
+  const past = new Map([[deliveryId(message.messageId, 1), { attempt: 1 }]]);
+  for (const [change, given] of [
+    [{}, { past, earlierUntil: 7 }],
+    [{ isRepeat: true }, { past }],
+  ] as const) {
+    const { sent, ends, later } = await run(change, given);
+    expect([sent, ends, later]).toEqual([[], ["-0", "-2"], []]);
+  }
+});
+
+test("a first attempt that failed before a crash gets its second; a later one is left alone", async () => {
+  const past = new Map([
+    [deliveryId(message.messageId, 0), { attempt: 1, nextAttemptAt: nowMs + 5 }],
+    [deliveryId(message.messageId, 1), { attempt: 2, nextAttemptAt: nowMs + 9 }],
+  ]);
+  const { later, ends } = await run({}, { past, earlierUntil: 7 });
+  expect([later, ends]).toEqual([[`0 2 ${nowMs + 5}`], ["-2"]]);
+});
+
+test("suppressed recipients are told and neither sent nor queued; the others keep their place", async () => {
+  const { ends, told, sent } = await run({}, { suppressed: ["B@example.org"] });
+  expect([ends, sent]).toEqual([
+    ["-0", "-2"],
+    ["a@example.org", "c@example.org"],
+  ]);
   expect(told.map(({ id }) => id)).toEqual([`${message.messageId}-1.1.suppressed`]);
   expect(() => events["mail.suppressed"].parse(told[0])).not.toThrow();
 });
 
 test("with every recipient suppressed nothing is queued", async () => {
-  const { queued, told } = await run({}, ["a@example.org", "b@example.org", "c@example.org"]);
+  const { queued, told } = await run({}, { suppressed: ["a@example.org", "b@example.org", "c@example.org"] });
   expect([queued.length, told.length]).toEqual([0, 3]);
 });
 
-test("a message for later waits; one whose time has passed does not", async () => {
-  expect((await run({ scheduledAt: nowMs + 5_000 })).queued[0]).toMatchObject({ notBeforeMs: nowMs + 5_000 });
-  expect((await run({ scheduledAt: nowMs - 1 })).queued[0]?.notBeforeMs).toBeUndefined();
+test("a message for later waits in the queue; so does one whose time has passed, for it may be cancelled", async () => {
+  const later = await run({ scheduledAt: nowMs + 5_000 }, { atOnce: ["settled", "settled", "settled"] });
+  expect([later.sent, later.queued[0]?.notBeforeMs]).toEqual([[], nowMs + 5_000]);
+  const passed = await run({ scheduledAt: nowMs - 1 }, { atOnce: ["settled", "settled", "settled"] });
+  expect([passed.sent, passed.queued[0]?.notBeforeMs]).toEqual([[], undefined]);
 });

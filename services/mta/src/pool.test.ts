@@ -55,18 +55,18 @@ const poolOf = (change: Partial<Parameters<typeof createPool<{ kind: "failure" }
       opened.push(session);
       return session;
     },
+    connectionsMax: 100,
     siteConnectionsMax: 2,
     idleMax: 10,
     idleMsMax: 60_000,
     messagesMax: 3,
-    siteWaitMs: 2_000,
     restMs: 1_000,
     now: () => nowMs,
     ...change,
   });
 
 async function leased(pool: Pool<{ kind: "failure" }>, name = "a", fresh = false): Promise<Lease> {
-  const lease = await pool.acquire(host(name), { fresh });
+  const lease = await pool.acquire(host(name), { fresh, waitMs: 2_000 });
   if (lease.kind !== "lease") throw new Error(`got ${lease.kind}`);
   return lease;
 }
@@ -160,11 +160,56 @@ test("waiting sessions are bounded over all sites; the oldest site's goes first"
 });
 
 test("who waits too long is told that the site is busy, and costs no place", async () => {
-  const pool = poolOf({ siteConnectionsMax: 1, siteWaitMs: 10 });
+  const pool = poolOf({ siteConnectionsMax: 1 });
   const one = await leased(pool);
-  expect((await pool.acquire(host("a"))).kind).toBe("busy");
+  expect((await pool.acquire(host("a"), { waitMs: 10 })).kind).toBe("busy");
   one.release("ready");
   expect(numberOf(await leased(pool))).toBe(0);
+});
+
+test("who would wait too long is told at once", async () => {
+  const pool = poolOf({ siteConnectionsMax: 1 });
+  const one = await leased(pool);
+  nowMs += 500;
+  one.release("ready");
+  const [two] = [await leased(pool)];
+  // One lease takes 100 ms at first and 180 ms by now: two turns fit into the wait, three do not.
+  const waiting = [1, 2].map(() => pool.acquire(host("a"), { waitMs: 400 }));
+  expect((await pool.acquire(host("a"), { waitMs: 400 })).kind).toBe("busy");
+  two.release("ready");
+  for (const lease of await Promise.all(waiting.slice(0, 1)))
+    if (lease.kind === "lease") lease.release("ready");
+  expect((await waiting[1])?.kind).toBe("lease");
+  // A site whose sessions all hang is as slow as the youngest of them.
+  nowMs += 60_000;
+  expect((await pool.acquire(host("a"), { waitMs: 10_000 })).kind).toBe("busy");
+});
+
+test("over all sites there are never more connections than allowed; a waiting session gives way", async () => {
+  const pool = poolOf({ connectionsMax: 2 });
+  (await leased(pool, "a")).release("ready");
+  const [b, c] = [await leased(pool, "b"), await leased(pool, "c")];
+  expect([opened[0]?.quits, pool.count()]).toEqual([1, { open: 2, idle: 0 }]);
+  expect((await pool.acquire(host("d"), { waitMs: 10 })).kind).toBe("busy");
+  b.release("broken");
+  expect(numberOf(await leased(pool, "d"))).toBe(3);
+  c.release("ready");
+  expect(pool.count()).toEqual({ open: 2, idle: 1 });
+});
+
+test("when all connections are in use, sites take turns for the next one", async () => {
+  const pool = poolOf({ connectionsMax: 1 });
+  const first = await leased(pool, "a");
+  const order: string[] = [];
+  const waiting = ["b", "b", "c"].map(async (name) => {
+    const lease = await leased(pool, name);
+    order.push(name);
+    lease.release("broken");
+  });
+  await turn();
+  first.release("ready");
+  await Promise.all(waiting);
+  expect(order).toEqual(["b", "c", "b"]);
 });
 
 test("an idle session says QUIT when its time is over", async () => {
@@ -191,22 +236,22 @@ test("a site that cannot be reached rests, and one alone asks again", async () =
   const release = () => {
     for (const go of held.splice(0)) go();
   };
-  const first = pool.acquire(host("a"));
+  const first = pool.acquire(host("a"), { waitMs: 2_000 });
   await turn();
   release();
   expect((await first).kind).toBe("failure");
 
-  expect((await pool.acquire(host("a"))).kind).toBe("failure");
+  expect((await pool.acquire(host("a"), { waitMs: 2_000 })).kind).toBe("failure");
   expect(asked).toBe(1);
 
   nowMs = 1_000;
-  const probe = pool.acquire(host("a"));
-  expect((await pool.acquire(host("a"))).kind).toBe("failure");
+  const probe = pool.acquire(host("a"), { waitMs: 2_000 });
+  expect((await pool.acquire(host("a"), { waitMs: 2_000 })).kind).toBe("failure");
   expect(asked).toBe(2);
   answer = "open";
   release();
   expect((await probe).kind).toBe("lease");
-  const next = pool.acquire(host("a"));
+  const next = pool.acquire(host("a"), { waitMs: 2_000 });
   await turn();
   release();
   expect((await next).kind).toBe("lease");
@@ -218,6 +263,7 @@ test("stopping ends the waits, and a closed pool keeps nothing", async () => {
   const [one, idle] = [await leased(pool, "a"), await leased(pool, "b")];
   idle.release("ready");
   const waiting: Promise<Lease | Refusal<{ kind: "failure" }>> = pool.acquire(host("a"), {
+    waitMs: 2_000,
     signal: stopping.signal,
   });
   stopping.abort();
@@ -235,7 +281,7 @@ test("any order of leases, releases and hang-ups keeps to the bounds and loses n
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
     return Math.floor((state / 2 ** 32) * below);
   };
-  const pool = poolOf({ siteConnectionsMax: 3, idleMax: 4, siteWaitMs: 60_000 });
+  const pool = poolOf({ siteConnectionsMax: 3, idleMax: 4, connectionsMax: 5 });
   const held: Lease[] = [];
   let pending = 0;
   for (let step = 0; step < 3_000; step++) {
@@ -243,7 +289,7 @@ test("any order of leases, releases and hang-ups keeps to the bounds and loses n
     if (action < 2 && pending < 5) {
       pending++;
       answer = next(10) === 0 ? "failure" : "open";
-      void pool.acquire(host(`site${next(4)}`), { fresh: next(8) === 0 }).then((got) => {
+      void pool.acquire(host(`site${next(4)}`), { fresh: next(8) === 0, waitMs: 60_000 }).then((got) => {
         pending--;
         if (got.kind === "lease") held.push(got);
       });

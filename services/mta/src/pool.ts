@@ -11,12 +11,14 @@ export type Lease = {
   release(state: "ready" | "dirty" | "broken"): void;
 };
 
-/** `busy`: all connections that this site may have stayed in use for `siteWaitMs`. */
+/** `busy`: all connections that this site may have, or all that there are, stayed in use for the time of waiting. */
 export type Refusal<F> = { kind: "busy" } | { kind: "interrupted" } | F;
 
 export type PoolOptions<F> = {
   /** Opens a session to one of the host's addresses, or says why not. `isRestful`: the site shall not be tried again for a while. */
   open(host: Host, signal: AbortSignal | undefined): Promise<Session | { failure: F; isRestful: boolean }>;
+  /** Connections over all sites. */
+  connectionsMax: number;
   /** Connections to one host and port. */
   siteConnectionsMax: number;
   /** Sessions that wait for their next message, over all sites. */
@@ -24,17 +26,18 @@ export type PoolOptions<F> = {
   idleMsMax: number;
   /** Large receivers close connections that carry more than about a hundred. */
   messagesMax: number;
-  siteWaitMs: number;
   /** How long a site that cannot be reached is left alone. */
   restMs: number;
   now: () => number;
 };
 
 export type Pool<F> = {
-  /** `fresh` opens a new connection, and gives up those to this site that wait. */
+  /**
+   * A session, or `busy` after `waitMs`, or at once when it would take longer anyway. `fresh` opens a new connection, and gives up those to this site that wait.
+   */
   acquire(
     host: Host,
-    options?: { fresh?: boolean; signal?: AbortSignal | undefined },
+    options: { waitMs: number; fresh?: boolean; signal?: AbortSignal | undefined },
   ): Promise<Lease | Refusal<F>>;
   count(): { open: number; idle: number };
   /** Closes what waits. Leased sessions close when they are released. */
@@ -47,7 +50,15 @@ type Site = {
   taken: number;
   idle: Idle[];
   waiting: ((turn: Idle | "free") => void)[];
+  /** How long a session is leased, on average of the last ones. */
+  leaseMs: number;
+  leasedAtMs: number;
 };
+
+/** Before a site has shown how fast it is. */
+const leaseMsFirst = 100;
+/** The weight of the latest lease in the average. */
+const leaseShare = 0.2;
 
 /** Sites that cannot be reached are remembered up to this number; the oldest is forgotten first. */
 const restingMax = 10_000;
@@ -60,13 +71,16 @@ const restingMax = 10_000;
 export function createPool<F>(options: PoolOptions<F>): Pool<F> {
   const sites = new Map<string, Site>();
   const resting = new Map<string, { untilMs: number; failure: F }>();
+  /** Sites that somebody waits for, in the order of their turns when all connections are in use. */
+  const awaited = new Set<string>();
   let idleCount = 0;
+  let taken = 0;
   let isClosed = false;
 
   const siteOf = (key: string): Site => {
     let site = sites.get(key);
     if (site === undefined) {
-      site = { taken: 0, idle: [], waiting: [] };
+      site = { taken: 0, idle: [], waiting: [], leaseMs: leaseMsFirst, leasedAtMs: options.now() };
       sites.set(key, site);
     }
     return site;
@@ -87,10 +101,38 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
 
   /** A connection is gone: its place goes to whoever waits. */
   function giveBack(key: string, site: Site) {
-    const next = site.waiting.shift();
-    if (next !== undefined) return next("free");
     site.taken--;
+    taken--;
+    const next = nextAwaited();
+    if (next !== undefined) {
+      // Its turn is over; it stands behind the others now.
+      awaited.delete(next.key);
+      awaited.add(next.key);
+      take(next.site);
+      next.site.waiting.shift()?.("free");
+    }
     forgetEmpty(key, site);
+  }
+
+  function take(site: Site) {
+    site.taken++;
+    taken++;
+  }
+
+  /** The next site with somebody who waits and may have a connection. */
+  function nextAwaited(): { key: string; site: Site } | undefined {
+    for (const key of awaited) {
+      const site = sites.get(key);
+      if (site === undefined || site.waiting.length === 0) awaited.delete(key);
+      else if (site.taken < options.siteConnectionsMax) return { key, site };
+    }
+    return undefined;
+  }
+
+  /** True when there is room for one more; a session that waits at another site makes room. */
+  function hasRoom(): boolean {
+    if (taken >= options.connectionsMax && idleCount > 0) quitOldest();
+    return taken < options.connectionsMax;
   }
 
   function keep(key: string, site: Site, session: Session, messages: number) {
@@ -102,6 +144,11 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
     if (next !== undefined) {
       clearTimeout(idle.timer);
       return next(idle);
+    }
+    if (taken >= options.connectionsMax && nextAwaited() !== undefined) {
+      clearTimeout(idle.timer);
+      session.quit();
+      return giveBack(key, site);
     }
     site.idle.push(idle);
     idleCount++;
@@ -122,7 +169,15 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
     for (const idle of [...site.idle]) if (dropIdle(key, site, idle)) idle.session.quit();
   }
 
+  /** What it takes until those who wait have had their turns; a site that has handed out nothing for long is as slow. */
+  function expectedWaitMs(site: Site): number {
+    const leaseMs = Math.max(site.leaseMs, options.now() - site.leasedAtMs);
+    return ((site.waiting.length + 1) * leaseMs) / Math.max(1, site.taken);
+  }
+
   function lease(key: string, site: Site, session: Session, messages: number): Lease {
+    const startedMs = options.now();
+    site.leasedAtMs = startedMs;
     let isReleased = false;
     return {
       kind: "lease",
@@ -131,6 +186,7 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
       release(state) {
         if (isReleased) return;
         isReleased = true;
+        site.leaseMs += (options.now() - startedMs - site.leaseMs) * leaseShare;
         void settle(state);
       },
     };
@@ -149,6 +205,7 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
   /** A place at the site: an idle session, permission to open one, or nothing within the time. */
   function place(
     site: Site,
+    waitMs: number,
     signal: AbortSignal | undefined,
   ): Promise<Idle | "free" | "busy" | "interrupted"> {
     return new Promise((resolve) => {
@@ -160,7 +217,7 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
         resolve(turn);
       };
       const interrupt = () => end("interrupted");
-      const timer = setTimeout(() => end("busy"), options.siteWaitMs);
+      const timer = setTimeout(() => end("busy"), waitMs);
       signal?.addEventListener("abort", interrupt, { once: true });
       site.waiting.push(end);
     });
@@ -174,7 +231,7 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
   }
 
   return {
-    async acquire(host, { fresh = false, signal } = {}) {
+    async acquire(host, { waitMs, fresh = false, signal }) {
       const key = `${host.name}:${host.port}`;
       if (signal?.aborted) return { kind: "interrupted" };
       if (fresh) quitIdle(key, siteOf(key));
@@ -187,9 +244,11 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
         idleCount--;
         return lease(key, site, idle.session, idle.messages);
       }
-      if (site.taken < options.siteConnectionsMax) site.taken++;
+      if (site.taken < options.siteConnectionsMax && hasRoom()) take(site);
       else {
-        const turn = await place(site, signal);
+        if (expectedWaitMs(site) > waitMs) return { kind: "busy" };
+        awaited.add(key);
+        const turn = await place(site, waitMs, signal);
         if (turn === "busy" || turn === "interrupted") return { kind: turn };
         if (turn !== "free") return lease(key, site, turn.session, turn.messages);
       }

@@ -4,16 +4,18 @@ import { createResolver } from "@tyto/dns";
 import { encodeReturnPath } from "@tyto/mail";
 import { type Log, type Running, serveHealth } from "@tyto/service";
 import { attempt } from "./attempt.ts";
+import { createBodies } from "./bodies.ts";
 import type { Config } from "./config.ts";
 import { createContents } from "./contents.ts";
 import { carry, openHost } from "./courier.ts";
-import { deliver } from "./deliver.ts";
+import { createDeliveries } from "./deliver.ts";
 import { intake } from "./intake.ts";
 import { createKeymaker } from "./keymaker.ts";
 import { createVault } from "./keys.ts";
 import { createMetrics } from "./metrics.ts";
 import { findPath } from "./mx.ts";
 import type { Failed } from "./outcome.ts";
+import { createPast } from "./past.ts";
 import { personalFields } from "./personal.ts";
 import { createPool } from "./pool.ts";
 import { createSigners } from "./signers.ts";
@@ -22,10 +24,11 @@ const smtpPort = 25;
 /** Postfix and the large receivers end idle connections after minutes; ours are of no use longer than a burst. */
 const idleMsMax = 15_000;
 const connectionMessagesMax = 100;
-/** How long an entry waits for one of its site's connections before it makes room for others. */
-const siteWaitMs = 10_000;
 const restMsMax = 30_000;
-const intakeAtOnceMax = 256;
+/** Messages that are on their way past the queue. */
+const intakeAtOnceMax = 1_000;
+/** Entries of the queue in hand for each connection: while one is sent, others store their outcomes. */
+const entriesPerConnection = 4;
 
 /**
  * Starts the mta: wires ports to the bus, DNS and SMTP, and consumes. `url` is where health and metrics are served.
@@ -52,7 +55,8 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
     const domain = Domain.safeParse(key);
     if (domain.success) keymaker.see(domain.data, record);
   });
-  const contents = createContents(bus.bodies.get, config.cacheBytesMax, now);
+  const bodies = createBodies(bus.bodies);
+  const contents = createContents(bodies.load, config.cacheBytesMax, now);
   const pool = createPool<Failed>({
     open: (host, signal) =>
       openHost(
@@ -65,22 +69,16 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
         },
         signal,
       ),
+    connectionsMax: config.concurrency,
     siteConnectionsMax: config.siteConnectionsMax,
     idleMax: config.concurrency,
     idleMsMax,
     messagesMax: connectionMessagesMax,
-    siteWaitMs,
     restMs: Math.min(restMsMax, config.firstWaitMs / 2),
     now,
   });
   const metrics = createMetrics(health.registry, bus.queue.depth, pool.count);
 
-  const take = intake({
-    isSuppressed,
-    publish: bus.publish,
-    queue: bus.queue.add,
-    now,
-  });
   const tryOnce = attempt({
     signerOf: createSigners((domain) => domains.get(domain), vault, now),
     findPath: (domain) =>
@@ -94,10 +92,11 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
     contentOf: contents.get,
     returnPath: (id, host) => encodeReturnPath(id, host, config.verpKey),
     personalFields: (id, host) => personalFields(id, host, config.siteUrl, config.verpKey),
-    carry: (mail, hosts) => carry(mail, hosts, pool, stopping.signal),
+    carry: (mail, hosts, siteWaitMs, hold) =>
+      carry(mail, hosts, pool, { siteWaitMs, hold, signal: stopping.signal }),
     log,
   });
-  const send = deliver({
+  const deliveries = createDeliveries({
     markOf: marks.get,
     isSuppressed,
     async claim(messageId, claim) {
@@ -107,11 +106,11 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
     attempt: tryOnce,
     putMark: marks.put,
     // The bus checks the payload against the subject's contract; the mark cannot say which of them it holds.
-    publish: ({ subject, payload }) => bus.publish(subject, payload as never),
+    publish: ({ subject, payload }) => bus.publishPacked(subject, payload as never),
     later: bus.queue.later,
-    async dropBody({ messageId, bodyChunks }) {
-      contents.forget(messageId);
-      await bus.bodies.drop(messageId, bodyChunks);
+    async dropBody(entry) {
+      contents.forget(entry.messageId);
+      await bodies.drop(entry);
     },
     now,
     random,
@@ -120,13 +119,22 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
     metrics,
   });
 
+  const take = intake({
+    isSuppressed,
+    publish: bus.publish,
+    queue: bus.queue.add,
+    later: bus.queue.later,
+    sendAtOnce: deliveries.atOnce,
+    past: createPast(bus.past),
+    now,
+  });
   const [taking, sending] = await Promise.all([
     bus.consume(
       "mta-intake",
-      { "mail.accepted": take, "mail.scanned": ({ message }) => take(message) },
-      { concurrency: intakeAtOnceMax },
+      { "mail.accepted": take, "mail.scanned": ({ message }, arrival) => take(message, arrival) },
+      { concurrency: intakeAtOnceMax, tellsEarlier: true },
     ),
-    bus.queue.consume({ concurrency: config.concurrency }, send),
+    bus.queue.consume({ concurrency: entriesPerConnection * config.concurrency }, deliveries.fromQueue),
   ]);
 
   return {

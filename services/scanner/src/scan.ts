@@ -85,7 +85,7 @@ export function createScan(ports: Ports, heldMs = heldMsDefault) {
           ...about("scanned"),
           engine: ports.engine(),
           durationMs,
-          message,
+          message: arrival.earlierUntil === undefined ? message : { ...message, isRepeat: true },
         });
         return done;
       case "infected":

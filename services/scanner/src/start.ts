@@ -37,7 +37,11 @@ export async function start(
     },
     times?.heldMs,
   );
-  await bus.consume("scanner", { "mail.submitted": scan }, { concurrency: config.concurrency });
+  await bus.consume(
+    "scanner",
+    { "mail.submitted": scan },
+    { concurrency: config.concurrency, tellsEarlier: true },
+  );
   return {
     healthUrl: health.url,
     async stop() {
