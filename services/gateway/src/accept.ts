@@ -6,6 +6,8 @@
  *   store    compose, then the body, then the event: the order in which a crash leaves nothing half done
  *   answer   what the client hears, again from request and decision alone
  */
+
+import { packBodyBytesMax } from "@tyto/bus";
 import {
   type Address,
   Domain,
@@ -21,6 +23,7 @@ import {
   type SendAnswer,
   type SendDecision,
   type SendRequest,
+  toFailure,
 } from "@tyto/contracts";
 import { encodeMessageId } from "@tyto/mail";
 import type { Caller } from "./caller.ts";
@@ -32,6 +35,9 @@ export type AcceptPorts = {
   isSuppressed(address: Address): Promise<boolean>;
   /** Stores a body and resolves with its number of parts. */
   putBody(messageId: string, bytes: Uint8Array): Promise<number>;
+  /** Stores several bodies as one, at most `packBodyBytesMax` in all. */
+  putBodies(id: string, bodies: readonly Uint8Array[]): Promise<void>;
+  publishAll(subject: "mail.accepted", payloads: readonly Payload<"mail.accepted">[]): Promise<void>;
   publish<S extends "mail.accepted" | "mail.submitted" | "mail.suppressed">(
     subject: S,
     payload: Payload<S>,
@@ -202,6 +208,95 @@ export async function store(
   await ports.publish(accepted.attachments > 0 ? "mail.submitted" : "mail.accepted", accepted);
   await Promise.all(plan.suppressed.map((payload) => ports.publish("mail.suppressed", payload)));
   return accepted;
+}
+
+/** Bodies up to this size share a part, which is read as a whole for each of them. */
+const packedBodyBytesMax = 65_536;
+const packBodiesMax = 50;
+
+/**
+ * The same for many messages: small ones share bodies and events with their neighbours, so that a batch costs little
+ * more than its bytes. One result for each, in their order: the accepted event, or what kept it from being stored. The
+ * same plans again make the same packs.
+ */
+export async function storeAll(
+  ports: AcceptPorts,
+  items: readonly { mail: SendRequest; plan: Plan }[],
+): Promise<(Payload<"mail.accepted"> | Failure)[]> {
+  const results = new Array<Payload<"mail.accepted"> | Failure>(items.length);
+  const alone = async (index: number, { mail, plan }: (typeof items)[number]) => {
+    results[index] = await store(ports, mail, plan).catch(toFailure);
+  };
+  const working: Promise<void>[] = [];
+  let pack: Packed[] = [];
+  let packBytes = 0;
+  const close = () => {
+    if (pack.length > 0) working.push(storePack(ports, pack, results));
+    pack = [];
+    packBytes = 0;
+  };
+  for (const [index, item] of items.entries()) {
+    const { mail, plan } = item;
+    if (plan.accepted.attachments > 0 || plan.accepted.scheduledAt !== undefined) {
+      working.push(alone(index, item));
+      continue;
+    }
+    // Composing a batch takes a while: others get their turns in between.
+    if (index % composedAtOnceMax === composedAtOnceMax - 1) await new Promise(setImmediate);
+    let body: Uint8Array;
+    try {
+      const { messageId, messageIdHeader } = plan.accepted;
+      body = compose({ mail, messageId, messageIdHeader, dateMs: plan.dateMs });
+    } catch (error) {
+      results[index] = toFailure(error);
+      continue;
+    }
+    if (body.length > packedBodyBytesMax) {
+      working.push(alone(index, item));
+      continue;
+    }
+    if (pack.length === packBodiesMax || packBytes + body.length > packBodyBytesMax) close();
+    pack.push({ index, plan, body });
+    packBytes += body.length;
+  }
+  close();
+  await Promise.all(working);
+  return results;
+}
+
+type Packed = { index: number; plan: Plan; body: Uint8Array };
+const composedAtOnceMax = 16;
+
+async function storePack(
+  ports: AcceptPorts,
+  pack: readonly Packed[],
+  results: (Payload<"mail.accepted"> | Failure)[],
+): Promise<void> {
+  const [first] = pack;
+  if (first === undefined) return;
+  const id = `p${first.plan.accepted.messageId}`;
+  let offset = 0;
+  const accepted = pack.map(({ plan, body }) => {
+    const bodyPack = { id, offset, bodies: pack.length };
+    offset += body.length;
+    return { ...plan.accepted, bodyBytes: body.length, bodyChunks: 1, bodyPack };
+  });
+  try {
+    await ports.putBodies(
+      id,
+      pack.map(({ body }) => body),
+    );
+    await ports.publishAll("mail.accepted", accepted);
+    await Promise.all(
+      pack.flatMap(({ plan }) => plan.suppressed).map((payload) => ports.publish("mail.suppressed", payload)),
+    );
+    for (const [at, { index }] of pack.entries()) {
+      const event = accepted[at];
+      if (event !== undefined) results[index] = event;
+    }
+  } catch (error) {
+    for (const { index } of pack) results[index] = toFailure(error);
+  }
 }
 
 export function answerOf(mail: SendRequest, decision: SendDecision, at: number): SendAnswer {

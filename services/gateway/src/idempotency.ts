@@ -20,6 +20,8 @@ export type Turn = {
   at: number;
   /** Everything is stored already; only the answer is wanted. */
   isReplay: boolean;
+  /** Another try began to store it: parts of it may be stored already. */
+  isTakeover: boolean;
   /** Call it with what became of each message when everything that was decided is stored. */
   finish(decisions: IdempotencyRecord["decisions"]): Promise<void>;
   /** Call it at the end in any case: another try may follow at once. */
@@ -60,7 +62,7 @@ export function createIdempotency(
           if (found !== undefined) return resume(id, found, bodySha256, release);
           const at = now();
           const record = { bodySha256, owner, at, decisions: await decide(), done: false };
-          if (await bucket.create(id, record)) return turn(id, record, release);
+          if (await bucket.create(id, record)) return turn(id, record, false, release);
         }
         throw inProgress(1);
       } catch (error) {
@@ -79,14 +81,15 @@ export function createIdempotency(
     // A reservation of this process that does not run any more ended in an error: its repeat need not wait.
     if (!found.done && found.owner !== owner && leaseLeftMs > 0)
       throw inProgress(Math.ceil(leaseLeftMs / 1_000));
-    return turn(id, found, release);
+    return turn(id, found, !found.done, release);
   }
 
-  function turn(id: string, record: IdempotencyRecord, release: () => void): Turn {
+  function turn(id: string, record: IdempotencyRecord, isTakeover: boolean, release: () => void): Turn {
     return {
       decisions: record.decisions,
       at: record.at,
       isReplay: record.done,
+      isTakeover,
       finish: (decisions) => bucket.put(id, { ...record, decisions, done: true }),
       release,
     };

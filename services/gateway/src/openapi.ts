@@ -131,6 +131,8 @@ export function describePublicApi(): string {
       findDomain: uncalled,
       isSuppressed: uncalled,
       putBody: uncalled,
+      putBodies: uncalled,
+      publishAll: uncalled,
       publish: uncalled,
       now: uncalled,
       idempotency: { begin: uncalled },

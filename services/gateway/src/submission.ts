@@ -4,6 +4,7 @@ import {
   type BatchResult,
   Failure,
   type IdempotencyRecord,
+  type Payload,
   type SendAnswer,
   type SendDecision,
   type SendRefusal,
@@ -11,7 +12,16 @@ import {
   toFailure,
   toProblem,
 } from "@tyto/contracts";
-import { type AcceptPorts, answerOf, decide, planOf, store, wrongPlaces } from "./accept.ts";
+import {
+  type AcceptPorts,
+  answerOf,
+  decide,
+  type Plan,
+  planOf,
+  store,
+  storeAll,
+  wrongPlaces,
+} from "./accept.ts";
 import type { Caller } from "./caller.ts";
 import type { Idempotency, Turn } from "./idempotency.ts";
 import { invalidRequest } from "./problems.ts";
@@ -45,7 +55,7 @@ export async function submitOne(
     if (decision === undefined || "failed" in decision)
       throw new Failure("internal", "a single message was reserved without a decision");
     if (!turn.isReplay) {
-      await keep(ports, caller, mail, decision, turn.at);
+      await keep(ports, caller, mail, decision, turn);
       await turn.finish(turn.decisions);
     }
     return { answer: answerOf(mail, decision, turn.at), isReplay: turn.isReplay };
@@ -75,21 +85,13 @@ export async function submitBatch(
   try {
     // What fails for a while only is told, but not kept: a repeat tries it again.
     const passing = new Map<number, Failure>();
-    const settled = turn.isReplay
-      ? turn.decisions
-      : await sideBySide(turn.decisions, async (decision, index) => {
-          const mail = mails[index];
-          if ("failed" in decision || mail === undefined) return decision;
-          try {
-            await keep(ports, caller, mail, decision, turn.at);
-            return decision;
-          } catch (error) {
-            const failure = toFailure(error);
-            if (!failure.row.retry) return refusalOf(failure);
-            passing.set(index, failure);
-            return decision;
-          }
-        });
+    const settled = [...turn.decisions];
+    if (!turn.isReplay) {
+      const failures = await keepAll(ports, caller, mails, turn);
+      for (const [index, failure] of failures)
+        if (failure.row.retry) passing.set(index, failure);
+        else settled[index] = refusalOf(failure);
+    }
 
     const results = settled.map((decision, index): BatchResult => {
       const failure = passing.get(index);
@@ -119,7 +121,14 @@ async function begin(
 ): Promise<Turn> {
   if (repeat !== undefined) return ports.idempotency.begin({ callerId: caller.id, ...repeat }, decideAll);
   const decisions = await decideAll();
-  return { decisions, at: ports.now(), isReplay: false, finish: async () => {}, release: () => {} };
+  return {
+    decisions,
+    at: ports.now(),
+    isReplay: false,
+    isTakeover: false,
+    finish: async () => {},
+    release: () => {},
+  };
 }
 
 async function keep(
@@ -127,10 +136,46 @@ async function keep(
   caller: Caller,
   mail: SendRequest,
   decision: SendDecision,
-  at: number,
+  turn: Turn,
 ): Promise<void> {
-  const plan = planOf(mail, decision, at, caller, ports.verpKey);
-  const accepted = await store(ports, mail, plan);
+  const plan = planFor(ports, caller, mail, decision, turn);
+  noteKept(ports, await store(ports, mail, plan), plan);
+}
+
+/** Stores what was decided to be sent; gives the failures by their place in the batch. */
+async function keepAll(
+  ports: SubmissionPorts,
+  caller: Caller,
+  mails: readonly (SendRequest | undefined)[],
+  turn: Turn,
+): Promise<Map<number, Failure>> {
+  const items = turn.decisions.flatMap((decision, index) => {
+    const mail = mails[index];
+    if ("failed" in decision || mail === undefined) return [];
+    return [{ index, mail, plan: planFor(ports, caller, mail, decision, turn) }];
+  });
+  const results = await storeAll(ports, items);
+  const failures = new Map<number, Failure>();
+  for (const [at, { index, plan }] of items.entries()) {
+    const result = results[at];
+    if (result instanceof Failure) failures.set(index, result);
+    else if (result !== undefined) noteKept(ports, result, plan);
+  }
+  return failures;
+}
+
+function planFor(
+  { verpKey }: SubmissionPorts,
+  caller: Caller,
+  mail: SendRequest,
+  decision: SendDecision,
+  { at, isTakeover }: Turn,
+): Plan {
+  const plan = planOf(mail, decision, at, caller, verpKey);
+  return isTakeover ? { ...plan, accepted: { ...plan.accepted, isRepeat: true } } : plan;
+}
+
+function noteKept(ports: SubmissionPorts, accepted: Payload<"mail.accepted">, plan: Plan): void {
   ports.recent.add(accepted, plan.suppressed);
   ports.count("accepted");
   ports.count("suppressed", plan.suppressed.length);

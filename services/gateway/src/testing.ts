@@ -168,14 +168,16 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
   });
   const streams = await admin.jetstreamManager();
   const stored: StoredEvent[] = [];
+  let read = 0;
   let recorded = 0;
   const events = async () => {
     const { state } = await streams.streams.info("EVENTS");
-    for (let sequence = stored.length + 1; sequence <= state.last_seq; sequence++) {
-      const message = await streams.streams.getMessage("EVENTS", { seq: sequence });
+    for (; read < state.last_seq; read++) {
+      const message = await streams.streams.getMessage("EVENTS", { seq: read + 1 });
       if (!isSubject(message.subject)) throw new Error(`${message.subject} is no event`);
-      const payload = eventContracts[message.subject].parse(message.json());
-      stored.push({ subject: message.subject, payload } as StoredEvent);
+      const contract = eventContracts[message.subject];
+      for (const line of message.string().split("\n"))
+        stored.push({ subject: message.subject, payload: contract.parse(JSON.parse(line)) } as StoredEvent);
     }
     return [...stored];
   };

@@ -106,6 +106,8 @@ export async function wire(connections: Connections, config: WiringConfig): Prom
       findDomain: domains.signing,
       isSuppressed: suppressions.has,
       putBody: bus.bodies.put,
+      putBodies: bus.bodies.putPack,
+      publishAll: bus.publishAll,
       publish: bus.publish,
       now,
       idempotency: createIdempotency(bus.bucket("IDEMPOTENCY"), now),
