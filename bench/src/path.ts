@@ -9,7 +9,7 @@ import { startPostfixRelay } from "./postfix-relay.ts";
 import { cpuByName, cpuSeconds, watchMemory } from "./processes.ts";
 import { startSink } from "./sink.ts";
 
-type Job = { messages: number; bytes: number; sessions: number };
+type Job = { messages: number; bytes: number; sessions: number; batch: number };
 
 const benched = ["gateway", "mta", "recorder", "nats-server", "convex-local"] as const;
 const percentile = (sorted: readonly number[], share: number) =>
@@ -40,18 +40,23 @@ async function throughTyto(job: Job) {
   const startedAt = performance.now();
   const acceptMs: number[] = [];
   let next = 0;
+  const mailOf = (index: number) => ({
+    from: "a@bench.test",
+    to: `u${index}@dst.test`,
+    subject: `Bench ${index}`,
+    text,
+  });
   const session = async () => {
-    for (let index = next++; index < job.messages; index = next++) {
+    for (let index = next; index < job.messages; index = next) {
+      next += job.batch;
+      const mails = Array.from({ length: Math.min(job.batch, job.messages - index) }, (_, at) =>
+        mailOf(index + at),
+      );
       const sentAt = performance.now();
-      const answer = await fetch(`${tyto.apiUrl}/v1/emails`, {
+      const answer = await fetch(`${tyto.apiUrl}/v1/emails${job.batch > 1 ? "/batch" : ""}`, {
         method: "POST",
         headers: { authorization: `Bearer ${tyto.apiKey}`, "content-type": "application/json" },
-        body: JSON.stringify({
-          from: "a@bench.test",
-          to: `u${index}@dst.test`,
-          subject: `Bench ${index}`,
-          text,
-        }),
+        body: JSON.stringify(job.batch > 1 ? mails : mails[0]),
       });
       if (answer.status !== 202) throw new Error(`accept answered ${answer.status}: ${await answer.text()}`);
       await answer.arrayBuffer();
@@ -139,12 +144,13 @@ async function throughPostfix(job: Job) {
 export const path: Benchmark = {
   name: "path",
   about:
-    "messages per second through the whole path to smtp-sink, beside Postfix [--messages 5000 --bytes 2048 --sessions 50]",
+    "messages per second through the whole path to smtp-sink, beside Postfix [--messages 5000 --bytes 2048 --sessions 50 --batch 1]",
   async run(options) {
     const job: Job = {
       messages: Number(options.messages ?? 5_000),
       bytes: Number(options.bytes ?? 2_048),
       sessions: Number(options.sessions ?? 50),
+      batch: Number(options.batch ?? 1),
     };
     const postfix = await throughPostfix(job);
     const tyto = await throughTyto(job);
