@@ -194,6 +194,18 @@ test("workpool cancels what has not started", async () => {
   expect(await query<unknown>("work:status", { id })).toMatchObject({ state: "finished" });
 }, 60_000);
 
+test("the CLI reaches into components, clients do not", async () => {
+  const inspect = ["run", "--component", "aggregate", "inspect:listTrees", "{}"];
+  expect(JSON.parse(await convex(...inspect))).toBeInstanceOf(Array);
+  expect(await convex("data", "--component", "workpool/batchWorker")).toContain("workers");
+  const response = await fetch(`${server.url}/api/query`, {
+    method: "POST",
+    body: JSON.stringify({ path: "inspect:listTrees", args: {}, componentPath: "aggregate" }),
+  });
+  expect(response.status).toBe(403);
+  await expect(query("inspect:listTrees")).rejects.toThrow("Could not find public function for 'inspect:listTrees'");
+}, 60_000);
+
 test("a use node action has Node's modules", async () => {
   expect(await action<unknown>("machine:describe", { text: "x" })).toEqual({
     hash: "9dd4e461268c8034f5c8564e155c67a6",
