@@ -44,6 +44,7 @@ type Ctx = {
   };
   scheduler: { runAfter: Loose };
   runQuery: Loose;
+  runMutation: Loose;
 };
 
 /** What a mutation throws. */
@@ -190,8 +191,37 @@ const refusals: [string, (ctx: Ctx) => Promise<unknown>, string][] = [
     async (ctx) => await ctx.runQuery(echo, { value: nest(64) }),
     "Value is too nested",
   ],
-  ["a timer", async () => void setTimeout(() => {}, 1), "Can't use setTimeout() in queries and mutations"],
-  ["a signal with a timer", async () => void AbortSignal.timeout(1), "Can't use AbortSignal.timeout()"],
+  [
+    "a timer",
+    async () => void setTimeout(() => {}, 1),
+    "Can't use setTimeout in queries and mutations. Please consider using an action",
+  ],
+  [
+    "a timer whose refusal is caught",
+    async () => {
+      try {
+        setInterval(() => {}, 1);
+      } catch {
+        // As a library might, that has another way.
+      }
+    },
+    "Can't use setInterval in queries and mutations",
+  ],
+  [
+    "a query called as a mutation",
+    (ctx) => ctx.runMutation(echo, {}),
+    "Trying to execute f.js:echo as Mutation, but it is defined as Query.",
+  ],
+  [
+    "a change of the engine",
+    async () => void Reflect.set(Object(Reflect.get(globalThis, "Convex")), "syscall", null),
+    "nothing",
+  ],
+  [
+    "a signal with a timer",
+    async () => void AbortSignal.timeout(1),
+    "Can't use AbortSignal.timeout in queries",
+  ],
 ];
 test.each(refusals)("%s is refused with a reason", async (_name, work, reason) => {
   expect(await thrown(work)).toContain(reason);

@@ -56,6 +56,8 @@ export type Frame = {
   depth: number;
   /** Calls of the engine that have not been answered yet. */
   operations: number;
+  /** What the function tried though it must not: it fails with this even if it has caught it. */
+  refusal: Error | null;
   /** Set when the function has ended or was given up: nothing may reach the engine any more. */
   isClosed: boolean;
 };

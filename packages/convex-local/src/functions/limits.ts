@@ -34,7 +34,7 @@ export const NESTED_CALLS_MAX = 8;
 /** Calls of the engine that one function may have in flight. */
 export const CONCURRENT_OPERATIONS_MAX = 1000;
 export const LOG_LINES_MAX = 256;
-export const LOG_LINE_CHARS_MAX = 4096;
+export const LOG_LINE_CHARS_MAX = 32_768;
 
 /** From this share of a limit on a warning goes to the log of the function. */
 const WARNING_SHARE = 0.8;

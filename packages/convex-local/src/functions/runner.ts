@@ -246,6 +246,7 @@ export class Runner {
         transaction.release(savepoint);
         return value;
       } catch (error) {
+        frame.refusal ??= inner.refusal;
         transaction.rollbackTo(savepoint);
         throw toSyscallError(toFailure(error));
       }
@@ -254,6 +255,7 @@ export class Runner {
     try {
       return await this.#invoke(inner, resolved, args, this.#transactionMsMax);
     } catch (error) {
+      frame.refusal ??= inner.refusal;
       throw toSyscallError(toFailure(error));
     } finally {
       transaction.usage.leave(mark, false);
@@ -308,6 +310,7 @@ export class Runner {
       child: null,
       depth: 0,
       operations: 0,
+      refusal: null,
       isClosed: false,
     };
   }
@@ -373,7 +376,11 @@ export class Runner {
     const modules = this.#deployment.components.get(component)?.modules ?? new Map();
     const resolved = resolveFunction(modules, path, access === "public");
     if (resolved.kind !== kind) {
-      throw new UserError("FunctionNotFound", `'${resolved.path}' is a ${resolved.kind}, not a ${kind}`);
+      const [file = "", name = ""] = resolved.path.split(":");
+      throw new UserError(
+        "FunctionNotFound",
+        `Trying to execute ${file}.js:${name} as ${KINDS[kind]}, but it is defined as ${KINDS[resolved.kind]}.`,
+      );
     }
     return resolved;
   }
@@ -398,6 +405,7 @@ export class Runner {
     const value = await this.#withTimeLimit(frame, limitMs, () =>
       call(resolved, frame.metadata.requestId, args),
     );
+    if (frame.refusal !== null) throw frame.refusal;
     const resultBytes = isPlainlySmall(value, VALUE_DEPTH_MAX)
       ? 0
       : sizeOf(JSON.parse(value) as Json, "InvalidReturnValue");
@@ -460,6 +468,8 @@ export class Runner {
 
 const timeout = (msMax: number) =>
   new UserError("FunctionTimeout", `Function execution timed out (maximum ${msMax} ms)`);
+
+const KINDS = { query: "Query", mutation: "Mutation", action: "Action", httpAction: "HttpAction" } as const;
 
 function call({ kind, path, object }: Resolved, requestId: string, args: Json): Promise<string> {
   const text = JSON.stringify([args]);

@@ -74,7 +74,8 @@ function installEngine(): void {
       return frame.host.jsSyscall(frame, op, args);
     },
   };
-  Object.defineProperty(globalThis, "Convex", { value: engine, configurable: true });
+  // Functions share it, so none of them may change it.
+  Object.defineProperty(globalThis, "Convex", { value: Object.freeze(engine), configurable: true });
 }
 
 /** The frame whose results must not depend on anything but the database, if one is running. */
@@ -237,16 +238,20 @@ function logTimer(frame: Frame, label: string, parts: unknown[]): boolean {
 
 const REFUSED = ["fetch", "setTimeout", "setInterval", "setImmediate"] as const;
 
-function refuse(name: string): void {
-  if (deterministic() === undefined) return;
-  throw new Error(
-    `Can't use ${name}() in queries and mutations: \`${name}\` is not supported there, as they must be deterministic. ` +
-      "Please consider using an action. See https://docs.convex.dev/functions/actions for more details.",
+/** Fails the function that is running, if its result must not depend on anything outside. */
+function refuse(label: string): void {
+  const frame = deterministic();
+  if (frame === undefined) return;
+  const name = label.replace("()", "");
+  frame.refusal ??= new Error(
+    `Can't use ${label} in queries and mutations. Please consider using an action: \`${name}\` is not supported here, ` +
+      "where results must not depend on anything outside. See https://docs.convex.dev/functions/actions for more details.",
   );
+  throw frame.refusal;
 }
 
 function refuseOutside(): void {
-  for (const name of REFUSED) guard(globalThis, name, name);
+  for (const name of REFUSED) guard(globalThis, name, name === "fetch" ? "fetch()" : name);
   guard(AbortSignal, "timeout", "AbortSignal.timeout");
   guard(crypto.subtle, "generateKey", "crypto.subtle.generateKey");
 }

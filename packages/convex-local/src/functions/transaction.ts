@@ -422,7 +422,7 @@ function checkUserFields(value: JsonObject): void {
     if (name.startsWith("_") && !(SYSTEM_FIELDS as readonly string[]).includes(name)) {
       throw new UserError(
         "InvalidDocument",
-        `Field '${name}' starts with an underscore, which is only allowed for system fields`,
+        `Field '${name}' starts with an underscore, which is only allowed for system fields like '_id'`,
       );
     }
   }
