@@ -1,59 +1,19 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import { ADMIN_KEY, type ServerProcess, startProcess } from "../../fixtures/process.ts";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Cli, startCli } from "../../fixtures/cli.ts";
 
-const root = resolve(import.meta.dir, "../../../..");
-let directory = "";
+let cli: Cli;
 let app = "";
-let server: ServerProcess;
 
 beforeAll(async () => {
-  directory = mkdtempSync(join(tmpdir(), "convex-cli-"));
-  app = join(directory, "app");
-  cpSync(resolve(import.meta.dir, "../../fixtures/app"), app, { recursive: true });
-  symlinkSync(join(root, "node_modules"), join(app, "node_modules"));
-  // A PATH with Bun and nothing else: no Node is needed.
-  mkdirSync(join(directory, "bin"));
-  symlinkSync(process.execPath, join(directory, "bin", "bun"));
-  server = await startProcess(join(directory, "data"));
+  cli = await startCli();
+  app = cli.app;
 });
-afterAll(async () => {
-  await server.kill("SIGTERM");
-  rmSync(directory, { recursive: true, force: true });
-});
+afterAll(() => cli.stop());
 
-/** Runs the official CLI; gives what it printed and how it ended. */
-async function convex(...args: string[]) {
-  const child = Bun.spawn(
-    [process.execPath, "--bun", join(root, "node_modules/convex/bin/main.js"), ...args],
-    {
-      cwd: app,
-      env: {
-        PATH: join(directory, "bin"),
-        HOME: directory,
-        CI: "1",
-        CONVEX_SELF_HOSTED_URL: server.url,
-        CONVEX_SELF_HOSTED_ADMIN_KEY: ADMIN_KEY,
-      },
-      stdout: "pipe",
-      stderr: "pipe",
-    },
-  );
-  const [stdout, stderr, code] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-    child.exited,
-  ]);
-  return { stdout: stdout.trim(), stderr, code };
-}
-const succeed = async (...args: string[]) => {
-  const result = await convex(...args);
-  if (result.code !== 0)
-    throw new Error(`convex ${args.join(" ")} ended with ${result.code}: ${result.stderr}`);
-  return result.stdout;
-};
+const convex = (...args: string[]) => cli.run(...args);
+const succeed = (...args: string[]) => cli.succeed(...args);
 
 test("codegen writes typed bindings", async () => {
   await succeed("codegen", "--typecheck", "disable");
@@ -66,8 +26,7 @@ test("deploy puts functions in place, run calls them, and a restart keeps them",
   await succeed("deploy", "--typecheck", "disable");
   const id = JSON.parse(await succeed("run", "messages:send", '{"author":"cli","body":"hello"}')) as string;
   expect(JSON.parse(await succeed("run", "messages:secret"))).toBe("internal");
-  expect(await server.kill("SIGTERM")).toBe(0);
-  server = await startProcess(join(directory, "data"));
+  expect(await cli.restartServer("SIGTERM")).toBe(0);
   expect(JSON.parse(await succeed("run", "messages:list", '{"author":"cli"}'))).toMatchObject([{ _id: id }]);
   expect(await succeed("data")).toContain("messages");
   expect(await succeed("data", "messages")).toContain(id);
