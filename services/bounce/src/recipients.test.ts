@@ -45,6 +45,8 @@ test.each([
   "postmaster",
   "Postmaster@example.com",
   "abuse@EXAMPLE.com",
+  "dmarc@bounces.example.com",
+  "tlsrpt@example.com",
   "postmaster@mail.example.net",
   "postmaster@bounces.example.com",
   "Help@Example.org",

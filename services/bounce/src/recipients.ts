@@ -15,8 +15,8 @@ export type Directory = {
   isInbox(pattern: string): boolean;
 };
 
-/** RFC 5321 §4.5.1 demands postmaster, RFC 2142 §4 abuse. */
-const roles = new Set(["postmaster", "abuse"]);
+/** RFC 5321 §4.5.1 demands postmaster, RFC 2142 §4 abuse; the others are where our DNS records send reports to. */
+const roles = new Set(["postmaster", "abuse", "dmarc", "tlsrpt"]);
 
 /**
  * Whether mail for `text` is taken. Throws Failure `return-path.invalid` for a return path whose MAC is wrong and

@@ -38,7 +38,7 @@ test("the records of a domain are those that a provider's form asks for", () => 
     ],
     ["spf", "TXT", "bounces.example.com", "v=spf1 a:mail.tyto.test -all", true],
     ["return-path", "MX", "bounces.example.com", "10 mail.tyto.test", true],
-    ["dmarc", "TXT", "_dmarc.example.com", "v=DMARC1; p=none", false],
+    ["dmarc", "TXT", "_dmarc.example.com", "v=DMARC1; p=none; rua=mailto:dmarc@bounces.example.com", false],
   ]);
 });
 

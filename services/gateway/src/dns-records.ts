@@ -35,8 +35,9 @@ export function recordsOf(domain: string, keys: readonly PublicKey[], hosts: Mai
     // SPF is asked for the domain of the return path (RFC 7208 §2.4); our mail leaves from the mail host's addresses.
     record("spf", "TXT", hosts.returnPathHost, `v=spf1 a:${hosts.mailHostname} -all`),
     record("return-path", "MX", hosts.returnPathHost, `10 ${hosts.mailHostname}`),
-    // A policy of the owner's choice counts as found; this one asks receivers for nothing (RFC 7489 §6.3).
-    record("dmarc", "TXT", `_dmarc.${domain}`, "v=DMARC1; p=none"),
+    // A policy of the owner's choice counts as found; this one asks receivers for nothing but reports (RFC 9989 §4.7), which
+    // bounce takes there.
+    record("dmarc", "TXT", `_dmarc.${domain}`, `v=DMARC1; p=none; rua=mailto:dmarc@${hosts.returnPathHost}`),
   ];
 }
 
