@@ -34,11 +34,12 @@ export function identify() {
       headBytes += bytes.length;
       const whole = Buffer.concat(head);
       const end = headerEnd(whole);
-      if (end !== undefined) endHead(whole, end);
+      if (end !== undefined && end <= headerBytesMax) endHead(whole, end);
       else if (headBytes > headerBytesMax) endHead(whole, undefined);
       else head.splice(0, head.length, whole);
     },
     end(): { header: Uint8Array | undefined; digest: Identity } {
+      // A header section without a body.
       if (!isBody) endHead(Buffer.concat(head), headBytes);
       return { header, digest: hasher.digest("hex").slice(0, 32) };
     },

@@ -206,7 +206,8 @@ export async function openPort(options: PortOptions): Promise<OpenPort> {
     },
     onMailFrom(_address, session, callback) {
       sessions.get(session)?.admitted.clear();
-      callback();
+      // Not at once: smtp-server loses its place when all of a pipelined message is answered within one call.
+      queueMicrotask(callback);
     },
     onRcptTo({ address }, session, callback) {
       const memory = sessions.get(session);
