@@ -2,6 +2,7 @@
  * `bun run bench NAME [--option value]`: one measurement. Progress goes to standard error; the last line on standard
  * output is one JSON object.
  */
+import { flood } from "./flood.ts";
 import { intake } from "./intake.ts";
 import { path } from "./path.ts";
 import { store } from "./store.ts";
@@ -13,7 +14,7 @@ export type Benchmark = {
   run(options: Options): Promise<Record<string, unknown>>;
 };
 
-const benchmarks: readonly Benchmark[] = [path, store, intake];
+const benchmarks: readonly Benchmark[] = [path, store, intake, flood];
 
 const [name, ...rest] = process.argv.slice(2);
 const chosen = benchmarks.find((benchmark) => benchmark.name === name);
