@@ -192,7 +192,7 @@ describe("lists and charts", () => {
       () => t.query(api.inboxes.list, {}),
       () => asRecorder(t).query(api.replies.list, { paginationOpts: firstPage }),
     ])
-      expect(ask()).rejects.toThrow();
+      await expect(ask()).rejects.toThrow();
   });
 });
 
@@ -303,7 +303,7 @@ describe("inboxes", () => {
   test("are of domains of ours only", async () => {
     const t = start();
     for (const pattern of ["a@elsewhere.example", "Support@example.com", "@example.com"])
-      expect(asGateway(t).mutation(api.service.addInbox, { pattern })).rejects.toThrow();
+      await expect(asGateway(t).mutation(api.service.addInbox, { pattern })).rejects.toThrow();
   });
 });
 
