@@ -13,6 +13,8 @@ export type Component = {
   path: string;
   schema: SchemaJson | null;
   modules: Modules;
+  /** Modules, as in `modules`, that begin with "use node". */
+  nodeModules?: ReadonlySet<string>;
   mounts?: readonly Mount[];
   /** The app's own routes are under this prefix, when it has one. */
   httpPrefix?: string | null;

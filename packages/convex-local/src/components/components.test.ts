@@ -179,6 +179,15 @@ test("HTTP actions of a component answer under its prefix, the app's elsewhere",
   expect(await ask("/right/count")).toEqual([200, "the app"]);
 });
 
+test("an action in a use-node file has Node's modules, and arguments of at most 5 MiB", async () => {
+  const deployment = await deployed();
+  expect(await run(deployment, "action", "machine:hash", { text: "x" })).toBe(
+    "9dd4e461268c8034f5c8564e155c67a6",
+  );
+  const text = "x".repeat(5 * 1024 * 1024);
+  await expect(run(deployment, "action", "machine:hash", { text })).rejects.toThrow("limit: 5242880 bytes");
+});
+
 test("crons of a component run in it", async () => {
   const deployment = await deployed();
   clockMs += 3600_000;

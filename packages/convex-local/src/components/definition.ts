@@ -1,6 +1,5 @@
 import { z } from "zod";
 import { UserError } from "../functions/errors.ts";
-import { AnyJson } from "../values/wire.ts";
 
 /** What a component's variable is bound to: a text, or a variable of its parent. */
 export const EnvBinding = z.discriminatedUnion("type", [
@@ -23,7 +22,8 @@ const Child = z.object({
   name: Name,
   /** Of its definition, relative to the app's functions directory. */
   path: z.string().min(1),
-  args: z.array(z.tuple([z.string(), z.object({ value: AnyJson })])).nullish(),
+  /** Values as JSON texts. Newer packages give `env` instead. */
+  args: z.array(z.tuple([z.string(), z.object({ value: z.string() })])).nullish(),
   env: z.array(z.tuple([z.string(), EnvBinding])).nullish(),
 });
 

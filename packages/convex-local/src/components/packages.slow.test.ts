@@ -203,7 +203,9 @@ test("the CLI reaches into components, clients do not", async () => {
     body: JSON.stringify({ path: "inspect:listTrees", args: {}, componentPath: "aggregate" }),
   });
   expect(response.status).toBe(403);
-  await expect(query("inspect:listTrees")).rejects.toThrow("Could not find public function for 'inspect:listTrees'");
+  await expect(query("inspect:listTrees")).rejects.toThrow(
+    "Could not find public function for 'inspect:listTrees'",
+  );
 }, 60_000);
 
 test("a use node action has Node's modules", async () => {

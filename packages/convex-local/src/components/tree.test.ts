@@ -97,6 +97,22 @@ test.each(wrong)("%s is refused", (_name, definitions, reason) => {
   expect(() => plantTree(definitions)).toThrow(reason);
 });
 
+test("arguments of older packages are values", () => {
+  const tree = plantTree(
+    new Map([
+      [
+        "",
+        definition([
+          { name: "a", path: "A", args: [["count", { type: "value", value: "5" }]] } as Child,
+          { name: "b", path: "A" },
+        ]),
+      ],
+      ["A", definition([])],
+    ]),
+  );
+  expect(tree.children.map(({ args }) => args)).toEqual([{ count: 5 }, {}]);
+});
+
 test("variables go down the tree as they are bound, and a missing or wrong one is named", () => {
   const level = JSON.stringify({
     type: "union",

@@ -40,7 +40,9 @@ export function plantTree(definitions: ReadonlyMap<string, Definition>): Instanc
       if (names.has(child.name)) throw invalid(`${where} uses the name ${child.name} for two components`);
       names.add(child.name);
       const planted = plant(childPath(path, child.name), child.path, [...users, definitionPath]);
-      planted.args = Object.fromEntries((child.args ?? []).map(([name, { value }]) => [name, value]));
+      planted.args = Object.fromEntries(
+        (child.args ?? []).map(([name, { value }]) => [name, JSON.parse(value) as Json]),
+      );
       planted.environment = Object.fromEntries(child.env ?? []);
       checkBindings(planted, definition.envVars);
       return planted;

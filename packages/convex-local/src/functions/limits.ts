@@ -27,6 +27,8 @@ export const DOCUMENT_BYTES_MAX = MIB;
 export const DOCUMENT_DEPTH_MAX = 16;
 export const VALUE_DEPTH_MAX = 64;
 export const FUNCTION_ARGS_BYTES_MAX = 16 * MIB;
+/** Arguments of actions in files that begin with "use node". */
+export const NODE_ARGS_BYTES_MAX = 5 * MIB;
 export const FUNCTION_RESULT_BYTES_MAX = 16 * MIB;
 export const SCHEDULED_ARGS_BYTES_MAX = 4 * MIB;
 /** Depth of `ctx.runQuery` and `ctx.runMutation` inside one transaction. */

@@ -25,6 +25,7 @@ import {
   FUNCTION_ARGS_BYTES_MAX,
   FUNCTION_RESULT_BYTES_MAX,
   NESTED_CALLS_MAX,
+  NODE_ARGS_BYTES_MAX,
   nearLimit,
   type TransactionLimits,
   VALUE_DEPTH_MAX,
@@ -65,6 +66,8 @@ export type QueryOutcome = Outcome & { reads: Read[]; journal: string | null; ts
 export type MutationOutcome = Outcome & { ts: number };
 
 const ACTION_MS_MAX = 30 * 60_000;
+/** Of actions in files that begin with "use node". */
+const NODE_ACTION_MS_MAX = 10 * 60_000;
 /** Half of what the official backend allows: everybody else has waited so long. */
 const SLOW_MS_MAX = 500;
 const ACTIONS_RUNNING_MAX = 256;
@@ -338,8 +341,9 @@ export class Runner {
           : describeFunction("inline", call.target);
       frame.path = resolved.path;
       ended = this.#deployment.guard.begin(kind, call.component, frame.path, call.args, call.metadata);
+      const actionMsMax = this.#isForNode(call.component, frame.path) ? NODE_ACTION_MS_MAX : ACTION_MS_MAX;
       const limitMs =
-        kind === "action" ? Math.max(ACTION_MS_MAX, this.#transactionMsMax) : this.#transactionMsMax;
+        kind === "action" ? Math.max(actionMsMax, this.#transactionMsMax) : this.#transactionMsMax;
       const value = await this.#invoke(frame, resolved, call.args, limitMs);
       if (kind === "query" && textHoldsCommitTs(value)) {
         throw new UserError(
@@ -385,6 +389,12 @@ export class Runner {
     return resolved;
   }
 
+  #isForNode(component: string, path: string): boolean {
+    const { nodeModules } = this.#deployment.components.get(component) ?? {};
+    if (nodeModules === undefined || nodeModules.size === 0) return false;
+    return nodeModules.has(path.slice(0, path.indexOf(":")));
+  }
+
   async #invoke(frame: Frame, resolved: Resolved, args: Json, limitMs: number): Promise<string> {
     const { transaction } = frame;
     const isId = idsOf(this.#deployment.store, frame.component);
@@ -393,10 +403,13 @@ export class Runner {
     }
     const what = frame.kind === "action" ? "action" : "function";
     const argsBytes = sizeOf(args, "ArgumentValidationError");
-    if (argsBytes > FUNCTION_ARGS_BYTES_MAX) {
+    const argsBytesMax = this.#isForNode(frame.component, resolved.path)
+      ? NODE_ARGS_BYTES_MAX
+      : FUNCTION_ARGS_BYTES_MAX;
+    if (argsBytes > argsBytesMax) {
       throw new UserError(
         "TooLargeFunctionArguments",
-        `The ${what} arguments are too large (actual: ${argsBytes} bytes, limit: ${FUNCTION_ARGS_BYTES_MAX} bytes)`,
+        `The ${what} arguments are too large (actual: ${argsBytes} bytes, limit: ${argsBytesMax} bytes)`,
       );
     }
     const wrongArgs = mismatch(resolved.args, args, isId);
@@ -417,7 +430,7 @@ export class Runner {
     }
     if (frame.depth === 0) {
       const warnings = [
-        nearLimit(`Large size of the ${what} arguments`, argsBytes, FUNCTION_ARGS_BYTES_MAX, " bytes"),
+        nearLimit(`Large size of the ${what} arguments`, argsBytes, argsBytesMax, " bytes"),
         ...(transaction?.warnings() ?? []),
         nearLimit(`Large size of the ${what} return value`, resultBytes, FUNCTION_RESULT_BYTES_MAX, " bytes"),
       ];

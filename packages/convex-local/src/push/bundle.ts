@@ -7,12 +7,12 @@ import type { Exports } from "../functions/module.ts";
 import { timers, withLoadingEnvironment } from "../functions/sandbox.ts";
 import type { ModuleRow } from "../store/tables.ts";
 
-export type Source = Pick<ModuleRow, "path" | "source">;
+export type Source = Pick<ModuleRow, "path" | "source"> & Partial<Pick<ModuleRow, "environment">>;
 
 /** Modules by path without extension. */
 export type Loaded = ReadonlyMap<string, Exports>;
 /** A loaded bundle; its directory must stay while functions may still import from it. */
-export type Bundle = { modules: Loaded; directory: string };
+export type Bundle = { modules: Loaded; nodeModules: ReadonlySet<string>; directory: string };
 
 const SAFE_PATH = /^(?:[\w.-]+\/)*[\w.-]+\.js$/;
 
@@ -57,6 +57,9 @@ async function loadNow(
     }
     return {
       modules: await withLoadingEnvironment(environment, () => inTime(importAll(directory, sources))),
+      nodeModules: new Set(
+        sources.filter(({ environment }) => environment === "node").map(({ path }) => nameOf(path)),
+      ),
       directory,
     };
   } catch (error) {
@@ -64,6 +67,8 @@ async function loadNow(
     throw error;
   }
 }
+
+const nameOf = (path: string) => path.slice(0, -".js".length);
 
 export const removeBundle = (directory: string): void => rmSync(directory, { recursive: true, force: true });
 
@@ -96,7 +101,7 @@ async function importAll(directory: string, sources: readonly Source[]): Promise
     if (path.startsWith("_deps/")) continue;
     try {
       const url = pathToFileURL(join(directory, path)).href;
-      loaded.set(path.slice(0, -".js".length), (await import(url)) as Exports);
+      loaded.set(nameOf(path), (await import(url)) as Exports);
     } catch (error) {
       const reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
       throw new UserError("InvalidModules", `Failed to analyze ${path}: Uncaught ${reason}`);

@@ -401,7 +401,8 @@ export class Pushes {
     for (const { instance, bundle } of loaded) {
       const { path, definitionPath, mounts, httpPrefix, args } = instance;
       const schema = schemaOfDefinition(definitionPath);
-      components.set(path, { path, schema, modules: bundle.modules, mounts, httpPrefix, args });
+      const { modules, nodeModules } = bundle;
+      components.set(path, { path, schema, modules, nodeModules, mounts, httpPrefix, args });
     }
   }
 
