@@ -78,6 +78,29 @@ test("an admin can act as a user", async () => {
   });
 });
 
+test("every kind of function knows the user, and so does what it calls, over HTTP and as an admin acting for one", async () => {
+  const user = new ConvexHttpClient(convex.url, { auth: await tokenFor("ada") });
+  const admin = new ConvexHttpClient(convex.url) as ConvexHttpClient & {
+    setAdminAuth(key: string, identity?: object): void;
+  };
+  admin.setAdminAuth(convex.adminKey, {
+    subject: "ada",
+    issuer: "https://x.test",
+    tokenIdentifier: "custom",
+  });
+  const nobody = new ConvexHttpClient(convex.url);
+  for (const [caller, subject] of [
+    [user, "ada"],
+    [admin, "ada"],
+    [nobody, null],
+  ] as const) {
+    expect(await caller.query(query("identity:inQuery"))).toEqual([subject, subject]);
+    expect(await caller.mutation(mutation("identity:inMutation"))).toEqual([subject, subject]);
+    expect(await caller.action(action("identity:inAction"))).toEqual([subject, subject]);
+  }
+  expect(await admin.query(query("messages:whoami"))).toMatchObject({ tokenIdentifier: "custom" });
+});
+
 test("a token of a customJwt provider becomes the identity, with its claims", async () => {
   const user = new ConvexHttpClient(convex.url, { auth: await tokenFor("ada") });
   expect(await user.query(query("messages:whoami"))).toEqual({

@@ -32,7 +32,12 @@ export type ServerOptions = {
   port: number;
   sitePort: number;
   redact: boolean;
+  /** The public ports belong to another process: these sockets are listened at, for it alone. */
+  behind?: BehindDoor | undefined;
 };
+
+/** Where the door finds the engine, and the header field in which it says by which passage a request came, and whose. */
+export type BehindDoor = { apiSocket: string; siteSocket: string; field: string };
 
 const HTTP_ACTION_BYTES_MAX = 20 * 1024 * 1024;
 const LOG_POLL_MS = 60_000;
@@ -67,26 +72,30 @@ export class HttpServer {
   readonly #api: Server<Socket>;
   readonly #site: Server<undefined>;
   readonly #routes: Record<string, Handler>;
+  readonly #introduction: string | null;
   /** Functions that are stored but not loaded yet would be "not found", which callers take for an answer. */
   #isOpen = false;
 
-  constructor(deployment: Deployment, callers: Callers, { host, port, sitePort, redact }: ServerOptions) {
+  constructor(
+    deployment: Deployment,
+    callers: Callers,
+    { host, port, sitePort, redact, behind }: ServerOptions,
+  ) {
     this.#deployment = deployment;
+    this.#introduction = behind?.field ?? null;
     this.#callers = callers;
     this.#functions = new FunctionApi(deployment, redact);
     this.#sync = new SyncServer(deployment, callers, this.#functions);
     this.#routes = this.#apiRoutes();
     this.#api = Bun.serve<Socket>({
-      hostname: host,
-      port,
+      ...(behind === undefined ? { hostname: host, port } : { unix: behind.apiSocket }),
       maxRequestBodySize: FILE_BYTES_MAX,
       idleTimeout: IDLE_SECONDS_MAX,
       fetch: (request, server) => (this.#isOpen ? this.#answerApi(request, server) : comeAgain()),
       websocket: this.#sync.handler,
     });
     this.#site = Bun.serve({
-      hostname: host,
-      port: sitePort,
+      ...(behind === undefined ? { hostname: host, port: sitePort } : { unix: behind.siteSocket }),
       maxRequestBodySize: HTTP_ACTION_BYTES_MAX,
       idleTimeout: IDLE_SECONDS_MAX,
       fetch: (request, server) =>
@@ -127,7 +136,7 @@ export class HttpServer {
     }
     const sync = /^\/api(?:\/([\w.-]+))?\/sync$/.exec(url.pathname);
     if (sync !== null) {
-      const data = this.#sync.accept(metadataOf(request, server), sync[1] ?? null);
+      const data = this.#sync.accept(this.#metadata(request, server), sync[1] ?? null);
       if (server.upgrade(request, { data })) return undefined;
       return withCors(
         request,
@@ -148,7 +157,7 @@ export class HttpServer {
     const caller = authorization === null ? ANONYMOUS : await this.#callers.of(authorization);
     const json = await readAnyJson(request);
     const call = isFunctionRequest(json) ? json : parseShape(json, FunctionRequest);
-    const requester = { caller, metadata: metadataOf(request, server, caller) };
+    const requester = { caller, metadata: this.#metadata(request, server, caller) };
     return new Response(await this.#functions.runToText(kind, call, requester), JSON_TEXT);
   }
 
@@ -164,7 +173,7 @@ export class HttpServer {
     if (handler === undefined)
       throw new HttpProblem(404, "NotFound", `There is no ${request.method} ${url.pathname}`);
     const caller = await this.#callers.of(request.headers.get("authorization"));
-    return await handler(request, { caller, metadata: metadataOf(request, server, caller) }, url);
+    return await handler(request, { caller, metadata: this.#metadata(request, server, caller) }, url);
   }
 
   #apiRoutes(): Record<string, Handler> {
@@ -228,7 +237,9 @@ export class HttpServer {
       }),
       "POST /api/deploy2/finish_push": admin(async (request) => {
         const { startPush, dryRun } = await readJson(request, FinishPush);
-        return Response.json(await pushes.finish(startPush.schemaChange.schemaIds[""], dryRun));
+        const finished = await pushes.finish(startPush.schemaChange.schemaIds[""], dryRun);
+        if (!dryRun) deployment.guard.forget();
+        return Response.json(finished);
       }),
       "POST /api/deploy2/report_push_completed": admin(() => Response.json(null)),
       "GET /api/v1/get_canonical_urls": admin(() => {
@@ -253,13 +264,14 @@ export class HttpServer {
   async #httpAction(request: Request, server: Server<unknown>, url: URL): Promise<Response> {
     const body = request.body === null ? null : await readBody(request, HTTP_ACTION_BYTES_MAX);
     const { method, headers } = request;
+    const caller = await this.#siteCaller(request);
+    server.timeout(request, 0);
+    const metadata = this.#metadata(request, server, caller);
+    if (this.#introduction !== null) headers.delete(this.#introduction);
     const inner = new Request(
       url,
       method === "GET" || method === "HEAD" ? { method, headers } : { method, headers, body },
     );
-    const caller = await this.#siteCaller(request);
-    server.timeout(request, 0);
-    const metadata = metadataOf(request, server, caller);
     try {
       return await routeHttpAction(this.#deployment, inner, { identity: caller.identity, metadata });
     } catch (error) {
@@ -267,6 +279,13 @@ export class HttpServer {
       if (error instanceof FunctionFailure) return this.#functions.failedHttpAction(error, metadata);
       throw error;
     }
+  }
+
+  #metadata(request: Request, server: Server<unknown>, caller?: Caller): RequestMetadata {
+    const metadata = metadataOf(request, server, caller);
+    if (this.#introduction === null) return metadata;
+    const [passage, ip = null] = request.headers.get(this.#introduction)?.split(" ") ?? [];
+    return { ...metadata, ip, passage: Number(passage ?? -1) };
   }
 
   /** HTTP actions may use Authorization for themselves: what is no token of ours is ignored. */

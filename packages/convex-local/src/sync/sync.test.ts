@@ -5,9 +5,13 @@ import type { ConvexError } from "convex/values";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { deployFixture } from "../../fixtures/deploy.ts";
 import { Random } from "../../fixtures/random.ts";
+import { Callers } from "../auth/caller.ts";
+import { Deployment } from "../deployment.ts";
+import { FunctionApi } from "../http/functions.ts";
 import { type ConvexLocal, startConvexLocal } from "../index.ts";
 import { decodeTs } from "../values/timestamp.ts";
-import { splitText } from "./connection.ts";
+import { Connection, splitText } from "./connection.ts";
+import { Requests } from "./requests.ts";
 
 const query = (name: string) => makeFunctionReference<"query">(name);
 const mutation = (name: string) => makeFunctionReference<"mutation">(name);
@@ -320,6 +324,44 @@ test("random messages never stop the server", async () => {
   }
   const client = connect();
   expect(await client.query(query("messages:list"), { author: "nobody" })).toEqual([]);
+});
+
+test("a client that hears nothing is pinged, and one that is spoken to is not", async () => {
+  const sent: string[] = [];
+  const deployment = new Deployment({
+    dataDir: null,
+    synchronous: "OFF",
+    instanceName: "test",
+    instanceSecret: "00".repeat(32),
+    now: () => Date.now(),
+    log: () => {},
+  });
+  const connection = new Connection(
+    deployment,
+    new Callers("test|00", deployment.tokens),
+    new FunctionApi(deployment, false),
+    new Requests(deployment.store),
+    { requestId: "r", ip: null, userAgent: null, scheduledFunctionId: null, authToken: null },
+    null,
+    { send: (text) => sent.push(text), unsentBytes: () => 0, close: () => {} },
+  );
+  connection.tick(60_000);
+  expect(sent).toEqual([]);
+  connection.tick(0);
+  expect(sent).toEqual(['{"type":"Ping"}']);
+  connection.closed();
+  connection.tick(0);
+  expect(sent).toHaveLength(1);
+  await deployment.stop();
+});
+
+test("a Transition tells the time here, and how far the client's clock is from it", async () => {
+  const raw = await rawSocket();
+  raw.send({ ...connectMessage, clientTs: Date.now() + 3600_000 });
+  raw.send({ type: "ModifyQuerySet", baseVersion: 0, newVersion: 1, modifications: [] });
+  const { clientClockSkew, serverTs } = (await raw.message("Transition")) as Record<string, number>;
+  expect(Math.abs((clientClockSkew ?? 0) - 3600_000)).toBeLessThan(5000);
+  expect(Math.abs((serverTs ?? 0) / 1e6 - Date.now())).toBeLessThan(5000);
 });
 
 test("a result of many megabytes arrives in pieces", async () => {
