@@ -37,16 +37,19 @@ const LOG_PAGES_MAX = 8192;
 /** The log is cut to this when one large transaction made it longer; otherwise it is overwritten in place. */
 const LOG_BYTES_KEPT_MAX = 64 * 1024 * 1024;
 
+const LOCK_MS_MAX = 2000;
+
 export const databasePath = (dataDir: string): string => join(dataDir, "convex.sqlite3");
 
 /** Opens the database file in `dataDir`, or one in memory, and creates what is missing. */
 export function openDatabase(dataDir: string | null, synchronous: Synchronous): Sql {
   if (dataDir !== null) mkdirSync(dataDir, { recursive: true });
   const raw = new TrackedDatabase(dataDir === null ? ":memory:" : databasePath(dataDir), { create: true });
+  // A process that was killed a moment ago may not have let go of the file yet.
+  raw.run(`PRAGMA busy_timeout = ${LOCK_MS_MAX}`);
   raw.run("PRAGMA journal_mode = WAL");
   raw.run(`PRAGMA synchronous = ${synchronous}`);
   raw.run(`PRAGMA cache_size = -${PAGE_CACHE_KIB}`);
-  raw.run("PRAGMA busy_timeout = 2000");
   raw.run(`PRAGMA wal_autocheckpoint = ${LOG_PAGES_MAX}`);
   raw.run(`PRAGMA journal_size_limit = ${LOG_BYTES_KEPT_MAX}`);
   // Savepoints keep the pages they may have to restore: in memory rather than in a file of their own.
