@@ -168,6 +168,37 @@ test("an export has the layout that the official backend reads and writes", asyn
   slim.close();
 });
 
+test("components are exported under their names, and loaded into their places", async () => {
+  const directory = join(import.meta.dir, "../../fixtures/components/convex");
+  const startApp = async () => {
+    const convex = await startConvexLocal({ env: { SECRET: "s3cret" } });
+    running.push(convex);
+    await deployFixture(convex, directory, ["../counter", "../journal"]);
+    return convex;
+  };
+  const from = await startApp();
+  const to = await startApp();
+  await adminOf(from).mutation(mutation("app:increment"), { which: "left", by: 2 });
+  await adminOf(from).mutation(mutation("app:increment"), { which: "right", by: 10 });
+  const path = await exportOf(from, "components.zip");
+  const archive = await openArchive(path);
+  expect(archive.names).toEqual(
+    expect.arrayContaining([
+      "_components/left/_tables/documents.jsonl",
+      "_components/left/_components/journal/_tables/documents.jsonl",
+    ]),
+  );
+  archive.close();
+  // A cron of the app has written there already.
+  const state = await importInto(to, await Bun.file(path).bytes(), "zip", { mode: "replaceAll" });
+  expect(state).toMatchObject({ state: "completed" });
+  expect(await adminOf(to).query(query("app:count"), { which: "left" })).toBe(2);
+  expect(await adminOf(to).query(query("app:count"), { which: "right" })).toBe(10);
+  expect(await adminOf(to).query(query("app:journal"), {})).toEqual(
+    await adminOf(from).query(query("app:journal"), {}),
+  );
+});
+
 test("JSON lines, a JSON array and CSV fill a table; an occupied one only if that is wanted", async () => {
   const target = await start();
   const line = (author: string) => JSON.stringify({ author, body: "x", likes: 3 });
