@@ -247,6 +247,39 @@ test("a nested mutation that throws is undone alone, and its ConvexError arrives
   ]);
 });
 
+test("a query on a stale snapshot sees nothing that its mutation has done, and changes nothing", async () => {
+  const all = queryGeneric({
+    args: {},
+    handler: async (ctx) =>
+      (
+        await ctx.db
+          .query("items")
+          .withIndex("by_n" as never)
+          .collect()
+      ).map(({ n }) => n as number),
+  });
+  const stale = convexTest({ schema, modules: { "./f.ts": async () => ({ ...nested, all }) } });
+  const list = makeFunctionReference<"query">("f:all");
+  const ids = await stale.run(async (ctx) => [
+    await ctx.db.insert("items", { n: 1 }),
+    await ctx.db.insert("items", { n: 2 }),
+  ]);
+  const seen = await stale.mutation(async (ctx) => {
+    const [first, second] = ids;
+    if (first === undefined || second === undefined) throw new Error("Two were inserted");
+    const untouched = await ctx.runQuery(list, {}, { useStaleSnapshot: true });
+    await ctx.db.insert("items", { n: 5 });
+    await ctx.db.patch(first, { n: 3 });
+    await ctx.db.patch(first, { n: 4 });
+    await ctx.db.delete(second);
+    const before = await ctx.runQuery(list, {}, { useStaleSnapshot: true });
+    return { untouched, before, after: await ctx.runQuery(list, {}) };
+  });
+  expect(seen).toEqual({ untouched: [1, 2], before: [1, 2], after: [4, 5] });
+  expect(await stale.query(list)).toEqual([4, 5]);
+});
+});
+
 test("documents come back with their fields in order, and patches remove what is undefined", async () => {
   const t = start();
   const document = await t.mutation(async (ctx) => {

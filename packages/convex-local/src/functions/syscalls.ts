@@ -165,15 +165,15 @@ const inTransactions: Record<string, Handler> = {
     writable(frame).remove(frame.component, text(id), userTable(table)),
 
   "1.0/runUdf": async (deployment, frame, args) => {
-    if (args.udfType === "snapshotQuery" && transactionOf(frame).hasWritten) {
-      throw new UserError(
-        "StaleSnapshotNotSupported",
-        "`useStaleSnapshot` is only supported before the first write of a mutation",
-      );
-    }
+    const transaction = transactionOf(frame);
     const kind = args.udfType === "mutation" ? "mutation" : "query";
     const address = addressIn(deployment, frame, args);
-    const running = deployment.runner.nested(frame, kind, address, args.args ?? {}, limitsOf(args));
+    const run = () => deployment.runner.nested(frame, kind, address, args.args ?? {}, limitsOf(args));
+    const isStale = args.udfType === "snapshotQuery";
+    if (isStale && frame.kind !== "mutation") {
+      throw new UserError("InvalidCall", "`useStaleSnapshot` is only supported in mutations, not queries.");
+    }
+    const running = isStale ? onSnapshot(transaction, run) : run();
     // Others only wait for the end; the error belongs to the caller of this one.
     const ended = running.then(
       () => {},
@@ -290,6 +290,22 @@ const everywhere: Record<string, Handler> = {
   },
   "1.0/getRequestMetadata": (_, frame) => JSON.stringify(frame.metadata),
 };
+
+/**
+ * Runs a query on the state before the mutation. What it reads is not part of what the mutation has read: it
+ * does not mind if that changes.
+ */
+async function onSnapshot(transaction: Transaction, run: () => Promise<string>): Promise<string> {
+  const { reads } = transaction.reads;
+  const readBefore = reads.length;
+  const hidden = transaction.hasWritten ? transaction.hideWrites() : undefined;
+  try {
+    return await run();
+  } finally {
+    if (hidden !== undefined) transaction.rollbackTo(hidden);
+    reads.length = readBefore;
+  }
+}
 
 const RequestedLimits = z.record(z.string(), z.number().nonnegative().optional()).nullish();
 

@@ -154,6 +154,25 @@ export class Transaction implements Source {
     this.usage.leave(usage, false);
   }
 
+  /** Takes back, for as long as the caller does not roll back to the savepoint, what has been written so far. */
+  hideWrites(): Savepoint {
+    const savepoint = this.savepoint();
+    const tables = new Map(this.#store.allTables().map((table) => [byIdIndexId(table), table]));
+    const writes: Write[] = [];
+    for (const { indexId, key, before } of this.writes.toReversed()) {
+      const table = before === undefined ? undefined : tables.get(indexId);
+      if (table === undefined || before === undefined) continue;
+      const stored = this.#store.get(table, key);
+      const current = stored === undefined ? null : (JSON.parse(stored.json) as JsonObject);
+      if (stored === undefined || current === null) {
+        if (before !== null) this.#store.insert(table, key, before, writes);
+      } else if (before === null) this.#store.remove(table, stored, key, current, writes);
+      else this.#store.update(table, stored, key, current, before, writes);
+    }
+    this.writeCount++;
+    return savepoint;
+  }
+
   rollbackTo(savepoint: Savepoint): void {
     this.#store.sql.raw.query(`ROLLBACK TO nested_${savepoint.depth}`).run();
     this.release(savepoint);
