@@ -278,7 +278,6 @@ test("a query on a stale snapshot sees nothing that its mutation has done, and c
   expect(seen).toEqual({ untouched: [1, 2], before: [1, 2], after: [4, 5] });
   expect(await stale.query(list)).toEqual([4, 5]);
 });
-});
 
 test("documents come back with their fields in order, and patches remove what is undefined", async () => {
   const t = start();
