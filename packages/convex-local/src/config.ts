@@ -1,8 +1,10 @@
 import { z } from "zod";
+import { RefusalList } from "./watchdog/refusals.ts";
 
 const Port = z.coerce.number().int().min(0).max(65535);
 const Flag = z.enum(["true", "false"]).transform((value) => value === "true");
 
+const MIB = 1024 * 1024;
 const RetryPercent = z.coerce.number().min(0).max(100).default(0);
 
 /** The retry mode of unit tests, which have no other settings. */
@@ -19,6 +21,18 @@ const Settings = z.object({
   CONVEX_SYNCHRONOUS: z.enum(["FULL", "NORMAL", "OFF"]).default("FULL"),
   CONVEX_WRITE_BYTES_PER_SECOND_MAX: z.coerce.number().int().min(0).optional(),
   CONVEX_RETRY_PERCENT: RetryPercent,
+  CONVEX_FUNCTION_MS_MAX: z.coerce.number().int().min(10).default(5000),
+  CONVEX_CALL_MEMORY_BYTES_MAX: z.coerce
+    .number()
+    .int()
+    .min(64 * MIB)
+    .default(768 * MIB),
+  CONVEX_MEMORY_BYTES_MAX: z.coerce
+    .number()
+    .int()
+    .min(256 * MIB)
+    .default(1792 * MIB),
+  CONVEX_CONNECTIONS_MAX: z.coerce.number().int().min(16).max(16_384).default(4096),
   REDACT_LOGS_TO_CLIENT: Flag.default(false),
   INSTANCE_NAME: z
     .string()
@@ -43,9 +57,38 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
     synchronous: settings.CONVEX_SYNCHRONOUS,
     writeBytesPerSecondMax: settings.CONVEX_WRITE_BYTES_PER_SECOND_MAX,
     retryPercent: settings.CONVEX_RETRY_PERCENT,
+    functionMsMax: settings.CONVEX_FUNCTION_MS_MAX,
+    callMemoryBytesMax: settings.CONVEX_CALL_MEMORY_BYTES_MAX,
+    memoryBytesMax: settings.CONVEX_MEMORY_BYTES_MAX,
+    connectionsMax: settings.CONVEX_CONNECTIONS_MAX,
     redact: settings.REDACT_LOGS_TO_CLIENT,
     instanceName: settings.INSTANCE_NAME,
     instanceSecret: settings.INSTANCE_SECRET,
     adminKey: settings.CONVEX_ADMIN_KEY,
   };
 }
+
+const FromDoor = z.object({
+  apiSocket: z.string(),
+  siteSocket: z.string(),
+  field: z.string(),
+  boardFile: z.string(),
+  refusals: RefusalList,
+});
+/** What the process with the public ports tells the one that runs functions. */
+export type FromDoor = z.infer<typeof FromDoor>;
+
+/** The environment of the engine: that of its parent, and where they meet. */
+export const engineEnvironment = (
+  fromDoor: FromDoor,
+  origins: { cloudOrigin: string; siteOrigin: string },
+  env: Record<string, string | undefined> = process.env,
+): Record<string, string | undefined> => ({
+  ...env,
+  CONVEX_CLOUD_ORIGIN: origins.cloudOrigin,
+  CONVEX_SITE_ORIGIN: origins.siteOrigin,
+  CONVEX_BEHIND_DOOR: JSON.stringify(fromDoor),
+});
+
+export const loadFromDoor = (env: Record<string, string | undefined> = process.env): FromDoor =>
+  FromDoor.parse(JSON.parse(env.CONVEX_BEHIND_DOOR ?? "null"));

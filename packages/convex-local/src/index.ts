@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { Callers } from "./auth/caller.ts";
-import { Deployment } from "./deployment.ts";
-import { HttpServer } from "./http/server.ts";
+import { Deployment, LEASH_MS_MAX } from "./deployment.ts";
+import { type BehindDoor, HttpServer } from "./http/server.ts";
 import type { Synchronous } from "./store/database.ts";
+import { type Guard, NO_GUARD } from "./watchdog/guard.ts";
 
 export type ConvexLocalOptions = {
   /** Where everything is kept; without it, memory. */
@@ -27,6 +28,10 @@ export type ConvexLocalOptions = {
   writeBytesPerSecondMax?: number | undefined;
   /** Share of mutations that are rolled back and run again at random, as when they conflict; 0 by default. */
   retryPercent?: number | undefined;
+  /** A query or mutation that computes without end is stopped after this; 5 s by default. */
+  functionMsMax?: number | undefined;
+  /** The public ports belong to another process, which watches this one. */
+  behind?: (BehindDoor & { guard: Guard }) | undefined;
   now?: (() => number) | undefined;
   log?: ((event: string, fields: Record<string, unknown>) => void) | undefined;
 };
@@ -55,6 +60,8 @@ export async function startConvexLocal(options: ConvexLocalOptions = {}): Promis
     writeBytesPerSecondMax:
       options.writeBytesPerSecondMax ?? (options.dataDir === undefined ? 0 : WRITE_BYTES_PER_SECOND_MAX),
     retryPercent: options.retryPercent ?? 0,
+    leashMsMax: options.functionMsMax ?? LEASH_MS_MAX,
+    guard: options.behind?.guard ?? NO_GUARD,
     now: options.now ?? (() => Date.now()),
     log: options.log ?? (() => {}),
   });
@@ -64,6 +71,7 @@ export async function startConvexLocal(options: ConvexLocalOptions = {}): Promis
     port: options.port ?? 0,
     sitePort: options.sitePort ?? 0,
     redact: options.redact ?? false,
+    behind: options.behind,
   });
   const reachable = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
   const url = `http://${reachable}:${server.port}`;

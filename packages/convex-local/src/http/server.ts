@@ -88,14 +88,14 @@ export class HttpServer {
     this.#sync = new SyncServer(deployment, callers, this.#functions);
     this.#routes = this.#apiRoutes();
     this.#api = Bun.serve<Socket>({
-      ...(behind === undefined ? { hostname: host, port } : { unix: behind.apiSocket }),
+      ...listenAt(host, port, behind?.apiSocket),
       maxRequestBodySize: FILE_BYTES_MAX,
       idleTimeout: IDLE_SECONDS_MAX,
       fetch: (request, server) => (this.#isOpen ? this.#answerApi(request, server) : comeAgain()),
       websocket: this.#sync.handler,
     });
     this.#site = Bun.serve({
-      ...(behind === undefined ? { hostname: host, port: sitePort } : { unix: behind.siteSocket }),
+      ...listenAt(host, sitePort, behind?.siteSocket),
       maxRequestBodySize: HTTP_ACTION_BYTES_MAX,
       idleTimeout: IDLE_SECONDS_MAX,
       fetch: (request, server) =>
@@ -368,6 +368,10 @@ function pathOf(url: string): string {
   const end = url.indexOf("?", start);
   return end === -1 ? url.slice(start) : url.slice(start, end);
 }
+
+/** Bun's types know ports and Unix sockets, but no choice between them. */
+const listenAt = (hostname: string, port: number, unix: string | undefined) =>
+  (unix === undefined ? { hostname, port } : { unix }) as { hostname: string; port: number };
 
 /** Names one request among those of all processes: the first half is of this process. */
 const processId = randomBytes(4).toString("hex");

@@ -14,15 +14,13 @@ export type Guard = {
     args: Json,
     metadata: RequestMetadata,
   ): () => void;
-  /** A request came in by a passage through the door. */
-  arrive(passage: number): void;
   /** Other code is in place: what the old one did does not count any more. */
   forget(): void;
 };
 
 const nothing = () => {};
 /** Where no other process watches, only the leash holds. */
-export const NO_GUARD: Guard = { begin: () => nothing, arrive: nothing, forget: nothing };
+export const NO_GUARD: Guard = { begin: () => nothing, forget: nothing };
 
 /** Notes on the board what runs, for the process that watches this one. */
 export function guardWith(board: Board, refusals: Refusals, forgotten: () => void): Guard {
@@ -41,7 +39,6 @@ export function guardWith(board: Board, refusals: Refusals, forgotten: () => voi
       const place = board.beginAction(doing);
       return () => board.endAction(place);
     },
-    arrive: (passage) => board.arrive(passage),
     forget() {
       refusals.clear();
       forgotten();
