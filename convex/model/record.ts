@@ -118,7 +118,11 @@ async function applyEvent(ctx: MutationCtx, batch: Batch, event: StoredEvent): P
       break;
     }
     case "mail.unsubscribed":
-      await message.unwanted(event.payload, { since: event.payload.at, cause: "unsubscribe" });
+      await message.unwanted(event.payload, {
+        since: event.payload.at,
+        cause: "unsubscribe",
+        evidence: `unsubscribed by ${event.payload.method}`,
+      });
       break;
     case "mail.replied":
       await addReply(ctx, event.payload);

@@ -54,6 +54,10 @@ const asks: readonly [why: RegExp, how: RegExp][] = [
   ],
 ];
 
+/** Words of the systems above; most mail has none of them. */
+const anyWord =
+  /boxbe|spamarrest|spam arrest|earthlink|suspect e-?mail|uol|please confirm your message|sendio|bluebottle|mailblocks|0spam|digiportal|choicemail|spamlion|knowspam|ipermitmail|cleanmymailbox|mailinblack|\bmib\.|vade ?retro|mailchannels|antispameurope/i;
+
 const charsRead = 8_000;
 
 /** The system that asks, for people; `undefined` where nobody does. */
@@ -61,13 +65,16 @@ export function challengeSign(message: Message): string | undefined {
   if (/multipart\/report/i.test(header(message, "content-type") ?? "")) return undefined;
   const text = `${message.text.slice(0, charsRead)}\n${(message.html ?? "").slice(0, charsRead)}`;
   const subject = message.subject ?? "";
-  const known = signs.find(
-    (sign) =>
-      (sign.from?.test(message.from ?? "") ?? true) &&
-      (sign.subject?.test(subject) ?? true) &&
-      (sign.text?.test(text) ?? true) &&
-      (sign.headers?.every((name) => header(message, name) !== undefined) ?? true),
-  );
+  const mayBeKnown = [message.from ?? "", subject, text].some((words) => anyWord.test(words));
+  const known = !mayBeKnown
+    ? undefined
+    : signs.find(
+        (sign) =>
+          (sign.from?.test(message.from ?? "") ?? true) &&
+          (sign.subject?.test(subject) ?? true) &&
+          (sign.text?.test(text) ?? true) &&
+          (sign.headers?.every((name) => header(message, name) !== undefined) ?? true),
+      );
   if (known !== undefined) return known.system;
   // The words alone also stand in digests of quarantines and in phishing, which answer nothing.
   const isAnswer =

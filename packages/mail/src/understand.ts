@@ -57,6 +57,17 @@ export type Understood = { why: string } & (
 
 /** Reads without believing: no key, no envelope. The order matters, since reports about mail look like reports of mail. */
 export function claimOf(message: Message): Claim {
+  // Most of what comes in; nothing else has this type.
+  const isDeliveryReport = /report-type\s*=\s*"?delivery-status/i.test(header(message, "content-type") ?? "");
+  return (isDeliveryReport ? reported(message) : undefined) ?? claimOfOther(message);
+}
+
+function reported(message: Message): Claim | undefined {
+  const report = readReport(message);
+  return report === undefined ? undefined : { kind: "bounce", why: "a delivery report", report };
+}
+
+function claimOfOther(message: Message): Claim {
   const complaint = readComplaint(message);
   if (complaint?.kind === "complaint")
     return { ...complaint, why: `a complaint in the format ${complaint.complaint.format}` };
@@ -65,8 +76,8 @@ export function claimOf(message: Message): Claim {
   if (tls !== undefined) return tls.kind === "unclear" ? tls : { ...tls, why: "a TLS report" };
   const dmarc = readDmarcReport(message);
   if (dmarc !== undefined) return dmarc.kind === "unclear" ? dmarc : { ...dmarc, why: "a DMARC report" };
-  const report = readReport(message);
-  if (report !== undefined) return { kind: "bounce", why: "a delivery report", report };
+  const bounce = reported(message);
+  if (bounce !== undefined) return bounce;
   const challenger = challengeSign(message);
   if (challenger !== undefined) return { kind: "challenge", why: `a challenge of ${challenger}` };
   const sign = autoReplySign(message);
