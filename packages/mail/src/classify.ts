@@ -1,5 +1,6 @@
 import { type Fault, type Reason, reasons } from "@tyto/contracts";
 import { rules } from "./reasons/index.ts";
+import type { Rule } from "./reasons/rule.ts";
 
 /** What one refusal means. `confidence` is 0 to 1; below 0.5 it is a guess by the class of the code alone. */
 export type Classification = { reason: Reason; fault: Fault; hard: boolean; confidence: number };
@@ -8,7 +9,18 @@ export type Classification = { reason: Reason; fault: Fault; hard: boolean; conf
 export type Refusal = { isPermanent: boolean; code?: number; status?: string; text: string };
 
 const weights = { sure: 6, likely: 3, status: 2, code: 1 };
-const textCharsMax = 4_000;
+const textCharsMax = 2_000;
+
+/** The patterns of a rule as one: the text is walked through once for each. */
+const matchers = rules.map((rule) => ({
+  rule,
+  sure: anyOf(rule.sure),
+  ...(rule.likely === undefined ? {} : { likely: anyOf(rule.likely) }),
+}));
+
+function anyOf(patterns: readonly RegExp[]): RegExp {
+  return new RegExp(patterns.map(({ source }) => source).join("|"));
+}
 
 /**
  * Weighs every rule against the refusal. Words outweigh status codes, because servers give `5.7.1` and `5.1.1` for
@@ -17,20 +29,16 @@ const textCharsMax = 4_000;
  */
 export function classify(refusal: Refusal): Classification {
   const text = normalize(refusal.text);
-  const scored = rules
-    .map((rule) => {
-      const words = rule.sure.some((pattern) => pattern.test(text))
-        ? weights.sure
-        : rule.likely?.some((pattern) => pattern.test(text))
-          ? weights.likely
-          : 0;
-      const status = hasStatus(rule.statuses, refusal.status) ? weights.status : 0;
-      const code = refusal.code !== undefined && rule.codes?.includes(refusal.code) ? weights.code : 0;
-      return { reason: rule.reason, score: words + status + code };
-    })
-    .toSorted((a, b) => b.score - a.score);
-
-  const [first, second] = scored;
+  let first: { rule: Rule; score: number } | undefined;
+  let second: { rule: Rule; score: number } | undefined;
+  for (const { rule, sure, likely } of matchers) {
+    const words = sure.test(text) ? weights.sure : likely?.test(text) ? weights.likely : 0;
+    const status = hasStatus(rule.statuses, refusal.status) ? weights.status : 0;
+    const code = refusal.code !== undefined && rule.codes?.includes(refusal.code) ? weights.code : 0;
+    const score = words + status + code;
+    if (first === undefined || score > first.score) [first, second] = [{ rule, score }, first];
+    else if (second === undefined || score > second.score) second = { rule, score };
+  }
   if (first === undefined || first.score === 0) {
     const reason = refusal.isPermanent ? "unclear" : "receiver.busy";
     return result(reason, refusal.isPermanent, refusal.isPermanent ? 0.3 : 0.45);
@@ -39,8 +47,8 @@ export function classify(refusal: Refusal): Classification {
     second !== undefined &&
     second.score >= first.score - 1 &&
     second.score > 0 &&
-    reasons[second.reason].fault !== reasons[first.reason].fault;
-  return result(first.reason, refusal.isPermanent, certainty(first.score) - (isDisputed ? 0.2 : 0));
+    reasons[second.rule.reason].fault !== reasons[first.rule.reason].fault;
+  return result(first.rule.reason, refusal.isPermanent, certainty(first.score) - (isDisputed ? 0.2 : 0));
 }
 
 function result(reason: Reason, isPermanent: boolean, confidence: number): Classification {
@@ -61,7 +69,7 @@ function hasStatus(statuses: readonly string[], status: string | undefined): boo
   return status !== undefined && (statuses.includes(status) || statuses.includes(status.slice(2)));
 }
 
-/** One line of plain spaces and straight quotes, so that patterns need not know how a server wrapped its text. */
+/** One line of plain spaces, straight quotes and small letters, so that patterns need not know how a server wrote its text. */
 function normalize(text: string): string {
-  return text.slice(0, textCharsMax).replace(/[‘’]/g, "'").replace(/\s+/g, " ");
+  return text.slice(0, textCharsMax).toLowerCase().replace(/[‘’]/g, "'").replace(/\s+/g, " ");
 }

@@ -6,9 +6,9 @@ export const addressNeedsSmtputf8: Rule = {
   statuses: ["6.7", "6.8", "6.9", "6.10"],
   codes: [553],
   sure: [
-    /\bSMTPUTF8\b|\bEAI\b/,
-    /\bnon-?ASCII (address|addresses|local part|recipient|sender|mailbox)/i,
-    /\binternational(i[sz]ed)? (e-?mail )?(address|addresses|mail)\b/i,
-    /\bUTF-?8 (address|addresses|local part|header).{0,30}(not|requires?|unsupported)/i,
+    /\bsmtputf8\b|\beai\b/,
+    /\bnon-?ascii (address|addresses|local part|recipient|sender|mailbox)/,
+    /\binternational(i[sz]ed)? (e-?mail )?(address|addresses|mail)\b/,
+    /\butf-?8 (address|addresses|local part|header).{0,30}(not|requires?|unsupported)/,
   ],
 };

@@ -5,11 +5,11 @@ export const contentInfected: Rule = {
   reason: "content.infected",
   statuses: [],
   sure: [
-    /\b(virus|malware|trojan|ransomware|worm)( \S{1,60})? (was |has been |is )?(found|detected|infected|present|rejected|blocked)/i,
-    /\b(infected|contains? (an? )?(virus|malware|trojan|worm))\b|\binfected (with|by|message|mail)\b/i,
-    /\b(clamav|clamd|virus (scan|check|filter)|antivirus|anti-virus)\b/i,
-    /\bEicar\b|\b(virus|malware)[: ]+\(?[\w./-]{3,60}\)?$/i,
-    /\bvirus-?(infected|laden)\b|\bVirus\/Worm\b|ウイルス|ウィルス/i,
+    /\b(virus|malware|trojan|ransomware|worm)( \S{1,60})? (was |has been |is )?(found|detected|infected|present|rejected|blocked)/,
+    /\b(infected|contains? (an? )?(virus|malware|trojan|worm))\b|\binfected (with|by|message|mail)\b/,
+    /\b(clamav|clamd|virus (scan|check|filter)|antivirus|anti-virus)\b/,
+    /\bEicar\b|\b(virus|malware)[: ]+\(?[\w./-]{3,60}\)?$/,
+    /\bvirus-?(infected|laden)\b|\bvirus\/worm\b|ウイルス|ウィルス/,
   ],
-  likely: [/\b(virus|malware)\b/i],
+  likely: [/\b(virus|malware)\b/],
 };

@@ -6,8 +6,8 @@ export const domainTakesNoMail: Rule = {
   statuses: ["1.10"],
   codes: [556],
   sure: [
-    /\bnull ?MX\b/i,
-    /\b(domain|host|server|system)( \S{1,100})? (does not|doesn't|do not|never) (accept|receive|take)s? (any )?(e-?mail|messages|smtp)\b(?! from)/i,
-    /\bdomain( \S{1,100})? takes no mail\b|\bnot an? (mail|e-?mail) (domain|host|server)\b/i,
+    /\bnull ?mx\b/,
+    /\b(domain|host|server|system)( \S{1,100})? (does not|doesn't|do not|never) (accept|receive|take)s? (any )?(e-?mail|messages|smtp)\b(?! from)/,
+    /\bdomain( \S{1,100})? takes no mail\b|\bnot an? (mail|e-?mail) (domain|host|server)\b/,
   ],
 };

@@ -5,10 +5,10 @@ export const expired: Rule = {
   reason: "expired",
   statuses: ["4.7"],
   sure: [
-    /\bQUEUE\.Expired\b|\b(retry (timeout|time) exceeded|delivery (time )?(expired|timed out)|message (has )?expired|queue (life)?time (expired|exceeded)|retry limit (exceeded|reached))\b/i,
-    /\b(too (old|long) in (the )?queue|been in the queue too long|on the queue for (too long|more than)|in my queue too long|message (is )?too old)\b/i,
-    /\b(could|can|has) not be(en)? delivered (for|in|within|after) .{0,30}(days?|hours?|time|weeks?)\b|\bunable to deliver .{0,30}within .{0,20}(days|hours)\b/i,
-    /\bgiving up\b.{0,40}\b(time|long|days|hours|tries|attempts)\b|\bdelivery attempts? .{0,30}(exhausted|exceeded)\b|\bExpired\b.{0,20}\bmessage\b/i,
-    /\bmaximum (delivery|retry|queue) (time|period|attempts|lifetime)\b/i,
+    /\bqueue\.expired\b|\b(retry (timeout|time) exceeded|delivery (time )?(expired|timed out)|message (has )?expired|queue (life)?time (expired|exceeded)|retry limit (exceeded|reached))\b/,
+    /\b(too (old|long) in (the )?queue|been in the queue too long|on the queue for (too long|more than)|in my queue too long|message (is )?too old)\b/,
+    /\b(could|can|has) not be(en)? delivered (for|in|within|after) .{0,30}(days?|hours?|time|weeks?)\b|\bunable to deliver .{0,30}within .{0,20}(days|hours)\b/,
+    /\bgiving up\b.{0,40}\b(time|long|days|hours|tries|attempts)\b|\bdelivery attempts? .{0,30}(exhausted|exceeded)\b|\bexpired\b.{0,20}\bmessage\b/,
+    /\bmaximum (delivery|retry|queue) (time|period|attempts|lifetime)\b/,
   ],
 };

@@ -5,10 +5,10 @@ export const greylisted: Rule = {
   reason: "greylisted",
   statuses: [],
   sure: [
-    /\bgr[ea]y[- ]?list(ed|ing)?\b|\bgr[ea]ylist/i,
-    /\bpostgrey\b|\bmilter-greylist\b|\bSQLgrey\b|\bgreyd\b/i,
-    /\b(try|retry|come back|wait|again) .{0,20}\b\d{1,5} ?(s|sec|second|seconds|min|minutes|m)\b(?!.{0,60}\brate\b)/i,
-    /\bfirst[- ]time (sender|connection|contact)\b|\bunknown sender.{0,30}try again\b|\btemporarily rejected.{0,20}(first|new sender)/i,
-    /\btemporarily deferred\b.{0,40}\b(new|unknown|first)\b/i,
+    /\bgr[ea]y[- ]?list(ed|ing)?\b|\bgr[ea]ylist/,
+    /\bpostgrey\b|\bmilter-greylist\b|\bsqlgrey\b|\bgreyd\b/,
+    /\b(try|retry|come back|wait|again) .{0,20}\b\d{1,5} ?(s|sec|second|seconds|min|minutes|m)\b(?!.{0,60}\brate\b)/,
+    /\bfirst[- ]time (sender|connection|contact)\b|\bunknown sender.{0,30}try again\b|\btemporarily rejected.{0,20}(first|new sender)/,
+    /\btemporarily deferred\b.{0,40}\b(new|unknown|first)\b/,
   ],
 };

@@ -6,10 +6,10 @@ export const mailboxMoved: Rule = {
   statuses: ["1.6"],
   codes: [551],
   sure: [
-    /\b(user|mailbox|recipient|address|account)( \S{1,100})? (has )?(moved|changed) (to|address)\b/i,
-    /\bhas (a )?(new|changed (his|her|their|its)) (e-?mail )?address\b/i,
-    /\bmailbox has moved\b|\buser has moved\b|\bdestination mailbox has moved\b/i,
-    /\buser not local; please try\b/i,
-    /\baddress (is )?no longer in use\b.{0,60}\bplease use\b/i,
+    /\b(user|mailbox|recipient|address|account)( \S{1,100})? (has )?(moved|changed) (to|address)\b/,
+    /\bhas (a )?(new|changed (his|her|their|its)) (e-?mail )?address\b/,
+    /\bmailbox has moved\b|\buser has moved\b|\bdestination mailbox has moved\b/,
+    /\buser not local; please try\b/,
+    /\baddress (is )?no longer in use\b.{0,60}\bplease use\b/,
   ],
 };

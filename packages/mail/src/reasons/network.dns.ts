@@ -5,10 +5,10 @@ export const networkDns: Rule = {
   reason: "network.dns",
   statuses: ["4.3", "4.4.4"],
   sure: [
-    /\b(host|domain|name)( or domain name)? not found,? try again\b|\btype=\w{1,5}: host not found, try again\b/i,
-    /\b(DNS|name ?server|name service|MX|hostname)( lookup| query| resolution| server)? (error|failure|failed|timeout|timed out|problem|temporar)/i,
-    /\b(temporary|temporarily|transient) .{0,30}\b(DNS|name (server|service)|lookup|resolution|resolve)\b/i,
-    /\b(SERVFAIL|DNS server failure|host lookup did not complete|CNAME lookup failed temporarily|malformed or unexpected name server reply)\b/i,
-    /\bunable to resolve\b|\bcould not resolve\b|\bno (MX|A) (or (A|MX) )?records?( found)?\b/i,
+    /\b(host|domain|name)( or domain name)? not found,? try again\b|\btype=\w{1,5}: host not found, try again\b/,
+    /\b(dns|name ?server|name service|mx|hostname)( lookup| query| resolution| server)? (error|failure|failed|timeout|timed out|problem|temporar)/,
+    /\b(temporary|temporarily|transient) .{0,30}\b(dns|name (server|service)|lookup|resolution|resolve)\b/,
+    /\b(servfail|dns server failure|host lookup did not complete|cname lookup failed temporarily|malformed or unexpected name server reply)\b/,
+    /\bunable to resolve\b|\bcould not resolve\b|\bno (mx|a) (or (a|mx) )?records?( found)?\b/,
   ],
 };

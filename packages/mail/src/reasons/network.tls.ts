@@ -6,9 +6,9 @@ export const networkTls: Rule = {
   statuses: ["7.10", "4.7.4", "5.7.4", "7.11"],
   codes: [523, 454],
   sure: [
-    /\b(must|requires?|required|need|issue) .{0,40}\b(STARTTLS|TLS|encryption|encrypted|secure connection)\b/i,
-    /\b(TLS|STARTTLS|SSL|encryption)( \S{1,60})? (is |was )?(required|needed|not (available|offered|supported)|unavailable|negotiation|handshake|mandatory|failed)\b/i,
-    /\b(TLS|SSL) (handshake|negotiation|error|library problem|connection)\b|\bcertificate\b.{0,60}\b(verif|expired|invalid|mismatch|not trusted|untrusted|self-?signed)/i,
-    /\b(MTA-STS|DANE|TLSA)\b|\bcannot start TLS\b|\bencryption (is )?required\b/i,
+    /\b(must|requires?|required|need|issue) .{0,40}\b(starttls|tls|encryption|encrypted|secure connection)\b/,
+    /\b(tls|starttls|ssl|encryption)( \S{1,60})? (is |was )?(required|needed|not (available|offered|supported)|unavailable|negotiation|handshake|mandatory|failed)\b/,
+    /\b(tls|ssl) (handshake|negotiation|error|library problem|connection)\b|\bcertificate\b.{0,60}\b(verif|expired|invalid|mismatch|not trusted|untrusted|self-?signed)/,
+    /\b(mta-sts|dane|tlsa)\b|\bcannot start tls\b|\bencryption (is )?required\b/,
   ],
 };

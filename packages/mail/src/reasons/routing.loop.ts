@@ -5,9 +5,9 @@ export const routingLoop: Rule = {
   reason: "routing.loop",
   statuses: ["4.6", "4.8"],
   sure: [
-    /\b(too many|exceeded|maximum|max) (hops|hop count|received (headers|lines|fields)|levels of forwarding)\b|\bhop ?count (exceeded|limit)|\btoo many hops\b/i,
-    /\b(mail|message|routing|forwarding|delivery|mx|email) (is )?(loop|looping|loops)\b|\bloop(s|ing)? (back|detected|backs?)\b/i,
-    /\bloops back to (myself|itself|me)\b|\b(possible|routing) loop\b|\bmy (best preference|domain name) .{0,20}MX\b/i,
-    /\bmessage (is )?looping\b|\bwas already (delivered|forwarded) .{0,30}loop/i,
+    /\b(too many|exceeded|maximum|max) (hops|hop count|received (headers|lines|fields)|levels of forwarding)\b|\bhop ?count (exceeded|limit)|\btoo many hops\b/,
+    /\b(mail|message|routing|forwarding|delivery|mx|email) (is )?(loop|looping|loops)\b|\bloop(s|ing)? (back|detected|backs?)\b/,
+    /\bloops back to (myself|itself|me)\b|\b(possible|routing) loop\b|\bmy (best preference|domain name) .{0,20}mx\b/,
+    /\bmessage (is )?looping\b|\bwas already (delivered|forwarded) .{0,30}loop/,
   ],
 };
