@@ -46,6 +46,8 @@ export type DeploymentOptions = {
   retryPercent?: number;
   /** Milliseconds since 1970, fractions welcome. */
   now: () => number;
+  /** Whether `now` is a clock of its own, which actions are to see instead of that of the process. */
+  hasOwnClock?: boolean;
   /** One structured line per thing that happened. */
   log: (event: string, fields: Record<string, unknown>) => void;
 };
@@ -85,6 +87,7 @@ export class Deployment {
   readonly contention: Contention;
   readonly instanceName: string;
   readonly now: () => number;
+  readonly clock: (() => number) | null;
   readonly log: DeploymentOptions["log"];
   #cloudOrigin = "http://127.0.0.1";
   #siteOrigin = "http://127.0.0.1";
@@ -93,6 +96,7 @@ export class Deployment {
   constructor(options: DeploymentOptions) {
     installSandbox();
     this.now = options.now;
+    this.clock = options.hasOwnClock === true ? options.now : null;
     this.log = options.log;
     this.instanceName = options.instanceName;
     this.store = new Store(openDatabase(options.dataDir, options.synchronous), options.now(), (error) =>

@@ -142,6 +142,7 @@ function open<Model extends GenericDataModel>(
     instanceName: "test",
     instanceSecret: "00".repeat(32),
     now: () => now() + aheadMs,
+    hasOwnClock: options.now !== undefined,
     log: options.log ?? (() => {}),
     retryPercent: options.retryPercent ?? loadRetryPercent(),
     jobsRunningMax: JOBS_RUNNING_MAX,

@@ -373,3 +373,13 @@ test("what comes near a limit is warned of in the log", async () => {
 
 /** A text of 900,000 bytes in a document: its two system fields, and the names. */
 const bytesOfLoose = 900_000 + 2 + 5 + 2 + 14 + 9 + 4 + 34;
+
+test("an action may have a thousand operations under way, and no more", async () => {
+  const t = start();
+  const ask = (count: number) =>
+    t.action(
+      async (ctx) => await Promise.all(Array.from({ length: count }, () => ctx.runQuery(echo, { value: 1 }))),
+    );
+  expect(await ask(1000)).toHaveLength(1000);
+  await expect(ask(1001)).rejects.toThrow("Too many concurrent operations in one action (limit: 1000)");
+});

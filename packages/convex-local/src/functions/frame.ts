@@ -43,6 +43,8 @@ export type Frame = {
   environment: Readonly<Record<string, string>>;
   /** Frozen for queries and mutations, so that running again gives the same. */
   nowMs: number;
+  /** The clock of actions, when it is not that of the process. */
+  clock: (() => number) | null;
   /** Made when it is first asked for. */
   random: SeededRandom | null;
   /** Set for queries and mutations. */

@@ -304,6 +304,7 @@ export class Runner {
       metadata: call.metadata,
       environment: this.#deployment.environment.visible(call.component),
       nowMs: transaction?.nowMs ?? this.#deployment.now(),
+      clock: this.#deployment.clock,
       random: null,
       transaction,
       journal: { given: journal, end: null, hasPaginated: false },

@@ -84,27 +84,37 @@ function deterministic(): Frame | undefined {
   return frame?.kind === "query" || frame?.kind === "mutation" ? frame : undefined;
 }
 
+/** A clock of a test may itself ask what time it is. */
+let isAskingClock = false;
+
+/** The time that the running function sees, when it is not that of the process. */
+function ownTimeMs(): number | undefined {
+  const frame = currentFrame();
+  if (frame === undefined) return undefined;
+  if (frame.kind === "query" || frame.kind === "mutation") return Math.floor(frame.nowMs);
+  if (frame.clock === null || isAskingClock) return undefined;
+  isAskingClock = true;
+  try {
+    return Math.floor(frame.clock());
+  } finally {
+    isAskingClock = false;
+  }
+}
+
 function installClock(): void {
   const RealDate = globalThis.Date;
   const realNow = RealDate.now.bind(RealDate);
-  RealDate.now = () => {
-    const frame = deterministic();
-    return frame === undefined ? realNow() : Math.floor(frame.nowMs);
-  };
+  RealDate.now = () => ownTimeMs() ?? realNow();
   globalThis.Date = new Proxy(RealDate, {
     construct(target, args, newTarget) {
-      const frame = args.length === 0 ? deterministic() : undefined;
-      return Reflect.construct(
-        target,
-        frame === undefined ? args : [Math.floor(frame.nowMs)],
-        newTarget,
-      ) as Date;
+      const nowMs = args.length === 0 ? ownTimeMs() : undefined;
+      return Reflect.construct(target, nowMs === undefined ? args : [nowMs], newTarget) as Date;
     },
     apply(target, self, args) {
-      const frame = deterministic();
-      return frame === undefined
+      const nowMs = ownTimeMs();
+      return nowMs === undefined
         ? (Reflect.apply(target, self, args) as string)
-        : new target(Math.floor(frame.nowMs)).toString();
+        : new target(nowMs).toString();
     },
   });
 }

@@ -464,7 +464,9 @@ function schedule(deployment: Deployment, transaction: Transaction, frame: Frame
   const dueMs = number(args.ts) * 1000;
   const value = isObject(args.args) ? args.args : {};
   const target = { component: address.component, path };
-  return JSON.stringify(deployment.scheduler.schedule(transaction, frame.component, target, value, dueMs));
+  const parentId = frame.metadata.scheduledFunctionId;
+  const id = deployment.scheduler.schedule(transaction, frame.component, target, value, dueMs, parentId);
+  return JSON.stringify(id);
 }
 
 /** Plain checks: these run for every read and write. */

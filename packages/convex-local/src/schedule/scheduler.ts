@@ -57,6 +57,7 @@ export class Scheduler {
     target: Target,
     args: JsonObject,
     dueMs: number,
+    parentId: string | null = null,
   ): string {
     const { now, store } = this.#deployment;
     const text = JSON.stringify(args);
@@ -98,6 +99,11 @@ export class Scheduler {
       dueMs,
       state: "pending",
     });
+    // A job has its row until it ends: without one, the function that schedules this has been canceled.
+    if (parentId !== null && this.#jobs.find(parentId) === undefined) {
+      this.cancel(transaction, component, id);
+      return id;
+    }
     transaction.afterCommit(() => {
       this.onScheduled?.(dueMs);
       this.#wakeSoon();
@@ -105,7 +111,7 @@ export class Scheduler {
     return id;
   }
 
-  /** Cancels what has not started; a running action goes on, but is noted as canceled. */
+  /** Cancels what has not started; a running action goes on, but what it schedules from now on does not run. */
   cancel(transaction: Transaction, component: string, id: string): void {
     if (transaction.tableOfId(component, id, JOBS_TABLE, "cancel") === undefined) return;
     transaction.open();

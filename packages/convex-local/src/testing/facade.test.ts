@@ -340,3 +340,40 @@ test("a token that a mutation signs is verified with the published keys", async 
   const { payload } = await jwtVerify(token, createLocalJWKSet(keys));
   expect(payload).toMatchObject({ sub: "ada", iss: "https://test.convex.site" });
 });
+
+test("an action that is canceled while it runs goes on, but what it schedules then does not", async () => {
+  let go = () => {};
+  const t = convexTest({
+    modules: {
+      "./f.ts": async () => ({
+        ...functions,
+        wait: actionGeneric({
+          args: {},
+          handler: async (ctx) => {
+            await new Promise<void>((resolve) => {
+              go = resolve;
+            });
+            await ctx.scheduler.runAfter(0, add, { author: "AI", body: "never" });
+          },
+        }),
+      }),
+    },
+    now: () => 0,
+  });
+  const id = await t.mutation((ctx) =>
+    ctx.scheduler.runAfter(0, makeFunctionReference<"action">("f:wait"), {}),
+  );
+  const finished = t.finishInProgressScheduledFunctions();
+  const state = () =>
+    t.query(async (ctx) => (await ctx.db.system.get(id as never)) as { state: { kind: string } } | null);
+  while ((await state())?.state.kind !== "inProgress") await Promise.resolve();
+  await t.mutation((ctx) => ctx.scheduler.cancel(id));
+  go();
+  await finished;
+  await t.finishAllScheduledFunctions();
+  const kinds = await t.query(async (ctx) =>
+    (await ctx.db.system.query("_scheduled_functions").collect()).map((job) => job.state.kind),
+  );
+  expect(kinds).toEqual(["canceled", "canceled"]);
+  expect(await t.query(list)).toEqual([]);
+});
