@@ -36,6 +36,7 @@ beforeAll(async () => {
     GATEWAY_JWT_KEY: Buffer.from(JSON.stringify(await exportJWK(privateKey))).toString("base64url"),
     BETTER_AUTH_SECRET: "secret-of-the-tests-0123456789ab",
     MTA_API_KEY: rootKey,
+    BOUNCE_VERP_KEY: "verp-key-of-the-tests-0123456789",
     MAIL_HOSTNAME: "mail.tyto.test",
     RATE_LIMIT_PER_S: "100000",
     LOG_LEVEL: "error",
