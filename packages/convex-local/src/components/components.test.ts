@@ -6,7 +6,7 @@ import { pushOf } from "../../fixtures/push.ts";
 import type { Identity } from "../auth/identity.ts";
 import { Deployment, ROOT } from "../deployment.ts";
 import { routeHttpAction } from "../http/router.ts";
-import { StartPush } from "../push/push.ts";
+import { StartPush } from "../push/request.ts";
 import type { Json } from "../values/wire.ts";
 
 const APP = resolve(import.meta.dir, "../../fixtures/components/convex");
@@ -103,7 +103,7 @@ test("a component that throws leaves nothing behind, and its caller can go on", 
 test("internal functions of a component are hidden from its parent", async () => {
   const deployment = await deployed();
   await expect(run(deployment, "mutation", "app:reachInside")).rejects.toThrow(
-    "Could not find public function for 'lib:reset'",
+    "Could not find public function for 'counts:reset'",
   );
 });
 
@@ -208,8 +208,10 @@ test("the analysis tells the CLI of components and their public functions", asyn
     ],
     httpMounts: { "/left/": "_reference/childComponent/left" },
   });
-  const lib = start.analysis["../counter"]?.definition.exports.branch.find(([name]) => name === "lib")?.[1];
-  const leaves = lib?.type === "branch" ? lib.branch.map(([name]) => name) : [];
+  const counts = start.analysis["../counter"]?.definition.exports.branch.find(
+    ([name]) => name === "counts",
+  )?.[1];
+  const leaves = counts?.type === "branch" ? counts.branch.map(([name]) => name) : [];
   expect(leaves).toContain("increment");
   expect(leaves).not.toContain("reset");
   expect(start.app.childComponents.left).toMatchObject({

@@ -7,7 +7,7 @@ import type { Deployment } from "../deployment.ts";
 import { Changes } from "../functions/environment.ts";
 import { FunctionFailure } from "../functions/failure.ts";
 import type { RequestMetadata } from "../functions/frame.ts";
-import { StartPush } from "../push/push.ts";
+import { StartPush } from "../push/request.ts";
 import { type Socket, SyncServer } from "../sync/server.ts";
 import { parseShape, readAnyJson, readBody, readJson } from "./body.ts";
 import {

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { eq } from "drizzle-orm";
 import { z } from "zod";
 import { AuthConfig, type Provider } from "../auth/providers.ts";
@@ -16,7 +15,7 @@ import {
 import type { Deployment } from "../deployment.ts";
 import { FILES_TABLE } from "../files/files.ts";
 import { UserError } from "../functions/errors.ts";
-import { applySchema, idsOf, SchemaJson, schemaMismatch } from "../functions/schema.ts";
+import { applySchema, SchemaJson } from "../functions/schema.ts";
 import type { Transaction } from "../functions/transaction.ts";
 import type { CronDiff } from "../schedule/crons.ts";
 import { JOBS_TABLE } from "../schedule/scheduler.ts";
@@ -27,55 +26,19 @@ import { loadBundle, removeBundle, removeOldBundles } from "./bundle.ts";
 import { foreignGlobals } from "./globals.ts";
 import { refuseNodeImports } from "./imports.ts";
 import { type IndexDiff, indexDiff } from "./index-diff.ts";
-
-const ModuleConfig = z.object({
-  path: z.string(),
-  source: z.string(),
-  sourceMap: z.string().nullish(),
-  environment: z.enum(["isolate", "node"]),
-});
-type ModuleConfig = z.infer<typeof ModuleConfig>;
-
-/** What `convex deploy`, `dev` and `codegen` send. */
-export const StartPush = z.object({
-  dryRun: z.boolean().default(false),
-  appDefinition: z.object({
-    definition: ModuleConfig.nullable(),
-    dependencies: z.array(z.string()).default([]),
-    schema: ModuleConfig.nullable(),
-    changedModules: z.array(ModuleConfig),
-    unchangedModuleHashes: z.array(
-      z.object({ path: z.string(), environment: z.enum(["isolate", "node"]), sha256: z.string() }),
-    ),
-    udfServerVersion: z.string(),
-  }),
-  componentDefinitions: z.array(
-    z.object({
-      definitionPath: z.string().min(1),
-      definition: ModuleConfig,
-      dependencies: z.array(z.string()).default([]),
-      schema: ModuleConfig.nullable(),
-      functions: z.array(ModuleConfig),
-      udfServerVersion: z.string(),
-    }),
-  ),
-  nodeDependencies: z.array(z.object({ name: z.string(), version: z.string() })).default([]),
-});
-export type StartPush = z.infer<typeof StartPush>;
+import { refuseExternalPackages, SCHEMA_PATH, type StartPush, withSchema } from "./request.ts";
+import { evaluateSchema, firstMismatch, type SchemaFailure } from "./schema-check.ts";
 
 /** A push that has been analysed and waits for `finish_push`. */
 type Pending = { parts: Map<string, Part>; root: Instance; loaded: Loaded[]; auth: Provider[] };
 
 /** Pushes that were started and not finished, such as those of `convex codegen`. */
 const PENDING_MAX = 4;
-const SCHEMA_PATH = "schema.js";
 /** What is stored of each definition beside its modules. */
 const Stored = z.record(
   z.string(),
   z.object({ definition: Definition, schema: SchemaJson.nullable(), serverVersion: z.string() }),
 );
-
-export type SchemaFailure = { componentPath: string; tableName: string; error: string };
 
 /** Takes code: analyses it, checks it against the documents that are there, and puts it in place at one moment. */
 export class Pushes {
@@ -423,82 +386,20 @@ export class Pushes {
     return indexDiff(this.#deployment.store.tables(path), schema);
   }
 
-  #evaluateSchema(pending: Pending, instance: Instance) {
-    const { path, definitionPath } = instance;
-    const { store } = this.#deployment;
-    const countOf = (name: string) => {
-      const table = store.table(path, name);
-      return table === undefined ? 0 : store.count(table);
-    };
-    const diff = this.#indexDiff(pending, instance);
-    const indexes = [
-      ...diff.added_indexes.map((index) => ({ index, change: "added", needsBackfill: true })),
-      ...diff.removed_indexes.map((index) => ({ index, change: "dropped", needsBackfill: false })),
-    ].map(({ index, ...rest }) => ({ ...index, ...rest, numDocs: countOf(index.name.split(".")[0] ?? "") }));
-    const schema = pending.parts.get(definitionPath)?.schema?.schema;
-    const tables = (schema?.tables ?? []).map(({ tableName }) => ({
-      name: tableName,
-      outcome: "mustWalk",
-      numDocs: countOf(tableName),
-      sizeBytes: 0,
-    }));
-    return { definitionPath, schemaValidation: schema?.schemaValidation ?? false, tables, indexes };
+  #evaluateSchema(pending: Pending, { path, definitionPath }: Instance) {
+    const schema = pending.parts.get(definitionPath)?.schema?.schema ?? null;
+    return { definitionPath, ...evaluateSchema(this.#deployment.store, path, schema) };
   }
 
   #firstMismatch(pending: Pending): SchemaFailure | null {
     for (const { path, definitionPath } of instancesOf(pending.root)) {
       const schema = pending.parts.get(definitionPath)?.schema?.schema;
-      const failure = schema?.schemaValidation === true ? this.#mismatchIn(path, schema) : null;
+      const failure =
+        schema?.schemaValidation === true ? firstMismatch(this.#deployment, path, schema) : null;
       if (failure !== null) return failure;
     }
     return null;
   }
-
-  #mismatchIn(component: string, schema: SchemaJson): SchemaFailure | null {
-    const { store, components } = this.#deployment;
-    const current = components.get(component)?.schema;
-    for (const { tableName, documentType } of schema.tables) {
-      const table = store.table(component, tableName);
-      const enforced = current?.tables.find((other) => other.tableName === tableName)?.documentType;
-      const isEnforced = current?.schemaValidation === true && enforced !== undefined;
-      if (table === undefined || (isEnforced && Bun.deepEquals(enforced, documentType))) continue;
-      for (const document of store.documents(table)) {
-        const found = schemaMismatch(schema, tableName, document, idsOf(store, component));
-        if (found === null) continue;
-        const error = `Document with ID "${String(document._id)}" in table "${tableName}" does not match the schema: ${found}`;
-        return { componentPath: component, tableName, error };
-      }
-    }
-    return null;
-  }
-}
-
-/** Packages that "use node" files import from outside their bundle would have to be installed here. */
-function refuseExternalPackages({ nodeDependencies }: StartPush): void {
-  if (nodeDependencies.length === 0) return;
-  const names = nodeDependencies.map(({ name, version }) => `${name}@${version}`).join(", ");
-  throw new UserError(
-    "ExternalPackagesNotSupported",
-    `This deployment does not install packages (${names}). Remove "node.externalPackages" from convex.json, ` +
-      "so that they are bundled into the functions; packages with native code cannot be used.",
-  );
-}
-
-function withSchema(
-  component: string,
-  functions: readonly ModuleConfig[],
-  schema: ModuleConfig | null,
-): ModuleRow[] {
-  const rows = functions.map((module) => rowOf(component, module));
-  if (schema !== null) rows.push(rowOf(component, { ...schema, path: SCHEMA_PATH }));
-  return rows;
-}
-
-function rowOf(component: string, { path, source, sourceMap, environment }: ModuleConfig): ModuleRow {
-  const hash = createHash("sha256")
-    .update(source)
-    .update(sourceMap ?? "");
-  return { component, path, environment, source, sourceMap: sourceMap ?? null, sha256: hash.digest("hex") };
 }
 
 function removeBundles(loaded: readonly Loaded[]): void {
