@@ -214,6 +214,26 @@ test("characters with a meaning in SQLite's search language are only text", asyn
   }
 });
 
+test("any text may be indexed and searched for, of any script and with any character", async () => {
+  const deployment = start();
+  const random = new Random(21);
+  const ids = new Map<string, string[]>();
+  const texts = Array.from({ length: 60 }, () => random.string(12));
+  const inserted = await insert(deployment, ...texts.map((body) => ({ body })));
+  for (const [index, id] of inserted.entries()) ids.set(id, termsOf(texts[index] ?? ""));
+  for (let round = 0; round < 300; round++) {
+    const text = round % 2 === 0 ? random.pick(texts).slice(0, 1 + random.below(6)) : random.string(8);
+    const terms = termsOf(text);
+    const last = terms.at(-1);
+    const expected = [...ids].filter(([, own]) =>
+      own.some((term) => terms.includes(term) || (last !== undefined && term.startsWith(last))),
+    );
+    expect((await run<string[]>(deployment, "find", { text })).sort()).toEqual(
+      expected.map(([id]) => id).sort(),
+    );
+  }
+});
+
 test("the newest comes first among equals", async () => {
   const deployment = start();
   const ids = await insert(deployment, { body: "same" }, { body: "same" }, { body: "same" });
