@@ -51,7 +51,7 @@ export type Call = {
   metadata: RequestMetadata;
   /** Internal functions are hidden from the public. */
   access: "public" | "any";
-  /** The newest timestamp when the call came in; what was committed since then was under way beside it. */
+  /** The newest durable timestamp when the call came in: what has become durable since was under way beside it. */
   arrivedTs?: number;
   /** Limits other than the official ones, for tests. */
   limits?: Partial<TransactionLimits>;
@@ -125,7 +125,7 @@ export class Runner {
     call: Call,
     beforeCommit?: (transaction: Transaction, value: string) => void,
   ): Promise<MutationOutcome> {
-    const arrived = { ...call, arrivedTs: this.#deployment.store.newestTs };
+    const arrived = { ...call, arrivedTs: this.#deployment.store.ts };
     return this.#deployment.executor.join(() => this.mutationNow(arrived, beforeCommit));
   }
 

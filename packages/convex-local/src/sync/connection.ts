@@ -282,7 +282,7 @@ export class Connection {
 
   async #runMutation(call: Call, requester: Requester, requestId: number, sessionId: string): Promise<void> {
     const { executor, runner, store, now } = this.#deployment;
-    const arrivedTs = store.newestTs;
+    const arrivedTs = store.ts;
     const answer = await executor.join(async (): Promise<ServerMessage> => {
       const known = this.#requests.find(sessionId, requestId);
       if (known !== undefined) {
