@@ -100,6 +100,18 @@ test("a component that throws leaves nothing behind, and its caller can go on", 
   expect(await run(deployment, "query", "app:journal")).toEqual([]);
 });
 
+test("a live query runs again when a component that it read has changed, and for no other", async () => {
+  const deployment = await deployed();
+  const call = { component: ROOT, target: "app:count", args: { which: "left" }, identity: null };
+  let stale = 0;
+  const query = deployment.live.watch({ ...call, metadata: METADATA, access: "public" }, null, () => stale++);
+  await deployment.executor.run(() => deployment.live.refresh(query));
+  await run(deployment, "mutation", "app:increment", { which: "right", by: 1 });
+  expect(stale).toBe(0);
+  await run(deployment, "mutation", "app:increment", { which: "left", by: 1 });
+  expect(stale).toBe(1);
+});
+
 test("internal functions of a component are hidden from its parent", async () => {
   const deployment = await deployed();
   await expect(run(deployment, "mutation", "app:reachInside")).rejects.toThrow(
