@@ -53,7 +53,7 @@ export const command: Command = {
         () =>
           runBunTest(root, functions, {
             env: { ...env, CONVEX_RETRY_PERCENT: `${retryPercent}` },
-            flags: [],
+            flags: [`--parallel=${availableParallelism()}`],
           }),
       );
     for (const file of files.slow)
