@@ -9,6 +9,7 @@ import { overdue, type Phase, phaseLimits } from "./phases.ts";
 import type { Admitted } from "./recipients.ts";
 import { inOurWords } from "./replies.ts";
 import type { Spool } from "./spool.ts";
+import { createTurns } from "./turns.ts";
 
 export type PortOptions = {
   host: string;
@@ -131,6 +132,7 @@ export async function openPort(options: PortOptions): Promise<OpenPort> {
   });
   const sessions = new Map<SMTPServerSession, Memory>();
   const perNetwork = new Map<string, number>();
+  const inTurns = createTurns();
 
   const refuse = (error: unknown, hangUp = false): SmtpError => {
     const failure = toFailure(error);
@@ -227,7 +229,7 @@ export async function openPort(options: PortOptions): Promise<OpenPort> {
       const take = async () => {
         if (memory === undefined) throw new Failure("internal", "data outside of a session");
         memory.stream = stream;
-        const message = await options.spool.receive(stream);
+        const message = await options.spool.receive(inTurns(stream, memory.connection));
         memory.phase = { kind: "ours", sinceMs: Date.now() };
         try {
           const { envelope } = session;
