@@ -11,7 +11,6 @@ import {
   dmarcSource,
   dmarcSources,
 } from "./model/dmarcReports.ts";
-import { rawUrlOf } from "./model/inbound.ts";
 
 const pageMax = 100;
 
@@ -46,9 +45,7 @@ export const reports = userQuery({
       .withIndex("by_domain_beginAt", (range) => range.eq("domain", domain))
       .order("desc")
       .paginate({ ...paginationOpts, numItems: Math.min(paginationOpts.numItems, pageMax) });
-    const page = await Promise.all(
-      found.page.map(async (row) => dmarcReportView(row, await rawUrlOf(ctx, row.rawId))),
-    );
+    const page = await Promise.all(found.page.map((row) => dmarcReportView(ctx, row)));
     return { ...found, page };
   },
 });

@@ -223,6 +223,9 @@ describe("DMARC reports", () => {
     });
     const reports = await user.query(api.dmarc.reports, { domain: "example.com", paginationOpts: firstPage });
     expect(reports.page).toHaveLength(3);
+    await apply(t, sample("mail.received", { inboundId: "raw4-1", kind: "dmarc-report" }));
+    const after = await user.query(api.dmarc.reports, { domain: "example.com", paginationOpts: firstPage });
+    expect(after.page[0]?.authentication).toMatchObject({ dmarc: "pass" });
     expect(reports.page[0]).toMatchObject({ policy: { p: "reject" }, messages: 9 });
   });
 

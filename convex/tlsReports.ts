@@ -1,7 +1,6 @@
 import { paginationOptsValidator, paginationResultValidator } from "convex/server";
 import { v } from "convex/values";
 import { userQuery } from "./functions.ts";
-import { rawUrlOf } from "./model/inbound.ts";
 import { tlsFailure } from "./model/shapes.ts";
 import {
   tlsDay,
@@ -48,9 +47,7 @@ export const list = userQuery({
         : table.withIndex("by_domain_beginAt", (range) => range.eq("domain", domain));
     const numItems = Math.min(paginationOpts.numItems, pageMax);
     const found = await rows.order("desc").paginate({ ...paginationOpts, numItems });
-    const page = await Promise.all(
-      found.page.map(async (row) => tlsReportView(row, await rawUrlOf(ctx, row.rawId))),
-    );
+    const page = await Promise.all(found.page.map((row) => tlsReportView(ctx, row)));
     return { ...found, page };
   },
 });

@@ -8,7 +8,8 @@ import type { Doc } from "../_generated/dataModel";
 import type { MutationCtx, QueryCtx } from "../_generated/server";
 import { defined } from "./defined.ts";
 import { findDomain } from "./domains.ts";
-import { type DmarcCounts, dmarcCounts, dmarcPolicy } from "./shapes.ts";
+import { authenticationOf, rawUrlOf } from "./inbound.ts";
+import { authentication, type DmarcCounts, dmarcCounts, dmarcPolicy } from "./shapes.ts";
 
 type Report = Payload<"report.dmarc">;
 type Row = Report["rows"][number];
@@ -181,23 +182,17 @@ export const dmarcReportRow = v.object({
   endAt: v.number(),
   policy: dmarcPolicy,
   ...dmarcCounts,
+  /** Of the mail that brought it: `dmarc: "pass"` says that the reporter is who it says. */
+  authentication: v.optional(authentication),
   rawUrl: v.optional(v.string()),
 });
 
-export const dmarcReportView = (row: Doc<"dmarcReports">, rawUrl: string | undefined) => {
-  const { domain, reporter, reportId, part, beginAt, endAt, policy } = row;
-  return defined({
-    domain,
-    reporter,
-    reportId,
-    part,
-    beginAt,
-    endAt,
-    policy,
-    ...plus(noCounts, row),
-    rawUrl,
-  });
-};
+export async function dmarcReportView(ctx: QueryCtx, row: Doc<"dmarcReports">) {
+  const { domain, reporter, reportId, part, beginAt, endAt, policy, rawId } = row;
+  const report = { domain, reporter, reportId, part, beginAt, endAt, policy, ...plus(noCounts, row) };
+  const [authentication, rawUrl] = [await authenticationOf(ctx, rawId), await rawUrlOf(ctx, rawId)];
+  return defined({ ...report, authentication, rawUrl });
+}
 
 export const dmarcDomain = v.object({ domain: v.string(), lastDay: v.number(), ...dmarcCounts });
 const domainDayRowsMax = 8_000;

@@ -44,6 +44,15 @@ export const findRaw = (ctx: QueryCtx, id: string) =>
     .withIndex("by_rawId", (range) => range.eq("rawId", rawIdOf(id)))
     .unique();
 
+/** How the sender of a raw message was authenticated, by any recipient's share in it; absent until its event came. */
+export async function authenticationOf(ctx: QueryCtx, rawId: string) {
+  const share = await ctx.db
+    .query("inbound")
+    .withIndex("by_inboundId", (range) => range.gte("inboundId", rawId).lt("inboundId", `${rawId}\u{10ffff}`))
+    .first();
+  return share?.authentication;
+}
+
 /** Where the message can be read as it came; whoever has the URL can read it. Absent until it was uploaded. */
 export async function rawUrlOf(ctx: QueryCtx, id: string): Promise<string | undefined> {
   const raw = await findRaw(ctx, id);

@@ -6,7 +6,8 @@ import type { MutationCtx, QueryCtx } from "../_generated/server";
 import { defined } from "./defined.ts";
 import { dayMs } from "./dmarcReports.ts";
 import { findDomain } from "./domains.ts";
-import { type TlsFailure, tlsFailure } from "./shapes.ts";
+import { authenticationOf, rawUrlOf } from "./inbound.ts";
+import { authentication, type TlsFailure, tlsFailure } from "./shapes.ts";
 
 const tlsFailuresMax = 50;
 const daysMax = 93;
@@ -117,21 +118,14 @@ export const tlsReportRow = v.object({
   failed: v.number(),
   policies: v.array(v.object({ type: v.string(), succeeded: v.number(), failed: v.number() })),
   failures: v.array(tlsFailure),
+  /** Of the mail that brought it. */
+  authentication: v.optional(authentication),
   rawUrl: v.optional(v.string()),
 });
 
-export const tlsReportView = (row: Doc<"tlsReports">, rawUrl: string | undefined) => {
-  const { domain, reporter, reportId, beginAt, endAt, succeeded, failed, policies, failures } = row;
-  return defined({
-    domain,
-    reporter,
-    reportId,
-    beginAt,
-    endAt,
-    succeeded,
-    failed,
-    policies,
-    failures,
-    rawUrl,
-  });
-};
+export async function tlsReportView(ctx: QueryCtx, row: Doc<"tlsReports">) {
+  const { domain, reporter, reportId, beginAt, endAt, succeeded, failed, policies, failures, rawId } = row;
+  const report = { domain, reporter, reportId, beginAt, endAt, succeeded, failed, policies, failures };
+  const [authentication, rawUrl] = [await authenticationOf(ctx, rawId), await rawUrlOf(ctx, rawId)];
+  return defined({ ...report, authentication, rawUrl });
+}

@@ -113,13 +113,19 @@ test("no service hears what others are answered, nor events beside its durable",
   }
 });
 
-test("the subscriber hears mail events as they happen, and may publish nothing", async () => {
+test("the subscriber hears mail events and reports as they happen, and may publish nothing", async () => {
   const client = await plain("subscriber");
   const heard: string[] = [];
   client.subscribe("mail.>", { callback: (_, message) => heard.push(message.subject) });
   await client.flush();
+  client.subscribe("report.>", { callback: (_, message) => heard.push(message.subject) });
+  await client.flush();
   await buses.bounce.publish("mail.received", sampleEvent("mail.received"));
-  await until("the event is heard", () => heard.includes("mail.received"));
+  await buses.bounce.publish("report.dmarc", sampleEvent("report.dmarc"));
+  await until(
+    "the events are heard",
+    () => heard.includes("mail.received") && heard.includes("report.dmarc"),
+  );
 
   const denied: string[] = [];
   const watch = async () => {

@@ -79,5 +79,5 @@ export const users = {
   },
 } as const satisfies Record<string, UserSpec>;
 
-/** Besides these: `admin` (makes streams and consumers at start, `tyto dlq`) and `subscriber` (reads `mail.>`, nothing else). */
+/** Besides these: `admin` (makes streams and consumers at start, `tyto dlq`) and `subscriber` (reads `mail.>` and `report.>`, nothing else). */
 export type UserName = keyof typeof users;
