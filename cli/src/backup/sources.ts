@@ -4,14 +4,18 @@ import { join, relative } from "node:path";
 import { backupOfFolder, type Entry, fileEntry, readFrames } from "@tyto/convex-local/backup";
 import type { Places } from "../places.ts";
 import { Trouble } from "../trouble.ts";
+import { isEntryName } from "./contents.ts";
 
 /** Secrets, settings and the certificate of the SMTP port. */
 export async function* installationEntries({ dataDir, root }: Places): AsyncGenerator<Entry> {
   yield fileEntry("installation/secrets.env", Bun.file(join(dataDir, "secrets.env")));
   const settings = Bun.file(join(root, ".env"));
   if (await settings.exists()) yield fileEntry("installation/settings.env", settings);
-  for (const name of await filesUnder(join(dataDir, "bounce")))
-    yield fileEntry(`installation/bounce/${name}`, Bun.file(join(dataDir, "bounce", name)));
+  // Only what lies there itself: folders hold messages that are just coming in.
+  const bounceDir = join(dataDir, "bounce");
+  for (const name of await filesUnder(bounceDir))
+    if (isEntryName(`installation/bounce/${name}`))
+      yield fileEntry(`installation/bounce/${name}`, Bun.file(join(bounceDir, name)));
 }
 
 /** Documents, files, functions and schedules of a running Convex, as of one moment. */

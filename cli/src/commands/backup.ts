@@ -8,6 +8,7 @@ import type { KeySource } from "../backup/key.ts";
 import { findKeySource, keyUsage } from "../backup/passphrase.ts";
 import { seal, unseal } from "../backup/sealed.ts";
 import { installationEntries, runningConvexEntries, stoppedEntries } from "../backup/sources.ts";
+import { removeOnSignal } from "../backup/unfinished.ts";
 import { claimData, findRunning } from "../installation/running.ts";
 import { readSecrets } from "../installation/secrets.ts";
 import { loadSettings } from "../installation/settings.ts";
@@ -70,6 +71,7 @@ async function writeVerified(
 ): Promise<void> {
   const beside = `${path}.${process.pid}.part`;
   const file = await open(beside, "wx", 0o600);
+  const done = removeOnSignal(beside);
   try {
     for await (const chunk of seal(source, contents)) await file.write(chunk);
     await file.sync();
@@ -83,6 +85,8 @@ async function writeVerified(
     await file.close().catch(() => undefined); // It may be closed already; the first error is the one to tell.
     await rm(beside, { force: true });
     throw error;
+  } finally {
+    done();
   }
 }
 

@@ -7,6 +7,7 @@ import { type Manifest, readContents } from "../backup/contents.ts";
 import type { KeySource } from "../backup/key.ts";
 import { findKeySource, keyUsage } from "../backup/passphrase.ts";
 import { unseal } from "../backup/sealed.ts";
+import { removeOnSignal } from "../backup/unfinished.ts";
 import { environment, places } from "../places.ts";
 import { colours, marks, say } from "../screen.ts";
 import { Trouble } from "../trouble.ts";
@@ -75,6 +76,7 @@ async function restore(
 ): Promise<Manifest> {
   const beside = join(dirname(dataDir), `${basename(dataDir)}.restoring-${process.pid}`);
   await mkdir(beside, { recursive: true, mode: 0o700 });
+  const done = removeOnSignal(beside);
   try {
     const chunks = Bun.file(path).stream() as unknown as AsyncIterable<Uint8Array>;
     const manifest = await readContents(unseal(source, chunks), async (entry) => {
@@ -92,6 +94,8 @@ async function restore(
   } catch (error) {
     await rm(beside, { recursive: true, force: true });
     throw error;
+  } finally {
+    done();
   }
 }
 

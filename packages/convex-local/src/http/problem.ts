@@ -13,6 +13,7 @@ export class HttpProblem extends Error {
 }
 
 const STATUS_OF: Record<string, number> = {
+  ExportNotFound: 404,
   TooManyConcurrentRequests: 503,
   TooManyWrites: 429,
   StorageTokenInvalid: 401,
