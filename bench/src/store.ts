@@ -121,30 +121,30 @@ const sizeMb = async (file: string) => Math.round((await stat(file).catch(() => 
 
 async function memoryAndRestart(folder: string, job: Job) {
   const dataDir = await filled(folder, "large", job.documents);
-  const file = join(dataDir, "convex.sqlite3");
-  let engine = await startEngine(dataDir);
+  const engine = await startEngine(dataDir);
   const startMb = await memoryMb([engine.pid]);
   await load(100_000, job.callers, (index) => top(engine, index));
   const memory = { documents: job.documents, startMb, mb: await memoryMb([engine.pid]) };
   note(`${memory.mb} MB after 100,000 queries`);
-  // Killed in the middle of writing, with as much in the log as it takes.
-  const writing = load(20_000, job.callers, () => add(engine)).catch(() => undefined);
-  await Bun.sleep(3_000);
-  await engine.stop("SIGKILL");
-  await writing;
-  const [dataMb, logMb] = [await sizeMb(file), await sizeMb(`${file}-wal`)];
-  engine = await startEngine(dataDir);
-  const startedMs = performance.now();
-  await top(engine, 1);
-  const restart = {
-    dataMb,
-    logMb,
-    readyMs: Math.round(engine.startMs),
-    firstQueryMs: round(performance.now() - startedMs),
-  };
-  await engine.stop();
+  const restart = await restartAfterKill(dataDir, engine, job);
   await rm(dataDir, { recursive: true });
   return { memory, restart };
+}
+
+/** Killed in the middle of writing, with as much in the log as that leaves. */
+async function restartAfterKill(dataDir: string, running: Engine, job: Job) {
+  const writing = load(20_000, job.callers, () => add(running)).catch(() => undefined);
+  await Bun.sleep(3_000);
+  await running.stop("SIGKILL");
+  await writing;
+  const file = join(dataDir, "convex.sqlite3");
+  const [dataMb, logMb] = [await sizeMb(file), await sizeMb(`${file}-wal`)];
+  const engine = await startEngine(dataDir);
+  const startedMs = performance.now();
+  await top(engine, 1);
+  const firstQueryMs = round(performance.now() - startedMs);
+  await engine.stop();
+  return { dataMb, logMb, readyMs: Math.round(engine.startMs), firstQueryMs };
 }
 
 /** Mutations on few and on many documents in turn, so that what else the machine does falls on both. */
@@ -159,15 +159,18 @@ async function growth(folder: string, job: Job) {
       if (turn > 0) perMutationMs[which]?.push(1_000 / perS);
     }
   }
-  await Promise.all(engines.map((engine) => engine.stop()));
+  const [few, many] = engines;
+  await few?.stop();
+  const restart = many === undefined ? null : await restartAfterKill(dataDirs[1] ?? "", many, job);
   const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
-  const [few = 0, many = 0] = perMutationMs.map(median);
+  const [fewMs = 0, manyMs = 0] = perMutationMs.map(median);
   return {
     few: job.few,
     many: job.many,
-    fewMs: round(few, 3),
-    manyMs: round(many, 3),
-    ratio: round(many / few),
+    fewMs: round(fewMs, 3),
+    manyMs: round(manyMs, 3),
+    ratio: round(manyMs / fewMs),
+    restart,
   };
 }
 
