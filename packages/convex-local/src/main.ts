@@ -6,7 +6,7 @@ import { log } from "./log.ts";
 import { Keeper } from "./watchdog/keeper.ts";
 
 /** What the leash does not end, such as an endless loop of an action, is ended so much later. */
-const STALL_CPU_MS_EXTRA = 3000;
+const STALL_CPU_MS_EXTRA = 2000;
 const STALL_MS_MAX = 60_000;
 /** Last bytes of answers are taken by their clients in this time. */
 const GOODBYE_MS_MAX = 1000;

@@ -24,16 +24,17 @@ export type Engine = {
 };
 
 const PATIENCE: Patience = {
+  lookMs: 500,
   headMsMax: 15_000,
   bodyGapMsMax: 30_000,
   bodySlowMsMax: 60_000,
   bodyBytesPerSecondMin: 512,
   idleMsMax: 75_000,
   unreadMsMax: 60_000,
+  orphanMsMax: 5000,
   endMsMax: 5000,
   startMsMax: 15_000,
 };
-const TICK_MS = 500;
 const REFUSED_SECONDS_MAX = 5;
 /** Requests that are kept to be sent again, all together. */
 const KEPT_BYTES_MAX = 64 * 1024 * 1024;
@@ -66,7 +67,7 @@ export class Door {
     this.#ticks = setInterval(() => {
       const nowMs = performance.now();
       for (const passage of this.#passages) passage.tick(nowMs);
-    }, TICK_MS);
+    }, this.#patience.lookMs);
   }
 
   get port(): number {

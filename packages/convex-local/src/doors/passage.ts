@@ -6,6 +6,8 @@ import { ResponseReader } from "./response.ts";
 
 /** How long a client may take; everything in milliseconds. */
 export type Patience = {
+  /** How often all of it is looked at. */
+  lookMs: number;
   /** From the first byte of a request's head to its last. */
   headMsMax: number;
   /** Without a byte of a body that was announced. */
@@ -17,6 +19,8 @@ export type Patience = {
   idleMsMax: number;
   /** Without taking a byte of an answer. */
   unreadMsMax: number;
+  /** From the end of a connection to the engine until that is known to have ended too. */
+  orphanMsMax: number;
   /** Until the client closes a connection that was ended. */
   endMsMax: number;
   /** A request waits so long for an engine that is starting. */
@@ -81,7 +85,7 @@ export class Passage {
   #isTunnel = false;
   #isClosed = false;
   /** The engine's connection has gone before its answer: perhaps the engine ends, perhaps only the connection. */
-  #isOrphan = false;
+  #orphanedMs: number | null = null;
   #isPaused = false;
   #isConnecting = false;
   /** Nothing more is said to the client after what waits for it. */
@@ -154,7 +158,7 @@ export class Passage {
     if (socket !== this.#engine?.socket) return;
     this.#engine = null;
     const isUnanswered = this.#request !== null && !this.#request.response.hasBegun;
-    if (isUnanswered) this.#isOrphan = true;
+    if (isUnanswered) this.#orphanedMs = performance.now();
     // Between requests nobody needs it; the next one opens another.
     else if (this.#request !== null || this.#isTunnel) this.#end();
   }
@@ -172,7 +176,7 @@ export class Passage {
   engineEnded(end: EngineEnd): void {
     const request = this.#request;
     this.#dropEngine();
-    this.#isOrphan = false;
+    this.#orphanedMs = null;
     this.#isConnecting = false;
     if (this.#isTunnel || request?.response.hasBegun === true) {
       this.#socket.terminate();
@@ -217,9 +221,9 @@ export class Passage {
       if (nowMs - this.#lastMs > patience.unreadMsMax) this.#socket.terminate();
       return;
     }
-    if (this.#isOrphan && this.#outgoing.length === 0) {
-      // The engine lives and has closed this one connection without a word.
-      this.#end();
+    if (this.#orphanedMs !== null) {
+      // The engine lives, and has closed this one connection without a word.
+      if (nowMs - this.#orphanedMs > patience.orphanMsMax) this.#end();
       return;
     }
     if (this.#isTunnel) return;

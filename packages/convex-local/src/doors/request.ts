@@ -87,7 +87,14 @@ function parseHead(
   if (target.length > TARGET_BYTES_MAX) {
     throw new Refusal(414, "TargetTooLong", `A path with its query may have ${TARGET_BYTES_MAX} bytes`);
   }
+  if (!METHODS.has(method)) throw new Refusal(501, "BadMethod", `The method ${method} is not known here`);
+  if (!target.startsWith("/")) throw new Refusal(400, "BadTarget", "A target begins with a slash");
   const text = `\r\n${fields.toString("latin1")}`;
+  const hosts = valuesOf(text, "host");
+  // RFC 9112 §3.2; the engine makes its URLs of it.
+  if (hosts.length !== 1 || !/^[\w.-]+(?::\d{1,5})?$|^\[[\da-f:.]+\](?::\d{1,5})?$/i.test(hosts[0] ?? "")) {
+    throw new Refusal(400, "BadHost", "A request names one host");
+  }
   const lengths = valuesOf(text, "content-length");
   const encodings = valuesOf(text, "transfer-encoding");
   const isLast = version === "1.0" || valuesOf(text, "connection").some((value) => /\bclose\b/i.test(value));
@@ -109,7 +116,10 @@ function parseHead(
   return { head, body: left === 0 ? null : { left } };
 }
 
+const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
+
 const FIELDS = {
+  host: /\r\nhost[ \t]*:[ \t]*([^\r\n]*)/gi,
   "content-length": /\r\ncontent-length[ \t]*:[ \t]*([^\r\n]*)/gi,
   "transfer-encoding": /\r\ntransfer-encoding[ \t]*:[ \t]*([^\r\n]*)/gi,
   connection: /\r\nconnection[ \t]*:[ \t]*([^\r\n]*)/gi,

@@ -1,0 +1,206 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ConvexClient, ConvexHttpClient } from "convex/browser";
+import { makeFunctionReference } from "convex/server";
+import { deployFixture } from "../../fixtures/deploy.ts";
+import { ADMIN_KEY, type ServerProcess, startProcess } from "../../fixtures/process.ts";
+
+const query = (name: string) => makeFunctionReference<"query">(`hogs:${name}`);
+const mutation = (name: string) => makeFunctionReference<"mutation">(`hogs:${name}`);
+const action = (name: string) => makeFunctionReference<"action">(`hogs:${name}`);
+
+let dataDir: string;
+let server: ServerProcess;
+let client: ConvexHttpClient;
+beforeAll(async () => {
+  dataDir = mkdtempSync(join(tmpdir(), "convex-hogs-"));
+  server = await startProcess(dataDir, 0, undefined, {
+    CONVEX_FUNCTION_MS_MAX: "3000",
+    CONVEX_CALL_MEMORY_BYTES_MAX: String(256 * 1024 * 1024),
+  });
+  await deployHogs();
+  client = new ConvexHttpClient(server.url, { logger: false });
+}, 120_000);
+afterAll(async () => {
+  await server.kill("SIGKILL");
+  rmSync(dataDir, { recursive: true, force: true });
+});
+
+const deployHogs = () =>
+  deployFixture({ url: server.url, adminKey: ADMIN_KEY }, `${import.meta.dir}/../../fixtures/hogs/convex`);
+
+type Line = { event: string; reason?: string; suspects?: string[]; path?: string; wallMs?: number };
+const logLines = async (): Promise<Line[]> =>
+  (await Bun.file(join(dataDir, "log")).text())
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line) as Line);
+const endedEngines = async () => (await logLines()).filter(({ event }) => event === "engine.ended");
+
+async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await isTrue())) await Bun.sleep(10);
+}
+
+/** Keeps a socket open that watches the marks, and says how often it was away. */
+function watchMarks() {
+  const socket = new ConvexClient(server.url, { logger: false });
+  let seen: string[] = [];
+  let drops = 0;
+  let isUp = true;
+  socket.onUpdate(query("marks"), {}, (marks: string[]) => {
+    seen = marks;
+  });
+  socket.subscribeToConnectionState(({ isWebSocketConnected }) => {
+    if (isUp && !isWebSocketConnected) drops++;
+    isUp = isWebSocketConnected;
+  });
+  return { socket, seen: () => seen, drops: () => drops };
+}
+
+test("an endless query or mutation fails alone: the engine and everybody's sockets go on", async () => {
+  const before = (await endedEngines()).length;
+  const watcher = watchMarks();
+  await client.mutation(mutation("mark"), { name: "before" });
+  await until(() => watcher.seen().includes("before"));
+  const drops = watcher.drops();
+  for (const call of [
+    () => client.query(query("loopInQuery"), { n: 1 }),
+    () => client.mutation(mutation("loopInMutation")),
+    () => client.mutation(mutation("loopOverDatabase")),
+    () => watcher.socket.mutation(mutation("loopInMutation"), {}),
+  ]) {
+    await expect(call()).rejects.toThrow("Function execution timed out");
+  }
+  await client.mutation(mutation("mark"), { name: "after" });
+  await until(() => watcher.seen().includes("after"));
+  expect(watcher.drops()).toBe(drops);
+  expect(watcher.seen()).not.toContain("loop");
+  expect((await endedEngines()).length).toBe(before);
+  await watcher.socket.close();
+}, 120_000);
+
+test("a gigabyte ends with an error for that call; who waits gets an answer, and a socket comes back", async () => {
+  const watcher = watchMarks();
+  await client.mutation(mutation("mark"), { name: "first" });
+  await until(() => watcher.seen().length > 0);
+  const hog = client.query(query("allocate"));
+  const waiting = client.mutation(mutation("mark"), { name: "waited" }, { skipQueue: true });
+  // Over the socket: not answered before the end of the engine, sent again by the client, applied once.
+  const resent = watcher.socket.mutation(mutation("mark"), { name: "resent" });
+  await expect(hog).rejects.toThrow(/ran out of memory|timed out/);
+  await waiting;
+  await resent;
+  await until(() => watcher.seen().includes("resent"));
+  const marks = (await client.query(query("marks"))) as string[];
+  expect(marks.filter((name) => name === "waited")).toHaveLength(1);
+  expect(marks.filter((name) => name === "resent")).toHaveLength(1);
+  await watcher.socket.close();
+}, 120_000);
+
+test("the same call again is refused at once, and does not end another engine", async () => {
+  expect((await endedEngines()).at(-1)).toMatchObject({
+    reason: "memory",
+    suspects: ["query hogs:allocate"],
+  });
+  const ended = (await endedEngines()).length;
+  await expect(client.query(query("allocate"))).rejects.toThrow("is refused for another");
+  expect((await endedEngines()).length).toBe(ended);
+}, 120_000);
+
+test("an action that loops or allocates for ever ends with a clear error", async () => {
+  await expect(client.action(action("loopInAction"))).rejects.toThrow("Function execution timed out");
+  await expect(client.action(action("allocateInAction"))).rejects.toThrow(/ran out of memory|timed out/);
+  expect(await client.query(query("marks"))).toBeArray();
+}, 120_000);
+
+test("a deploy gives refused functions another chance", async () => {
+  await deployHogs();
+  const endless = client.action(action("loopInAction"));
+  await expect(endless).rejects.toThrow("Function execution timed out");
+  await expect(endless).rejects.not.toThrow("refused");
+}, 120_000);
+
+test("a live query that ends the engine does not end it again when its client comes back", async () => {
+  const socket = new ConvexClient(server.url, { logger: false });
+  const before = (await endedEngines()).length;
+  let failure: Error | undefined;
+  await deployHogs();
+  socket.onUpdate(
+    query("allocate"),
+    {},
+    () => {},
+    (error) => {
+      failure = error;
+    },
+  );
+  await until(() => failure !== undefined);
+  expect(failure?.message).toContain("is refused for another");
+  expect((await endedEngines()).length).toBe(before + 1);
+  await socket.close();
+}, 120_000);
+
+test("a call that is only slow is logged with the time it took", async () => {
+  const quick = await startProcess(mkdtempSync(join(dataDir, "slow-")), 0, undefined, {
+    CONVEX_FUNCTION_MS_MAX: "60000",
+  });
+  try {
+    await deployFixture(
+      { url: quick.url, adminKey: ADMIN_KEY },
+      `${import.meta.dir}/../../fixtures/hogs/convex`,
+    );
+    expect(await new ConvexHttpClient(quick.url).query(query("slow"), { turns: 100_000_000 })).toBe(true);
+    const lines = (await Bun.file(quick.logFile).text()).split("\n");
+    expect(lines.find((line) => line.includes("function.slow"))).toMatch(
+      /"path":"hogs:slow".*"wallMs":\d{3,}.*"cpuMs":\d+/,
+    );
+  } finally {
+    await quick.kill("SIGTERM");
+  }
+}, 120_000);
+
+test("an engine that dies for another reason is started again, and callers learn to come back", async () => {
+  const before = (await endedEngines()).length;
+  const engine = await engineOf(server);
+  process.kill(engine, "SIGKILL");
+  await until(async () => (await endedEngines()).length > before);
+  expect((await endedEngines()).at(-1)).toMatchObject({ reason: "crash" });
+  expect(await client.query(query("marks"))).toBeArray();
+}, 120_000);
+
+test("no engine outlives its parent, not even one that hears nobody", async () => {
+  const other = await startProcess(mkdtempSync(join(dataDir, "orphan-")));
+  await deployFixture(
+    { url: other.url, adminKey: ADMIN_KEY },
+    `${import.meta.dir}/../../fixtures/hogs/convex`,
+  );
+  const engine = await engineOf(other);
+  const endless = new ConvexHttpClient(other.url, { logger: false })
+    .action(action("loopInAction"))
+    .catch(() => "gone");
+  await Bun.sleep(200);
+  await other.kill("SIGKILL");
+  expect(await endless).toBe("gone");
+  await until(() => !isAlive(engine));
+}, 120_000);
+
+test("functions learn who called, and nothing of the door", async () => {
+  const names = (await (await fetch(`${server.siteUrl}/headers`)).json()) as string[];
+  expect(names.filter((name) => name.startsWith("x-door"))).toEqual([]);
+});
+
+async function engineOf({ pid }: ServerProcess): Promise<number> {
+  const children = (await Bun.file(`/proc/${pid}/task/${pid}/children`).text()).trim().split(" ");
+  return Number(children[0]);
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ESRCH") return false;
+    throw error;
+  }
+}
