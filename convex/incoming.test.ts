@@ -320,7 +320,9 @@ test("a row of counts has a bound, and what does not fit counts as other", () =>
     domain: "example.com",
   }));
   const cells = withHappenings([], happenings);
-  expect(cells.length).toBeLessThanOrEqual(cellsMax + 2);
+  expect(cells.length).toBeLessThanOrEqual(cellsMax.bounce + 2);
+  const more = withHappenings(cells, [{ ...happenings[0], kind: "complaint", at: 0 } as never]);
+  expect(more.at(-1)).toMatchObject({ kind: "complaint", provider: "p0.example", count: 1 });
   expect(cells.reduce((sum, { count }) => sum + count, 0)).toBe(2_000);
   expect(cells.filter(({ provider }) => provider === "other")).toHaveLength(2);
 });

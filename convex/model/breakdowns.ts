@@ -10,8 +10,16 @@ export type Dimension = "reason" | "provider" | "domain";
 
 /** Batches in flight at once are at most about as many. */
 const shards = 2;
-/** Further combinations of a row are counted under provider and domain "other". */
-export const cellsMax = 500;
+/**
+ * Further combinations of a kind in one row are counted under provider and domain "other". Each kind has its own bound, so that
+ * a flood of strange senders does not hide what bounced.
+ */
+export const cellsMax: Record<BreakdownKind, number> = {
+  bounce: 300,
+  complaint: 100,
+  unsubscribe: 50,
+  inbound: 100,
+};
 export const breakdownHoursKeptDays = 8;
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
@@ -42,18 +50,23 @@ export async function addBreakdown(ctx: MutationCtx, happenings: readonly Happen
   }
 }
 
-/** Cells after more happened. Never more than `cellsMax` and one for each kind and reason. */
+/** Cells after more happened. Of each kind never more than `cellsMax` and one for each reason. */
 export function withHappenings(
   before: readonly BreakdownCell[],
   happenings: readonly Happening[],
 ): BreakdownCell[] {
   const cells = new Map(before.map((cell) => [keyOf(cell), cell]));
+  const counts = new Map<BreakdownKind, number>();
+  for (const { kind } of before) counts.set(kind, (counts.get(kind) ?? 0) + 1);
   const add = (cell: BreakdownCell) => {
     const key = keyOf(cell);
     const present = cells.get(key);
+    const ofKind = counts.get(cell.kind) ?? 0;
     if (present !== undefined) cells.set(key, { ...present, count: present.count + 1 });
-    else if (cells.size < cellsMax || cell.provider === other) cells.set(key, cell);
-    else add({ ...cell, provider: other, domain: other });
+    else if (ofKind < cellsMax[cell.kind] || cell.provider === other) {
+      cells.set(key, cell);
+      counts.set(cell.kind, ofKind + 1);
+    } else add({ ...cell, provider: other, domain: other });
   };
   for (const { at: _when, ...happening } of happenings) add({ ...happening, count: 1 });
   return [...cells.values()];
