@@ -37,6 +37,29 @@ export function parseReply(raw: string): Reply | undefined {
   };
 }
 
+/** What stands before a reply that a report quotes. */
+const quoted =
+  /(?:^|said:|says:|<<<|>>>|was:|is:|with:?|returned:?|response:|responded as follows:|message:|error:?|reason:?|command:|:|#|['"([<;,])[ \t]{0,8}(?:smtp;[ \t]?)?(?:[45]\d\d[ ])?(?=[45]\d\d(?:[ -]#?[\p{L}<\["'(]|[ -]#?[245]\.\d{1,3}\.\d))/gimu;
+const quotesMax = 10;
+
+/** The first SMTP reply inside a text that quotes one: `said: 550 5.1.1 …`, `<<< 550 …`, `#550 5.1.1 …`. */
+export function findReply(text: string): Reply | undefined {
+  const front = text.slice(0, 2 * textCharsMax);
+  let tries = 0;
+  for (const { index, 0: before } of front.matchAll(quoted)) {
+    if (++tries > quotesMax) return undefined;
+    const [paragraph = ""] = front.slice(index + before.length).split(/\n[ \t]*\n/, 1);
+    const reply = parseReply(paragraph);
+    if (reply !== undefined && reply.code >= 400) return reply;
+  }
+  return undefined;
+}
+
+/** The first enhanced status code of a failure inside a text (RFC 3463). */
+export function findStatus(text: string): string | undefined {
+  return /(?<![\d.])[45]\.\d{1,3}\.\d{1,3}(?![\d.]*\d)/.exec(text.slice(0, 2 * textCharsMax))?.[0];
+}
+
 /** The reply on one line as people quote it: `550 5.1.1 No such user`. */
 export function formatReply(reply: Reply): string {
   return [reply.code, reply.enhanced, reply.text.replaceAll("\n", " ")]

@@ -1,11 +1,18 @@
 import { Address, type Reply } from "@tyto/contracts";
 import { type Classification, classify, type Refusal } from "./classify.ts";
 import { type Message, readMessage } from "./message.ts";
-import { parseReply } from "./reply.ts";
-import { formats } from "./reports/index.ts";
+import { findReply, findStatus, parseReply } from "./reply.ts";
+import { type Body, bodyOf, isOfMailSystem, originalRecipients } from "./reports/body.ts";
+import type { Found } from "./reports/format.ts";
+import { lastResorts, standard, texts } from "./reports/index.ts";
 
 /** What a delivery report says (RFC 3464, or a format of older software). Whose mail it is about, only the return path can say. */
-export type Report = { reportingMta?: string; recipients: readonly RecipientReport[] };
+export type Report = {
+  reportingMta?: string;
+  /** The software or standard that the format belongs to; `unknown` where the text was only guessed at. */
+  format: string;
+  recipients: readonly RecipientReport[];
+};
 
 export type RecipientReport = {
   /** The address as we sent to it where the report tells (`Original-Recipient`), else where it ended up. A claim. */
@@ -29,6 +36,7 @@ export type Action = (typeof actions)[number];
 export type RecipientFields = {
   originalRecipient?: string;
   finalRecipient?: string;
+  actualRecipient?: string;
   action?: string;
   status?: string;
   /** Lines are kept: a reply of several lines repeats its code on each. */
@@ -39,37 +47,65 @@ export type RecipientFields = {
 };
 
 const recipientsMax = 100;
-const charsMax = { diagnostic: 1_000, remoteMta: 253 };
+const charsMax = { diagnostic: 1_000, remoteMta: 253, remark: 1_500 };
 
 /** Reads a report from a whole message; `undefined` when it is none, or one that says nothing about any recipient. */
 export async function parseReport(bytes: Uint8Array): Promise<Report | undefined> {
-  const message = await readMessage(bytes);
+  const message = readMessage(bytes);
   return message === undefined ? undefined : readReport(message);
 }
 
 /** The same from a message that was read already. */
 export function readReport(message: Message): Report | undefined {
-  for (const format of formats) {
-    const found = format(message);
-    if (found === undefined) continue;
-    const recipients = found.recipients
-      .slice(0, recipientsMax)
-      .map(readRecipient)
-      .filter((recipient) => recipient !== undefined);
-    if (recipients.length === 0) continue;
-    const reportingMta = hostName(found.reportingMta);
-    return { ...(reportingMta === undefined ? {} : { reportingMta }), recipients };
+  const body = bodyOf(message);
+  const found = standard(message, body);
+  if (found !== undefined) return reportOf(found, message, body);
+  // The words of a mail system in a person's mail are a quotation.
+  if (!isOfMailSystem(message)) return undefined;
+  for (const format of [...texts, ...lastResorts]) {
+    const text = format(message, body);
+    const report = text === undefined ? undefined : reportOf(text, message, body);
+    if (report !== undefined) return report;
   }
   return undefined;
 }
 
+function reportOf(found: Found, message: Message, body: Body): Report | undefined {
+  const read = found.recipients
+    .slice(0, recipientsMax)
+    .map(readRecipient)
+    .filter((recipient) => recipient !== undefined);
+  const recipients = withAddress(read, message, body);
+  if (recipients.length === 0) return undefined;
+  const reportingMta = hostName(found.reportingMta);
+  return { ...(reportingMta === undefined ? {} : { reportingMta }), format: found.software, recipients };
+}
+
+/** A report about one recipient that it does not name as an address is about whom the original was sent to. */
+function withAddress(
+  recipients: readonly RecipientReport[],
+  message: Message,
+  body: Body,
+): readonly RecipientReport[] {
+  const [only, ...others] = recipients;
+  if (only === undefined || only.address !== undefined || others.length > 0) return recipients;
+  const [first, ...more] = originalRecipients(message, body);
+  const address = more.length > 0 ? undefined : Address.safeParse(first).data;
+  return address === undefined ? recipients : [{ ...only, address }];
+}
+
 function readRecipient(fields: RecipientFields): RecipientReport | undefined {
-  const status = /[245]\.\d{1,3}\.\d{1,3}/.exec(fields.status ?? "")?.[0];
+  const { protocol, text } = splitDiagnostic(fields.diagnostic ?? "");
+  const spoken = protocol === "smtp" || protocol === undefined ? (parseReply(text) ?? findReply(text)) : undefined;
+  const told = /[245]\.\d{1,3}\.\d{1,3}/.exec(fields.status ?? "")?.[0];
+  const status = told ?? spoken?.enhanced ?? (fields.status === undefined ? findStatus(text) : undefined);
   const action = readAction(fields.action, status);
   if (action === undefined) return undefined;
-  const { protocol, text } = splitDiagnostic(fields.diagnostic ?? "");
-  const reply = protocol === "smtp" || protocol === undefined ? parseReply(text) : undefined;
-  const address = readAddress(fields.originalRecipient) ?? readAddress(fields.finalRecipient);
+  const reply = spoken;
+  const address =
+    readAddress(fields.originalRecipient) ??
+    readAddress(fields.finalRecipient) ??
+    readAddress(fields.actualRecipient);
   const remoteMta = hostName(fields.remoteMta);
   const diagnostic = text.replace(/\s+/g, " ").trim().slice(0, charsMax.diagnostic);
   const isRefusal = action === "failed" || action === "delayed";
@@ -80,8 +116,17 @@ function readRecipient(fields: RecipientFields): RecipientReport | undefined {
     ...(reply === undefined ? {} : { reply }),
     ...(diagnostic === "" ? {} : { diagnostic }),
     ...(remoteMta === undefined ? {} : { remoteMta }),
-    ...(isRefusal ? { classification: judge(action, status, reply, text, fields.remark ?? "") } : {}),
+    ...(isRefusal
+      ? { classification: judge(action, status, reply, text, remarkOn(fields.remark ?? "", address)) }
+      : {}),
   };
+}
+
+/** What the report says near the address, or in its front. */
+function remarkOn(remark: string, address: string | undefined): string {
+  const at = address === undefined ? -1 : remark.indexOf(address);
+  const from = Math.max(0, at - charsMax.remark / 3);
+  return remark.slice(from, from + charsMax.remark);
 }
 
 /**
@@ -105,11 +150,14 @@ function judge(
     text: reply?.text ?? diagnostic,
   };
   const verdict = classify(refusal);
+  if (verdict.confidence >= 0.7) return verdict;
+  for (const text of [diagnostic, `${refusal.text} ${remark}`]) {
+    const other = classify({ ...refusal, text });
+    if (other.confidence > verdict.confidence && other.confidence >= 0.5) return { ...other, confidence: 0.5 };
+  }
   if (verdict.confidence >= 0.5) return verdict;
-  const byRemark = classify({ ...refusal, text: `${refusal.text} ${remark}` });
-  if (byRemark.confidence >= 0.5) return { ...byRemark, confidence: 0.5 };
-  // Nothing says what kept it: only that somebody's time ran out.
-  if (action === "failed" && !isPermanent)
+  // Nothing says what kept it: only that somebody's time ran out, or runs.
+  if (!isPermanent)
     return { reason: "expired", fault: "network", hard: false, confidence: verdict.confidence };
   return verdict;
 }

@@ -1,7 +1,15 @@
+import { decodeCharset, toByteText } from "../encodings.ts";
+import type { Message } from "../message.ts";
 import type { RecipientFields } from "../report.ts";
-import type { Format } from "./format.ts";
+import { type Body, isOfMailSystem } from "./body.ts";
+import type { Found, Format } from "./format.ts";
 
-const statusTypes = new Set(["message/delivery-status", "message/global-delivery-status"]);
+const statusTypes = new Set([
+  "message/delivery-status",
+  "message/global-delivery-status",
+  "text/delivery-status",
+  "message/disposition-delivery-status",
+]);
 const partsMax = 5;
 const linesMax = 5_000;
 const fieldCharsMax = 4_000;
@@ -11,32 +19,58 @@ const fieldCharsMax = 4_000;
  * recipient each. The enclosing type is not looked at: servers send such parts inside multipart/mixed, too, and some
  * leave out the empty line.
  */
-export const rfc3464: Format = (message) => {
+export const rfc3464: Format = (message, body) => {
   const groups = message.parts
     .filter((part) => statusTypes.has(part.type))
     .slice(0, partsMax)
-    .flatMap((part) => readGroups(new TextDecoder().decode(part.bytes)));
-  if (groups.length === 0) return undefined;
-  const reportingMta = groups.find((group) => group.has("reporting-mta"))?.get("reporting-mta");
-  return {
-    ...(reportingMta === undefined ? {} : { reportingMta }),
-    recipients: groups.filter(isAboutRecipient).map((group): RecipientFields => {
-      const given = (name: string, key: keyof RecipientFields) => {
-        const value = group.get(name);
-        return value === undefined ? {} : { [key]: value };
-      };
-      return {
-        ...given("original-recipient", "originalRecipient"),
-        ...given("final-recipient", "finalRecipient"),
-        ...given("action", "action"),
-        ...given("status", "status"),
-        ...given("diagnostic-code", "diagnostic"),
-        ...given("remote-mta", "remoteMta"),
-        remark: message.text,
-      };
-    }),
-  };
+    .flatMap((part) => readGroups(decodeCharset(toByteText(part.bytes), "utf-8")));
+  return groups.length === 0 ? undefined : foundIn(groups, body, "RFC 3464");
 };
+
+const firstField = /^(?:Reporting-MTA|Original-Recipient|Final-Recipient):/im;
+
+/** The same fields in the middle of a text: the parts were lost on the way, or never made. */
+export const inlineFields: Format = (message, body) => {
+  const text = textWithFields(message);
+  if (text === undefined || !isOfMailSystem(message)) return undefined;
+  const groups = readGroups(text.slice(text.search(firstField)));
+  return foundIn(groups, body, "RFC 3464 in text");
+};
+
+function textWithFields(message: Message): string | undefined {
+  if (/^(?:Final|Original)-Recipient:/im.test(message.text)) return message.text;
+  return message.parts
+    .filter((part) => part.type.startsWith("text/") && part.type !== "text/rfc822-headers")
+    .slice(0, partsMax)
+    .map((part) => decodeCharset(toByteText(part.bytes.subarray(0, 20_000)), undefined))
+    .find((text) => /^Final-Recipient:/im.test(text));
+}
+
+function foundIn(groups: readonly Group[], body: Body, software: string): Found | undefined {
+  const reportingMta = groups.find((group) => group.has("reporting-mta"))?.get("reporting-mta");
+  const recipients = groups.filter(isAboutRecipient).map((group) => fieldsOf(group, body));
+  if (recipients.length === 0) return undefined;
+  return { software, ...(reportingMta === undefined ? {} : { reportingMta }), recipients };
+}
+
+const names = {
+  originalRecipient: ["original-recipient", "x-original-to"],
+  finalRecipient: ["final-recipient"],
+  actualRecipient: ["x-actual-recipient"],
+  action: ["action"],
+  status: ["status"],
+  diagnostic: ["diagnostic-code", "x-diagnostic-code"],
+  remoteMta: ["remote-mta"],
+} as const;
+
+function fieldsOf(group: Group, body: Body): RecipientFields {
+  const fields: RecipientFields = { remark: body.said };
+  for (const [key, fieldNames] of Object.entries(names) as [keyof typeof names, readonly string[]][]) {
+    const value = fieldNames.map((name) => group.get(name)).find((one) => one !== undefined && one !== "");
+    if (value !== undefined) fields[key] = value;
+  }
+  return fields;
+}
 
 type Group = ReadonlyMap<string, string>;
 
@@ -63,6 +97,11 @@ function readGroups(text: string): Group[] {
     }
     const colon = line.indexOf(":");
     const found = colon > 0 ? line.slice(0, colon).trim().toLowerCase() : undefined;
+    // A second recipient without the empty line before it.
+    if (found === "final-recipient" && group.has(found)) {
+      groups.push(group);
+      group = new Map();
+    }
     name = found === undefined || group.has(found) ? undefined : found;
     if (name !== undefined)
       group.set(
