@@ -4,6 +4,7 @@ export const places = [
   { id: "messages", route: "messages", path: "/messages", icon: "i-lucide-mails", key: "m", group: "mail" },
   { id: "send", route: "send", path: "/send", icon: "i-lucide-send", key: "t", group: "mail" },
   { id: "inbound", route: "inbound", path: "/inbound", icon: "i-lucide-inbox", key: "i", group: "mail" },
+  { id: "bounces", route: "bounces", path: "/bounces", icon: "i-lucide-undo-2", key: "b", group: "mail" },
   { id: "domains", route: "domains", path: "/domains", icon: "i-lucide-globe", key: "d", group: "setup" },
   {
     id: "apiKeys",

@@ -1,0 +1,17 @@
+import { type BreakdownBy, type BreakdownView, otherKey } from "~/utils/breakdown.ts";
+
+/** What a key of a breakdown is called: reasons have words, providers and domains are names. */
+export function useBreakdownWords() {
+  const { t, te } = useI18n();
+  return (view: BreakdownView, by: BreakdownBy, key: string): string => {
+    if (key === otherKey) return t("bounce.other");
+    if (by !== "reason") return key;
+    const name = key.replaceAll(".", "-");
+    const path = {
+      bounces: `reason.${name}`,
+      complaints: `bounce.feedback.${name}`,
+      unsubscribes: `bounce.method.${name}`,
+    }[view];
+    return te(path) ? t(path) : key;
+  };
+}
