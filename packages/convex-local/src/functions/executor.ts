@@ -73,6 +73,8 @@ export class Executor {
     while (this.#alone.length + this.#joining.length > 0) {
       for (let left = this.#alone.length; left > 0; left--) await settle(this.#alone.shift());
       if (this.#joining.length > 0) await this.#runBatch();
+      // However much is waiting: timers and sockets get their turn between batches.
+      if (this.#joining.length > 0) await turn();
     }
     this.#isRunning = false;
     const idle = this.#idle;
