@@ -3,7 +3,8 @@ import { createPrivateKey, X509Certificate } from "node:crypto";
 import { mkdtemp, rm, stat, unlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { loadCertificate } from "./certificate.ts";
+import { silentLog } from "@tyto/service";
+import { type Certificate, loadCertificate, watchCertificate } from "./certificate.ts";
 
 let dir: string;
 beforeEach(async () => {
@@ -36,4 +37,33 @@ test("a key of somebody without its certificate is never overwritten", async () 
   await writeFile(join(dir, "key.pem"), "somebody's key");
   await expect(loadCertificate(dir, "mail.example.com")).rejects.toThrow("only one of key.pem and cert.pem");
   expect(await Bun.file(join(dir, "key.pem")).text()).toBe("somebody's key");
+});
+
+test("a pair that does not belong together stops the start with words that say so", async () => {
+  const { key } = await loadCertificate(dir, "mail.example.com");
+  await rm(dir, { recursive: true });
+  await loadCertificate(dir, "mail.example.com");
+  await writeFile(join(dir, "key.pem"), key);
+  await expect(loadCertificate(dir, "mail.example.com")).rejects.toThrow("is not the certificate of key.pem");
+});
+
+test("a new pair is taken while it runs; half of one, or one that does not fit, is not", async () => {
+  const first = await loadCertificate(dir, "mail.example.com");
+  const elsewhere = `${dir}-real`;
+  const real = await loadCertificate(elsewhere, "mail.real.example");
+  const taken: Certificate[] = [];
+  const problems: string[] = [];
+  const log = { ...silentLog, error: (event: string) => void problems.push(event) };
+  const watch = watchCertificate(dir, first, (certificate) => void taken.push(certificate), log, 2);
+  try {
+    await writeFile(join(dir, "cert.pem"), real.cert);
+    while (problems.length === 0) await Bun.sleep(1);
+    expect(problems).toEqual(["certificate.unusable"]);
+    expect(taken).toEqual([]);
+    await writeFile(join(dir, "key.pem"), real.key);
+    while (taken.length === 0) await Bun.sleep(1);
+    expect(taken).toEqual([real]);
+  } finally {
+    watch.stop();
+  }
 });

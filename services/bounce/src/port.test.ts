@@ -16,6 +16,7 @@ import {
   type Payload,
   rawIdOf,
   type StoredEvent,
+  suppressionKey,
 } from "@tyto/contracts";
 import { type DnsServer, startDns } from "@tyto/dns/testing";
 import { encodeReturnPath } from "@tyto/mail";
@@ -224,6 +225,55 @@ describe("the SMTP port", () => {
       });
     }
   }, 20_000);
+
+  test("inboxes that Convex adds are open at once, with tags and whole domains, and closed when it takes them away", async () => {
+    const { say, hear } = open();
+    await hear();
+    say("EHLO x.test");
+    await hear();
+    say("MAIL FROM:<a@b.test>");
+    await hear();
+    const answer = async (address: string) => {
+      say(`RCPT TO:<${address}>`);
+      return (await hear()).slice(0, 3);
+    };
+    const inboxes = recorder.bucket("INBOXES");
+    const add = (pattern: string) =>
+      inboxes.put(suppressionKey(pattern), { pattern, organizationId: defaultOrganization, since: 1 });
+    expect(await answer("support@sender.test")).toBe("550");
+    await add("support@sender.test");
+    await add("*@all.test");
+    while ((await answer("whoever@all.test")) !== "250") await Bun.sleep(50);
+    expect(await answer("Support+order-7@Sender.test")).toBe("250");
+    expect(await answer("other@sender.test")).toBe("550");
+    await inboxes.delete(suppressionKey("*@all.test"));
+    while ((await answer("whoever@all.test")) !== "550") await Bun.sleep(50);
+  });
+
+  test("a message for several recipients is one event for each and stored once", async () => {
+    const { say, hear } = open();
+    const before = heard.length;
+    await hear();
+    for (const line of [
+      "EHLO x.test",
+      "MAIL FROM:<a@b.test>",
+      "RCPT TO:<help@elsewhere.test>",
+      "RCPT TO:<postmaster@sender.test>",
+      "DATA",
+    ]) {
+      say(line);
+      await hear();
+    }
+    say("Subject: For both\r\n\r\nx\r\n.");
+    expect(await hear()).toStartWith("250");
+    await nextEvent(before + 2);
+    const ids = heard.slice(before).map(({ payload }) => ("inboundId" in payload ? payload.inboundId : ""));
+    expect(new Set(ids).size).toBe(2);
+    expect(new Set(ids.map(rawIdOf)).size).toBe(1);
+    expect(Buffer.from(await recorder.raw.get(rawIdOf(ids[0] ?? ""), 1)).toString()).toBe(
+      "Subject: For both\r\n\r\nx\r\n",
+    );
+  });
 
   test("an endless message is refused and nothing of it stays", async () => {
     const before = heard.length;
