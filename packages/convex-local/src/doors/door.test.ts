@@ -25,9 +25,15 @@ function startEngine() {
       if (pathname === "/large") return new Response(Buffer.alloc(8 * 1024 * 1024, "z"));
       if (pathname === "/stream") {
         return new Response(
-          (async function* () {
-            for (let part = 0; part < 5; part++) yield `part ${part};`;
-          })(),
+          new ReadableStream({
+            async start(controller) {
+              for (let part = 0; part < 5; part++) {
+                controller.enqueue(`part ${part};`);
+                await Bun.sleep(1);
+              }
+              controller.close();
+            },
+          }),
         );
       }
       const who = request.headers.get("x-door-test");
