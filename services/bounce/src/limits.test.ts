@@ -195,8 +195,9 @@ test("every reply to a command has its enhanced status code, and EHLO says so", 
   }
 });
 
-test("what a sender leaves behind in the middle of a message is given back", async () => {
-  const open = await openWith({});
+test("what a sender leaves behind in the middle of a message is given back, and nobody is woken for it", async () => {
+  const errors: string[] = [];
+  const open = await openWith({ log: { ...silentLog, error: (event) => void errors.push(event) } });
   const session = open();
   expect(await hello(session, ...toData)).toStartWith("354");
   session.socket.write("y".repeat(150_000));
@@ -206,6 +207,7 @@ test("what a sender leaves behind in the middle of a message is given back", asy
   session.socket.destroy();
   while (spool.usedBytes() > 0) await Bun.sleep(1);
   expect(taken).toEqual([]);
+  expect(errors).toEqual([]);
 });
 
 test("messages on their way in share one bound; who comes too late is asked to try again", async () => {

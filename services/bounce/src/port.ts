@@ -55,6 +55,12 @@ const portLimits = {
   stopMsMax: 10_000,
 };
 
+/** The connection ended before the message did. */
+const isBrokenOff = (error: unknown) =>
+  error instanceof Error &&
+  "code" in error &&
+  (error.code === "ECONNECTION" || error.code === "ERR_STREAM_PREMATURE_CLOSE");
+
 /** What smtp-server sends for an error: `<responseCode> <message>`. */
 class SmtpError extends Error {
   readonly responseCode: number;
@@ -255,8 +261,12 @@ export async function openPort(options: PortOptions): Promise<OpenPort> {
           callback(null, "2.6.0 Stored");
         },
         (error: unknown) => {
-          const refusal = refuse(error);
-          callback(refusal);
+          if (isBrokenOff(error)) {
+            // Strangers break off as they like: nothing to complain about, and nobody to answer.
+            log.debug("smtp.message-broke-off", { remoteIp: session.remoteAddress });
+            return callback(new SmtpError(new Failure("upstream.down", "the sender is gone")));
+          }
+          callback(refuse(error));
           // Whoever sends far beyond the limit is not listened to until the end.
           if (memory !== undefined && stream.destroyed && stream.sizeExceeded) memory.connection.close();
         },
