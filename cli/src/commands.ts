@@ -25,6 +25,16 @@ export const commands: readonly { name: string; summary: string; load(): Promise
     summary: "put a backup in place on an empty machine",
     load: () => import("./commands/restore.ts"),
   },
+  {
+    name: "mail",
+    summary: "say what messages in files are",
+    load: () => import("./commands/mail.ts"),
+  },
+  {
+    name: "bounce",
+    summary: "say why mail did not arrive, from reports or replies",
+    load: () => import("./commands/bounce.ts"),
+  },
   { name: "dlq", summary: "look at dead letters and retry them", load: () => import("./commands/dlq.ts") },
   { name: "help", summary: "this text", load: () => import("./commands/help.ts") },
 ];

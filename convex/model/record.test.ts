@@ -179,7 +179,6 @@ test("a repeat is counted and changes nothing", async () => {
 describe("a bounce suppresses only what is hard and the recipient's own fault", () => {
   const suppressing: Reason[] = [
     "mailbox.unknown",
-    "mailbox.disabled",
     "mailbox.moved",
     "domain.unknown",
     "domain.takes-no-mail",

@@ -1,4 +1,5 @@
 import { type Fault, type Reason, reasons } from "@tyto/contracts";
+import { dialects, type Provider } from "./providers.ts";
 import { rules } from "./reasons/index.ts";
 import type { Rule } from "./reasons/rule.ts";
 
@@ -6,7 +7,13 @@ import type { Rule } from "./reasons/rule.ts";
 export type Classification = { reason: Reason; fault: Fault; hard: boolean; confidence: number };
 
 /** A refusal from an SMTP reply or from one recipient's fields of a report. `code` is absent where no SMTP spoke. */
-export type Refusal = { isPermanent: boolean; code?: number; status?: string; text: string };
+export type Refusal = {
+  isPermanent: boolean;
+  code?: number;
+  status?: string;
+  text: string;
+  provider?: Provider;
+};
 
 const weights = { sure: 6, likely: 3, status: 2, code: 1 };
 const textCharsMax = 2_000;
@@ -29,6 +36,9 @@ function anyOf(patterns: readonly RegExp[]): RegExp {
  */
 export function classify(refusal: Refusal): Classification {
   const text = normalize(refusal.text);
+  const dialect = refusal.provider === undefined ? undefined : dialects[refusal.provider];
+  const [, meant] = dialect?.find(([pattern]) => pattern.test(text)) ?? [];
+  if (meant !== undefined) return result(meant, refusal.isPermanent, 0.98);
   let first: { rule: Rule; score: number } | undefined;
   let second: { rule: Rule; score: number } | undefined;
   for (const { rule, sure, likely } of matchers) {

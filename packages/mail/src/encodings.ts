@@ -23,7 +23,7 @@ function decodeQuotedPrintable(byteText: string): string {
 }
 
 const eightBits = /[\x80-\xff]/;
-const escape = "\x1b";
+const escapeCode = "\x1b";
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 const western = new TextDecoder("windows-1252");
 const japanese = new TextDecoder("iso-2022-jp");
@@ -32,7 +32,7 @@ const decodersMax = 100;
 
 /** Byte text as Unicode. A charset that is unknown, missing or wrong is guessed: UTF-8 if it fits, else windows-1252. */
 export function decodeCharset(byteText: string, charset: string | undefined): string {
-  if (byteText.includes(`${escape}$`)) return japanese.decode(fromByteText(byteText));
+  if (byteText.includes(`${escapeCode}$`)) return japanese.decode(fromByteText(byteText));
   if (!eightBits.test(byteText)) return byteText;
   const bytes = fromByteText(byteText);
   const decoder = charset === undefined ? undefined : decoderOf(charset.toLowerCase());

@@ -7,6 +7,7 @@ export * from "./message.ts";
 export * from "./message-id.ts";
 export * from "./original.ts";
 export * from "./own-address.ts";
+export { type Provider, providers, readProvider } from "./providers.ts";
 export * from "./reply.ts";
 export * from "./reply-text.ts";
 export {

@@ -70,13 +70,13 @@ function readHeaders(
   return { headers, bodyAt: Math.min(at, end) };
 }
 
-const valueOf = (headers: readonly Header[], name: string) =>
+const fieldValue = (headers: readonly Header[], name: string) =>
   headers.find((header) => header.name === name)?.value ?? "";
 
 /** False when there is too much of it to go on. */
 function readBody(headers: readonly Header[], body: string, leaves: Leaf[], depth: number): boolean {
   if (depth > max.depth) return false;
-  const contentType = valueOf(headers, "content-type");
+  const contentType = fieldValue(headers, "content-type");
   const type = /^\s*([\w.+-]{1,60}\/[\w.+-]{1,100})/.exec(contentType)?.[1]?.toLowerCase() ?? "text/plain";
   if (type.startsWith("multipart/")) {
     const boundary = parameter(contentType, "boundary") ?? firstBoundary(body);
@@ -90,7 +90,7 @@ function readBody(headers: readonly Header[], body: string, leaves: Leaf[], dept
     if (sections.length > 0) return true;
   }
   if (leaves.length >= max.leaves) return true;
-  const disposition = valueOf(headers, "content-disposition");
+  const disposition = fieldValue(headers, "content-disposition");
   const charset = parameter(contentType, "charset");
   const name = parameter(disposition, "filename") ?? parameter(contentType, "name");
   leaves.push({
@@ -98,7 +98,7 @@ function readBody(headers: readonly Header[], body: string, leaves: Leaf[], dept
     ...(charset === undefined ? {} : { charset }),
     ...(name === undefined ? {} : { name }),
     isAttachment: /^\s*attachment/i.test(disposition),
-    body: decodeTransfer(body, valueOf(headers, "content-transfer-encoding")),
+    body: decodeTransfer(body, fieldValue(headers, "content-transfer-encoding")),
   });
   return true;
 }

@@ -27,12 +27,11 @@ for (const file of readdirSync(folder)) {
   });
 }
 
-test("only five reasons are hard and the recipient's fault", () => {
+test("only four reasons are hard and the recipient's fault", () => {
   const suppressing = Object.entries(reasons).filter(([, row]) => row.fault === "recipient" && row.hard);
   expect(suppressing.map(([reason]) => reason).toSorted()).toEqual([
     "domain.takes-no-mail",
     "domain.unknown",
-    "mailbox.disabled",
     "mailbox.moved",
     "mailbox.unknown",
   ]);

@@ -1,5 +1,6 @@
 import type { Reply } from "@tyto/contracts";
 import { type Classification, classify } from "./classify.ts";
+import type { Provider } from "./providers.ts";
 
 const textCharsMax = 2_000;
 const linesMax = 100;
@@ -39,7 +40,7 @@ export function parseReply(raw: string): Reply | undefined {
 
 /** What stands before a reply that a report quotes. */
 const quoted =
-  /(?:^|said:|says:|<<<|>>>|was:|is:|with:?|returned:?|response:|responded as follows:|message:|error:?|reason:?|command:|:|#|['"([<;,])[ \t]{0,8}(?:smtp;[ \t]?)?(?:[45]\d\d[ ])?(?=[45]\d\d(?:[ -]#?[\p{L}<\["'(]|[ -]#?[245]\.\d{1,3}\.\d))/gimu;
+  /(?:^|said:|says:|<<<|>>>|was:|is:|with:?|returned:?|response:|responded as follows:|message:|error:?|reason:?|command:|:|#|['"([<;,])[ \t]{0,8}(?:smtp;[ \t]?)?(?:[45]\d\d[ ])?(?=[45]\d\d(?:[ -]#?[\p{L}<["'(]|[ -]#?[245]\.\d{1,3}\.\d))/gimu;
 const quotesMax = 10;
 
 /** The first SMTP reply inside a text that quotes one: `said: 550 5.1.1 …`, `<<< 550 …`, `#550 5.1.1 …`. */
@@ -69,9 +70,10 @@ export function formatReply(reply: Reply): string {
 
 /**
  * Why a server refused, who has to change something, and whether trying again can help. A 4xx is never hard. The
- * enhanced status code is left out of account when it contradicts the reply's class.
+ * enhanced status code is left out of account when it contradicts the reply's class. `provider` says whose server
+ * answered, where that is known: the same words mean different things at different providers.
  */
-export function classifyReply(reply: Reply): Classification {
+export function classifyReply(reply: Reply, provider?: Provider): Classification {
   const enhanced =
     reply.enhanced !== undefined && enhancedCode.test(reply.enhanced) ? reply.enhanced : undefined;
   return classify({
@@ -79,6 +81,7 @@ export function classifyReply(reply: Reply): Classification {
     code: reply.code,
     ...(enhanced === undefined ? {} : { status: enhanced }),
     text: reply.text,
+    ...(provider === undefined ? {} : { provider }),
   });
 }
 

@@ -1,6 +1,7 @@
 import { Address, type Reply } from "@tyto/contracts";
 import { type Classification, classify, type Refusal } from "./classify.ts";
 import { type Message, readMessage } from "./message.ts";
+import { type Provider, readProvider } from "./providers.ts";
 import { findReply, findStatus, parseReply } from "./reply.ts";
 import { type Body, bodyOf, isOfMailSystem, originalRecipients } from "./reports/body.ts";
 import type { Found } from "./reports/format.ts";
@@ -96,7 +97,8 @@ function withAddress(
 
 function readRecipient(fields: RecipientFields): RecipientReport | undefined {
   const { protocol, text } = splitDiagnostic(fields.diagnostic ?? "");
-  const spoken = protocol === "smtp" || protocol === undefined ? (parseReply(text) ?? findReply(text)) : undefined;
+  const spoken =
+    protocol === "smtp" || protocol === undefined ? (parseReply(text) ?? findReply(text)) : undefined;
   const told = /[245]\.\d{1,3}\.\d{1,3}/.exec(fields.status ?? "")?.[0];
   const status = told ?? spoken?.enhanced ?? (fields.status === undefined ? findStatus(text) : undefined);
   const action = readAction(fields.action, status);
@@ -108,6 +110,7 @@ function readRecipient(fields: RecipientFields): RecipientReport | undefined {
     readAddress(fields.actualRecipient);
   const remoteMta = hostName(fields.remoteMta);
   const diagnostic = text.replace(/\s+/g, " ").trim().slice(0, charsMax.diagnostic);
+  const provider = remoteMta === undefined ? undefined : readProvider(remoteMta);
   const isRefusal = action === "failed" || action === "delayed";
   return {
     ...(address === undefined ? {} : { address }),
@@ -117,7 +120,16 @@ function readRecipient(fields: RecipientFields): RecipientReport | undefined {
     ...(diagnostic === "" ? {} : { diagnostic }),
     ...(remoteMta === undefined ? {} : { remoteMta }),
     ...(isRefusal
-      ? { classification: judge(action, status, reply, text, remarkOn(fields.remark ?? "", address)) }
+      ? {
+          classification: judge(
+            action,
+            status,
+            reply,
+            text,
+            remarkOn(fields.remark ?? "", address),
+            provider,
+          ),
+        }
       : {}),
   };
 }
@@ -139,6 +151,7 @@ function judge(
   reply: Reply | undefined,
   diagnostic: string,
   remark: string,
+  provider: Provider | undefined,
 ): Classification {
   const specific = [reply?.enhanced, status].find((one) => one !== undefined && !one.endsWith(".0.0"));
   const isPermanent =
@@ -148,12 +161,14 @@ function judge(
     ...(reply === undefined ? {} : { code: reply.code }),
     ...(specific === undefined ? {} : { status: specific }),
     text: reply?.text ?? diagnostic,
+    ...(provider === undefined ? {} : { provider }),
   };
   const verdict = classify(refusal);
   if (verdict.confidence >= 0.7) return verdict;
   for (const text of [diagnostic, `${refusal.text} ${remark}`]) {
     const other = classify({ ...refusal, text });
-    if (other.confidence > verdict.confidence && other.confidence >= 0.5) return { ...other, confidence: 0.5 };
+    if (other.confidence > verdict.confidence && other.confidence >= 0.5)
+      return { ...other, confidence: 0.5 };
   }
   if (verdict.confidence >= 0.5) return verdict;
   // Nothing says what kept it: only that somebody's time ran out, or runs.

@@ -100,7 +100,7 @@ test.each<[string, Outcome, string, boolean, Record<string, unknown>]>([
     { kind: "expired" },
     "mail.bounced",
     true,
-    { reason: "expired", fault: "network", hard: true },
+    { reason: "expired", fault: "network", hard: false },
   ],
 ])("%s gives %s", (_what, outcome, subject, isFinal, expected) => {
   const { mark, next } = settled(outcome);

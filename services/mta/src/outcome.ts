@@ -8,7 +8,7 @@ import {
   reasons,
   type StoredEvent,
 } from "@tyto/contracts";
-import { classifyReply } from "@tyto/mail";
+import { classifyReply, readProvider } from "@tyto/mail";
 import { retryAt } from "./schedule.ts";
 
 /** What one attempt came to. */
@@ -67,7 +67,7 @@ export function settle(entry: QueueEntry, outcome: Outcome, clock: Clock): Settl
     case "expired":
       return bounce(entry, verdictOf("expired"), "it waited here until its time was over", {}, clock);
     case "refused": {
-      const classified = classifyReply(outcome.reply);
+      const classified = classifyReply(outcome.reply, readProvider(outcome.conversation.mx));
       return isPermanent(outcome.reply)
         ? bounce(entry, classified, undefined, outcome, clock)
         : defer(entry, classified.reason, undefined, outcome, clock);

@@ -1,9 +1,9 @@
 import type { Rule } from "./rule.ts";
 
-/** The receiver could not read the message or a part of the conversation breaks its reading of a standard. */
+/** The receiver could not read the message. */
 export const contentMalformed: Rule = {
   reason: "content.malformed",
-  statuses: ["6.2", "6.3", "6.4", "6.5", "6.6", "6.7", "6.11", "5.1", "5.2", "5.4"],
+  statuses: ["6.2", "6.3", "6.4", "6.5", "6.6", "6.7", "6.11", "5.2"],
   sure: [
     /\b(rfc ?(2822|5322|822|5321|2821|2047|7103))\b.{0,60}\b(compl|conform|violat|valid|specification|syntax)/,
     /\bnot (rfc ?)?(2822|5322|822|5321|2821)[- ]?(compliant|conformant)\b|\bnot compliant with rfc\b/,
@@ -13,7 +13,7 @@ export const contentMalformed: Rule = {
     /\b(message|mail|body|mime|header|headers) (is |was |are )?(malformed|not well-formed|unparse?able|cannot be (read|parsed)|could not be parsed)\b/,
     /\b(8-?bit|nul|null|illegal|non-ascii) (characters?|bytes?|data)\b.{0,40}\b(header|body|message|not allowed|not permitted)/,
     /\bheaders?.{0,30}(8-?bit|illegal character|non-ascii)/,
-    /\bsyntax error\b|\b(bad|invalid) (sequence of )?(command|parameters?)\b|\bconversion required\b/,
+    /\bconversion required\b/,
     /\bline (is )?too long\b|\bline length\b|\bcorrupt (message|mail)\b|\bmissing .{0,40}\bfrom:? header\b|\bmaximum line length\b|\bhas lines too long\b/,
     /\btoo many (hops in|headers|mime parts|nested)/,
   ],

@@ -15,6 +15,7 @@ import { networkDns } from "./network.dns.ts";
 import { networkTls } from "./network.tls.ts";
 import { networkUnreachable } from "./network.unreachable.ts";
 import { policyRefused } from "./policy.refused.ts";
+import { protocolError } from "./protocol.error.ts";
 import { rateLimited } from "./rate.limited.ts";
 import { receiverBusy } from "./receiver.busy.ts";
 import { recipientRefused } from "./recipient.refused.ts";
@@ -45,6 +46,7 @@ export const rules: readonly Rule[] = [
   networkTls,
   networkUnreachable,
   contentMalformed,
+  protocolError,
   mailboxMoved,
   mailboxDisabled,
   domainTakesNoMail,

@@ -1,5 +1,12 @@
 import type { RecipientFields } from "../report.ts";
-import { addressesIn, addressesOfSender, type Body, isOfMailSystem, isWarning, originalRecipients } from "./body.ts";
+import {
+  addressesIn,
+  addressesOfSender,
+  type Body,
+  isOfMailSystem,
+  isWarning,
+  originalRecipients,
+} from "./body.ts";
 import type { Format } from "./format.ts";
 
 const failing =
@@ -16,7 +23,8 @@ const recipientsMax = 20;
 export const any: Format = (message, body) => {
   if (!isOfMailSystem(message) || !failing.test(`${message.subject ?? ""}\n${body.said}`)) return undefined;
   const strangers = (address: string) =>
-    !own.has(address.toLowerCase()) && !/^(?:postmaster|mailer-daemon|abuse|support|helpdesk|hostmaster)@/i.test(address);
+    !own.has(address.toLowerCase()) &&
+    !/^(?:postmaster|mailer-daemon|abuse|support|helpdesk|hostmaster)@/i.test(address);
   const own = addressesOfSender(message, body);
   const original = originalRecipients(message, body);
   const entries = openers(body, strangers) ?? mentioned(body, strangers, original);

@@ -71,13 +71,16 @@ export function originalRecipients(message: Message, body: Body): string[] {
   const headers = originalHeaders(message);
   const value = (name: string) => headers.find((one) => one.name === name)?.value;
   const fields = [value("x-original-to"), value("delivered-to"), value("to"), fieldOf(body.returned, "to")];
-  const found = fields.find((field) => field !== undefined && field.includes("@"));
+  const found = fields.find((field) => field?.includes("@") === true);
   return found === undefined ? [] : addressesIn(found);
 }
 
 /** A header field inside text, with its folded lines. */
 export function fieldOf(text: string, name: string): string | undefined {
-  return new RegExp(`^[ \\t>]{0,4}${name}:[ \\t]*([^\\n]{1,1000}(?:\\n[ \\t][^\\n]{1,1000}){0,20})`, "im").exec(text)?.[1];
+  return new RegExp(
+    `^[ \\t>]{0,4}${name}:[ \\t]*([^\\n]{1,1000}(?:\\n[ \\t][^\\n]{1,1000}){0,20})`,
+    "im",
+  ).exec(text)?.[1];
 }
 
 /** Addresses that belong to the sender and to the mail system: never those of a recipient. */
@@ -99,4 +102,6 @@ export const isWarning = ({ said }: Body, subject = ""): boolean =>
   /\bnot yet\b|\b(?:has|have) been delayed\b|\bdelivery (?:is )?delayed\b|\bwill (?:continue|keep) (?:to try|trying)|\bwill be retried\b|\bno action is required\b|\bdo(?:es)? not need to resend\b|\bwarning message only\b|\bstill (?:being )?(?:re)?tr(?:ying|ied)\b|\bcontinue to (?:try|attempt)\b|noch nicht zugestellt|n'a pas encore/i.test(
     `${subject}\n${said.slice(0, 3_000)}`,
   ) &&
-  !/\bgiv(?:en|ing) up\b|\bpermanent(?:ly)?\b|\bno further (?:delivery )?attempts|\bgave up\b|\bhas expired\b/i.test(said);
+  !/\bgiv(?:en|ing) up\b|\bpermanent(?:ly)?\b|\bno further (?:delivery )?attempts|\bgave up\b|\bhas expired\b/i.test(
+    said,
+  );

@@ -4,8 +4,10 @@ import { address, line, listing } from "./listing.ts";
 export const domino = listing({
   software: "Domino",
   sign: ({ text, subject }) =>
-    /^DELIVERY[ _]FAILURE/i.test(subject ?? "") || /^was not delivered to:\s*$[\s\S]{0,600}^(?:because|due to):?\s*$/im.test(text),
-  begin: /^was not delivered to:|^no se ha entregado a|^n'a pas été remis|^wurde nicht zugestellt|配信されませんでした/i,
+    /^DELIVERY[ _]FAILURE/i.test(subject ?? "") ||
+    /^was not delivered to:\s*$[\s\S]{0,600}^(?:because|due to):?\s*$/im.test(text),
+  begin:
+    /^was not delivered to:|^no se ha entregado a|^n'a pas été remis|^wurde nicht zugestellt|配信されませんでした/i,
   end: /^Reporting-MTA:|^What should you do/i,
   opens: line`^[ \t]{1,12}${address}[ \t]*$`,
   ignores: /^(?:because|due to|debido a|car|weil|parce que):?\s*$/i,

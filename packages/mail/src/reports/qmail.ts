@@ -3,7 +3,8 @@ import type { Format } from "./format.ts";
 
 const opening =
   /^(?:Hi\. )?This is the (?:(?:qmail-send|mail ?delivery|deliver|[^\n]{0,40}mail) (?:program|agent)|[^\n]{1,80}) at ([^\s]{1,253})(?:\.|[^\n]{0,40}\.)\s*$|^I'm afraid I wasn't able to deliver your message to the following/im;
-const greeting = /^(?:Hi\. This is the|Hi there!|I'm afraid I wasn't able|Your message could not be delivered)/im;
+const greeting =
+  /^(?:Hi\. This is the|Hi there!|I'm afraid I wasn't able|Your message could not be delivered)/im;
 const closing = /^-{3} ?(?:Below|Enclosed|Mensaje|Im Anschluss|The header|Copy)/im;
 const paragraphsMax = 100;
 
@@ -28,9 +29,13 @@ export const qmail: Format = ({ text }) => {
 };
 
 function readParagraph(paragraph: string): RecipientFields | undefined {
-  const [, address, words] = /(?:^|\n)[ \t]*<([^<>\s]{1,320})>:?[ \t]*(?=\n|\S)([^]*)$/.exec(paragraph) ?? [];
+  const [, address, words] =
+    /(?:^|\n)[ \t]*<([^<>\s]{1,320})>:?[ \t]*(?=\n|\S)([\s\S]*)$/.exec(paragraph) ?? [];
   if (address === undefined || words === undefined) return undefined;
-  const said = /(?:Remote host said|failed after I sent the message\.\s*Remote host said): ([^]*?)(?:\nGiving up on|$)/.exec(words)?.[1];
+  const said =
+    /(?:Remote host said|failed after I sent the message\.\s*Remote host said): ([\s\S]*?)(?:\nGiving up on|$)/.exec(
+      words,
+    )?.[1];
   const status = /\(#([245]\.\d{1,3}\.\d{1,3})\)/.exec(words)?.[1];
   return {
     finalRecipient: address,

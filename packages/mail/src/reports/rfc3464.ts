@@ -2,7 +2,7 @@ import { decodeCharset, toByteText } from "../encodings.ts";
 import type { Message } from "../message.ts";
 import type { RecipientFields } from "../report.ts";
 import { type Body, isOfMailSystem } from "./body.ts";
-import type { Found, Format } from "./format.ts";
+import type { Format, Found } from "./format.ts";
 
 const statusTypes = new Set([
   "message/delivery-status",

@@ -3,7 +3,7 @@ import { type Body, isWarning } from "./body.ts";
 import type { Format } from "./format.ts";
 import { address, line } from "./listing.ts";
 
-const headings = /-{3,} ?(?:transcript of session|the following addresses had)/i;
+const headings = /-{3} ?(?:transcript of session|the following addresses had)/i;
 const list = /^[ \t]*-{3,} ?the following addresses had/i;
 const transcript = /^[ \t]*-{3,} ?transcript of session/i;
 const bare = line`^[ \t>]{0,8}${address}(?: <[^>]{1,320}>)?(?:\s{1,8}\(.{1,300}\))?[ \t]*$`;
