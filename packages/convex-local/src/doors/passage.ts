@@ -79,6 +79,7 @@ export class Passage {
   readonly #surroundings: Surroundings;
   readonly #socket: Socket<Passage>;
   readonly #client: Outlet<Passage>;
+  readonly #introduction: Buffer;
   #engine: { socket: Socket<Passage>; outlet: Outlet<Passage> } | null = null;
   readonly #reader = new RequestReader();
   #request: Request | null = null;
@@ -105,6 +106,7 @@ export class Passage {
     this.#surroundings = surroundings;
     this.#socket = socket;
     this.#client = new Outlet(socket);
+    this.#introduction = surroundings.introduction(this);
     this.#sinceMs = performance.now();
     this.#lastMs = this.#sinceMs;
   }
@@ -300,7 +302,7 @@ export class Passage {
       };
       this.#bodyBytes = 0;
       this.#sinceMs = this.#lastMs;
-      out.push(head.line, this.#surroundings.introduction(this), head.fields);
+      out.push(head.line, this.#introduction, head.fields);
     } else {
       this.#bodyBytes += piece.bytes.length;
       out.push(piece.bytes);

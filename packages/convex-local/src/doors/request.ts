@@ -89,16 +89,19 @@ function parseHead(
   }
   if (!METHODS.has(method)) throw new Refusal(501, "BadMethod", `The method ${method} is not known here`);
   if (!target.startsWith("/")) throw new Refusal(400, "BadTarget", "A target begins with a slash");
-  const text = `\r\n${fields.toString("latin1")}`;
-  const hosts = valuesOf(text, "host");
+  const {
+    host: hosts,
+    "content-length": lengths,
+    "transfer-encoding": encodings,
+    connection,
+    origin: [origin = null],
+  } = fieldsIn(`\r\n${fields.toString("latin1")}`);
   // RFC 9112 §3.2; the engine makes its URLs of it.
   if (hosts.length !== 1 || !/^[\w.-]+(?::\d{1,5})?$|^\[[\da-f:.]+\](?::\d{1,5})?$/i.test(hosts[0] ?? "")) {
     throw new Refusal(400, "BadHost", "A request names one host");
   }
-  const lengths = valuesOf(text, "content-length");
-  const encodings = valuesOf(text, "transfer-encoding");
-  const isLast = version === "1.0" || valuesOf(text, "connection").some((value) => /\bclose\b/i.test(value));
-  const head = { method, target, origin: valuesOf(text, "origin")[0] ?? null, isLast, line, fields };
+  const isLast = version === "1.0" || connection.some((value) => /\bclose\b/i.test(value));
+  const head = { method, target, origin, isLast, line, fields };
   if (encodings.length > 0) {
     // RFC 9112 §6.1: both at once is how requests are smuggled.
     if (lengths.length > 0)
@@ -118,14 +121,20 @@ function parseHead(
 
 const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
 
-const FIELDS = {
-  host: /\r\nhost[ \t]*:[ \t]*([^\r\n]*)/gi,
-  "content-length": /\r\ncontent-length[ \t]*:[ \t]*([^\r\n]*)/gi,
-  "transfer-encoding": /\r\ntransfer-encoding[ \t]*:[ \t]*([^\r\n]*)/gi,
-  connection: /\r\nconnection[ \t]*:[ \t]*([^\r\n]*)/gi,
-  origin: /\r\norigin[ \t]*:[ \t]*([^\r\n]*)/gi,
-};
+type Field = "host" | "content-length" | "transfer-encoding" | "connection" | "origin";
+const FIELDS = /\r\n(host|content-length|transfer-encoding|connection|origin)[ \t]*:[ \t]*([^\r\n]*)/gi;
 
-function valuesOf(text: string, name: keyof typeof FIELDS): string[] {
-  return Array.from(text.matchAll(FIELDS[name]), ([, value = ""]) => value.trim());
+/** The values of the fields that matter here, in one look at the head. */
+function fieldsIn(text: string): Record<Field, string[]> {
+  const found: Record<Field, string[]> = {
+    host: [],
+    "content-length": [],
+    "transfer-encoding": [],
+    connection: [],
+    origin: [],
+  };
+  for (const [, name = "", value = ""] of text.matchAll(FIELDS)) {
+    found[name.toLowerCase() as Field].push(value.trim());
+  }
+  return found;
 }

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
@@ -37,7 +37,7 @@ type Engine = { process: Subprocess; board: Board; startedMs: number; isReady: b
 export class Keeper {
   readonly #options: KeeperOptions;
   readonly #strikes = new Strikes();
-  readonly #directory = mkdtempSync(join(tmpdir(), "convex-door-"));
+  readonly #directory = placeForSockets();
   #engine: Engine | null = null;
   #engines = 0;
   #isStopping = false;
@@ -152,6 +152,33 @@ export class Keeper {
       blame: (passage) => (blamed.has(passage) ? { code: CODES[reason], message } : null),
     });
   }
+}
+
+/** Memory, where there is such a place: pages of a file on disk may make the engine wait while they are written. */
+function memoryDirectory(): string {
+  try {
+    accessSync("/dev/shm", constants.W_OK);
+    return "/dev/shm";
+  } catch (error) {
+    if (error instanceof Error && "code" in error) return tmpdir();
+    throw error;
+  }
+}
+
+/** A directory for this process. Those of processes that were killed are cleared away. */
+function placeForSockets(): string {
+  const parent = memoryDirectory();
+  for (const name of readdirSync(parent)) {
+    const pid = /^convex-door-(\d+)-/.exec(name)?.[1];
+    if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
+    try {
+      rmSync(join(parent, name), { recursive: true, force: true });
+    } catch (error) {
+      // Another user's; it is in nobody's way.
+      if (!(error instanceof Error && "code" in error)) throw error;
+    }
+  }
+  return mkdtempSync(join(parent, `convex-door-${process.pid}-`));
 }
 
 const nameOf = ({ kind, path }: Doing): string => `${kind} ${path}`;
