@@ -63,7 +63,8 @@ export async function startPortAlone(env: Record<string, string> = {}): Promise<
         TYTO_DNS_SERVERS: dns.servers.map((server) => `${server.host}:${server.port}`).join(","),
         ...env,
       },
-      stdout: "inherit",
+      // Standard output belongs to the result.
+      stdout: "ignore",
       stderr: "inherit",
     },
   );
