@@ -5,7 +5,16 @@ export const places = [
   { id: "send", route: "send", path: "/send", icon: "i-lucide-send", key: "t", group: "mail" },
   { id: "inbound", route: "inbound", path: "/inbound", icon: "i-lucide-inbox", key: "i", group: "mail" },
   { id: "bounces", route: "bounces", path: "/bounces", icon: "i-lucide-undo-2", key: "b", group: "mail" },
+  {
+    id: "reports",
+    route: "reports",
+    path: "/reports",
+    icon: "i-lucide-shield-check",
+    key: "r",
+    group: "mail",
+  },
   { id: "domains", route: "domains", path: "/domains", icon: "i-lucide-globe", key: "d", group: "setup" },
+  { id: "inboxes", route: "inboxes", path: "/inboxes", icon: "i-lucide-at-sign", key: "a", group: "setup" },
   {
     id: "apiKeys",
     route: "api-keys",

@@ -72,7 +72,28 @@ test("the facts of a delivery name server, encryption and signatures", () => {
 });
 
 test("an unencrypted connection is said in words", () => {
-  expect(factsOf({ conversation: { tls: null } })).toEqual([{ name: "tls", value: "none", key: "tlsNone" }]);
+  expect(factsOf({ conversation: { tls: null } })).toEqual([
+    { name: "tls", value: "none", key: "fact.tlsNone" },
+  ]);
+});
+
+test("what a recipient answered, complained of or wished is told in words, and strange values as they are", () => {
+  const replied = { ...event("mail.replied", 1), detail: { from: "Bob <bob@example.org>", text: "Thanks!" } };
+  expect(timelineRows([replied])[0]).toMatchObject({
+    quote: "Thanks!",
+    facts: [{ name: "from", value: "Bob <bob@example.org>" }],
+  });
+  expect(factsOf({ feedback: "abuse", reporter: "provider.test" })).toEqual([
+    { name: "feedback", value: "abuse", key: "bounce.feedback.abuse" },
+    { name: "reporter", value: "provider.test" },
+  ]);
+  expect(factsOf({ method: "one-click" })).toEqual([
+    { name: "method", value: "one-click", key: "bounce.method.one-click" },
+  ]);
+  expect(factsOf({ feedback: "strange", method: "toString" })).toEqual([
+    { name: "feedback", value: "strange" },
+    { name: "method", value: "toString" },
+  ]);
 });
 
 test("a detail of any other shape has no facts", () => {

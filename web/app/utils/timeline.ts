@@ -21,6 +21,9 @@ const looks: Record<string, Look> = {
   "mail.deferred": { tone: "warning", icon: "i-lucide-clock" },
   "mail.delivered": { tone: "success", icon: "i-lucide-check" },
   "mail.bounced": { tone: "error", icon: "i-lucide-undo-2" },
+  "mail.complained": { tone: "error", icon: "i-lucide-flag" },
+  "mail.unsubscribed": { tone: "warning", icon: "i-lucide-mail-x" },
+  "mail.replied": { tone: "success", icon: "i-lucide-reply" },
   "mail.reported": { tone: "info", icon: "i-lucide-file-text" },
 };
 
@@ -39,6 +42,8 @@ export type TimelineRow = Omit<TimelineEvent, "reply"> & {
   /** Our reason, one of the contract's list. */
   reason: string | undefined;
   explanation: string | undefined;
+  /** What a person wrote back. */
+  quote: string | undefined;
 };
 
 /** The rows to show, oldest first; with `recipient`, its own events and those of the whole message. */
@@ -60,31 +65,41 @@ export function timelineRows(events: readonly TimelineEvent[], recipient?: strin
       facts: factsOf(event.detail),
       reason: textOf(detail.reason),
       explanation,
+      quote: textOf(detail.text),
     };
   });
 }
 
-/** One fact of an attempt: `name` is an i18n key under `fact.`. `value` is shown as it is, unless `key` names words for it. */
+/** One fact of an event: `name` is an i18n key under `fact.`. `value` is shown as it is, unless `key` is one of words for it. */
 export type Fact = { name: string; value: string; key?: string };
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
+const feedbacks = ["abuse", "fraud", "virus", "not-spam", "opt-out", "other"];
+const methods = ["one-click", "link", "mailto", "report"];
 const textOf = (value: unknown) => (typeof value === "string" && value !== "" ? value : undefined);
 
-/** MX, address, encryption, signatures and the rest, read from an event's detail; what is absent is left out. */
+/** MX, address, encryption, signatures, who complained or answered and the rest, read from an event's detail; what is absent is left out. */
 export function factsOf(detail: unknown): Fact[] {
   if (!isRecord(detail)) return [];
   const talk = isRecord(detail.conversation) ? detail.conversation : {};
   const source = textOf(detail.source);
+  const feedback = feedbacks.find((one) => one === detail.feedback);
+  const method = methods.find((one) => one === detail.method);
   const facts: [name: string, value: string | undefined, key?: string | undefined][] = [
     ["attempt", typeof detail.attempt === "number" ? String(detail.attempt) : undefined],
     ["mx", textOf(talk.mx) ?? textOf(detail.remoteMta)],
     ["ip", textOf(talk.ip)],
     ["localIp", textOf(talk.localIp)],
-    ["tls", tlsOf(talk), talk.tls === null ? "tlsNone" : undefined],
+    ["tls", tlsOf(talk), talk.tls === null ? "fact.tlsNone" : undefined],
     ["dkim", dkimOf(detail.dkim)],
     ["returnPath", textOf(detail.returnPath)],
-    ["source", source, source === "dsn" || source === "smtp" ? `source-${source}` : undefined],
+    ["source", source, source === "dsn" || source === "smtp" ? `fact.source-${source}` : undefined],
+    ["feedback", textOf(detail.feedback), feedback === undefined ? undefined : `bounce.feedback.${feedback}`],
+    ["reporter", textOf(detail.reporter)],
+    ["method", textOf(detail.method), method === undefined ? undefined : `bounce.method.${method}`],
+    ["from", textOf(detail.from)],
+    ["subject", textOf(detail.subject)],
     ["signature", textOf(detail.signature)],
     ["engine", textOf(detail.engine)],
     ["status", textOf(detail.status)],
