@@ -60,9 +60,23 @@ export class Keeper {
 
   /** Lets running requests end. The exit code of the engine. */
   async stop(): Promise<number> {
+    try {
+      return await this.#stop();
+    } finally {
+      rmSync(this.#directory, { recursive: true, force: true });
+    }
+  }
+
+  async #stop(): Promise<number> {
     this.#isStopping = true;
     clearTimeout(this.#restart);
     const engine = this.#engine;
+    // Nobody has an answer of an engine that is starting, and it does not listen yet.
+    if (engine !== null && !engine.isReady) {
+      engine.process.kill("SIGKILL");
+      await this.#ended;
+      return 0;
+    }
     if (engine !== null) {
       engine.process.send("stop");
       await waitAtMost(this.#ended, STOP_MS_MAX);
@@ -71,9 +85,7 @@ export class Keeper {
         engine.process.kill("SIGKILL");
       }
     }
-    const code = await this.#ended;
-    rmSync(this.#directory, { recursive: true, force: true });
-    return code;
+    return await this.#ended;
   }
 
   #launch(ready: () => void, failed: (error: Error) => void): void {
