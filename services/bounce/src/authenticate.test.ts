@@ -5,7 +5,7 @@ import { type DnsServer, startDns } from "@tyto/dns/testing";
 import { silentLog } from "@tyto/service";
 import { authenticate, dkimSign, sealMessage } from "mailauth";
 import { authenticator } from "./authenticate.ts";
-import { spooled } from "./testing.ts";
+import { forgetSpooled, spooled } from "./testing.ts";
 
 let dns: DnsServer;
 let check: ReturnType<typeof authenticator>;
@@ -25,7 +25,10 @@ beforeAll(async () => {
   resolver = createResolver({ servers: dns.servers });
   check = authenticator(resolver, "mail.receiver.test", silentLog, () => nowMs);
 });
-afterAll(() => dns.stop());
+afterAll(async () => {
+  forgetSpooled();
+  await dns.stop();
+});
 
 const mail = (from: string) =>
   `From: Shop <news@${from}>\r\nTo: <help@receiver.test>\r\nSubject: Hi\r\nDate: Sat, 21 Nov 2026 10:00:00 +0000\r\nMessage-ID: <1@${from}>\r\n\r\nHello\r\n`;

@@ -1,14 +1,24 @@
 /** For tests: an SMTP conversation by lines, and messages as the port hands them on. */
-import { mkdtemp } from "node:fs/promises";
+import { mkdtempSync, rmSync } from "node:fs";
 import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openSpool, type Spooled } from "./spool.ts";
 
-/** The message of these bytes; long ones lie in a file below the system's folder for such until `discard`. */
+let dir: string | undefined;
+
+/** Removes what `spooled` left on disk. */
+export function forgetSpooled(): void {
+  if (dir !== undefined) rmSync(dir, { recursive: true, force: true });
+  dir = undefined;
+}
+
+/** The message of these bytes; long ones lie in a file until `discard`. The test calls `forgetSpooled` at its end. */
 export async function spooled(bytes: Uint8Array | string): Promise<Spooled> {
-  const dir = await mkdtemp(join(tmpdir(), "tyto-spooled-"));
-  const spool = await openSpool({ dir, messageBytesMax: 100_000_000, spoolBytesMax: 100_000_000 });
+  dir ??= mkdtempSync(join(tmpdir(), "tyto-spooled-"));
+  // A folder of its own for each: opening a spool empties its folder.
+  const own = join(dir, crypto.randomUUID());
+  const spool = await openSpool({ dir: own, messageBytesMax: 100_000_000, spoolBytesMax: 100_000_000 });
   const whole = typeof bytes === "string" ? new TextEncoder().encode(bytes) : bytes;
   return await spool.receive(
     (async function* () {
