@@ -4,6 +4,7 @@
  */
 import { flood } from "./flood.ts";
 import { intake } from "./intake.ts";
+import { parser } from "./parser.ts";
 import { path } from "./path.ts";
 import { store } from "./store.ts";
 
@@ -14,7 +15,7 @@ export type Benchmark = {
   run(options: Options): Promise<Record<string, unknown>>;
 };
 
-const benchmarks: readonly Benchmark[] = [path, store, intake, flood];
+const benchmarks: readonly Benchmark[] = [path, store, intake, parser, flood];
 
 const [name, ...rest] = process.argv.slice(2);
 const chosen = benchmarks.find((benchmark) => benchmark.name === name);
