@@ -11,6 +11,9 @@ export function useFormat() {
     clock: (atMs: number) => formatClock(atMs, language.value),
     slot: (atMs: number, withDay: boolean) => formatSlot(atMs, language.value, withDay),
     day: (atMs: number) => formatDay(atMs, language.value),
+    /** Days that are counted in UTC, whatever the zone of this machine. */
+    utcDay: (atMs: number) => formatDay(atMs, language.value, "UTC"),
+    utcDate: (atMs: number) => formatDate(atMs, language.value, "UTC"),
     bytes: (bytes: number) => formatBytes(bytes, language.value),
     count: (count: number) => formatCount(count, language.value),
     share: (part: number, whole: number) => formatShare(part, whole, language.value),

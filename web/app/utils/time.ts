@@ -67,6 +67,14 @@ export function formatDay(atMs: number, locale: string, timeZone?: string): stri
   }).format(atMs);
 }
 
+/** A day in full: `Nov 21, 2026`. */
+export function formatDate(atMs: number, locale: string, timeZone?: string): string {
+  return new Intl.DateTimeFormat(locale, {
+    dateStyle: "medium",
+    ...(timeZone === undefined ? {} : { timeZone }),
+  }).format(atMs);
+}
+
 /** The time of day with seconds; the day stands beside it where it changes. */
 export function formatClock(atMs: number, locale: string, timeZone?: string): string {
   return new Intl.DateTimeFormat(locale, {
