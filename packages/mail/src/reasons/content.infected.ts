@@ -10,6 +10,7 @@ export const contentInfected: Rule = {
     /\b(clamav|clamd|virus (scan|check|filter)|antivirus|anti-virus)\b/,
     /\bEicar\b|\b(virus|malware)[: ]+\(?[\w./-]{3,60}\)?$/,
     /\bvirus-?(infected|laden)\b|\bvirus\/worm\b|ウイルス|ウィルス/,
+    /\b(virus|malware|trojan|worm|eicar)[ :-]{1,3}\S{2,60}.{0,30}(rejected|detected|found|infected|blocked)|\b(carries|carrying|including|has) a (virus|worm|trojan)\b|\bvirus(es)? (was|were|is|in|inside|has been)\b|\binfecté|\binfiziert|\binfectad|病毒/,
   ],
   likely: [/\b(virus|malware)\b/],
 };

@@ -16,6 +16,9 @@ export const contentRefused: Rule = {
     /\bphish(ing)?\b|\bspam-?(check|verdict|like)\b|\bmessage refused by .{0,20}filter/,
     /\b554 (denied|refused).{0,30}\[cs\]|\bdt:spm\b|\bcpr\d{1,3}\.fr.{0,60}spam/,
     /\bheaders? (contain|rejected)|\burls? (is |are )?(black|block) ?listed/,
+    /\b(blacklisted|blocked|listed|suspicious|malicious|bad|forbidden|prohibited) (url|uri|link|content|attachment|file|words?|phrase|subject)s?\b|\b(url|uri|link)s?\b.{0,30}\b(listed|black|block)|\b(surbl|uribl)\b|\bdoes not pass .{0,20}(content|spam)|\b(spam|junk|bulk)[- ]?(mail|message|e-?mail)s? (is|are|was|has been|not|detected|rejected|blocked|refused|discarded)/,
+    /\b(is|was|as|being|looks like|considered|classified|flagged|marked|detected|tagged|identified) (as |to be |an? )?(possible |probable |likely )?(spam|junk|uce|ube|phishing|bulk)\b|\bspam\b.{0,30}\b(rejected|refused|blocked|detected|score|threshold|filter|content|discarded|not accepted|policy)\b|\bwe (do not|don't) (accept|want|like) (your )?spam\b|\bspamming not allowed\b|\bsent spam\b/,
+    /\b(executable|illegal|dangerous|forbidden|unwanted|banned|unallowed|disallowed) (files?|attachments?|extensions?|content)\b|\battachments?\b.{0,40}\b(not|blocked|rejected|forbidden|prohibited|banned)\b|\bmessage (was |has been )?(filtered|quarantined)\b|\bals spam\b|\bcomme (du )?spam\b|\bcomo spam\b|\bспам|垃圾邮件|迷惑メール|スパム/,
   ],
   likely: [/\bspam\b|\bjunk\b|\bunwanted\b/, /\bcontent\b/],
 };

@@ -9,5 +9,6 @@ export const domainTakesNoMail: Rule = {
     /\bnull ?mx\b/,
     /\b(domain|host|server|system)( \S{1,100})? (does not|doesn't|do not|never) (accept|receive|take)s? (any )?(e-?mail|messages|smtp)\b(?! from)/,
     /\bdomain( \S{1,100})? takes no mail\b|\bnot an? (mail|e-?mail) (domain|host|server)\b/,
+    /\bnullmx\b|\b(host|domain|server|site)( \S{1,100})? (does not|doesn't) (accept|receive) (e-?)?mail\b|\bno mail (is )?(accepted|service) (for|at) this (domain|host)|\bthis (host|server|machine) (does not|doesn't|never) (accepts?|receives?) (e-?)?mail/,
   ],
 };

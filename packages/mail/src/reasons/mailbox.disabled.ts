@@ -13,6 +13,10 @@ export const mailboxDisabled: Rule = {
     /\bdelivery (to|for) this (user|recipient|mailbox) is (disabled|suspended)\b/,
     /\bmailbox has been (disabled|suspended) due to inactivity\b|\bnot been used (for|in) (a )?(long|some) time\b/,
     /\b(postfach|konto|mailbox) .{0,40}(gesperrt|deaktiviert)/,
+    /\b(account|mailbox|user|recipient|address|subscriber|service|email)( \S{1,100})? (has been |is |was )?(temporarily |currently |permanently |administratively )?(limited|frozen|barred|on hold|put on hold|archived|dormant|deactivated|disabled|suspended|terminated|blocked|inactivated|hibernat\w{1,4})\b(?!.{0,20}\b(list|ip)\b)/,
+    /\bunavailable: user is (terminated|blocked|suspended)|\b(over its inactivity|inactivity limit|inactive for|not been (accessed|used) (for|since))\b|\bno longer accept(s|ing) (e-?)?mail\b|\bnot (currently )?accepting (e-?)?(mail|messages)\b|\bis not accepting any mail\b/,
+    /\b(deactivated|frozen|locked|archived|blocked|dormant|expired) (mailbox|account|user|recipient)\b|\b(invalid|unknown)\/inactive user\b|\brecipient suspend the service\b|\btemporar(y|ily) (locked|inactive)\b.{0,30}|\bmail(box)? (receiving )?disabled\b/,
+    /\b(konto|postfach|benutzer).{0,40}(deaktiviert|gesperrt|stillgelegt|abgeschaltet)|\b(compte|boite|boîte).{0,40}(désactiv|suspendu|archiv|bloqu)|\b(cuenta|conta|casella|buz[oó]n).{0,40}(desactivad|suspendid|bloquead|disabilitat|sospes|inativ)|(заблокирован|отключен)|(账号|用户|邮箱).{0,6}(停用|冻结|禁用)/,
   ],
   likely: [/\buser (has )?(left|resigned)\b/],
 };

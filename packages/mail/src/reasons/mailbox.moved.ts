@@ -11,5 +11,6 @@ export const mailboxMoved: Rule = {
     /\bmailbox has moved\b|\buser has moved\b|\bdestination mailbox has moved\b/,
     /\buser not local; please try\b/,
     /\baddress (is )?no longer in use\b.{0,60}\bplease use\b/,
+    /\b(has|have) (been )?(replaced by|migrated to|moved)\b.{0,60}|\b(new|current) (e-?mail )?address (is|:)|\bplease (use|update|note|send).{0,40}\bnew (e-?mail )?address\b|\buser has moved\b|\bis now known as\b|\baddress (has )?changed\b/,
   ],
 };

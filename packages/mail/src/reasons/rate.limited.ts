@@ -13,5 +13,7 @@ export const rateLimited: Rule = {
     /\bunusual (rate|traffic)\b|\btss?0\d\b|\bfrequency limited\b|\bunexpected volume\b|\bvolume of (mail|email|messages|traffic)\b/,
     /\bslow down\b|\bdeferred .{0,30}\bvolume\b|\bresources temporarily unavailable.{0,40}(rate|limit)|\bconnection (rate|frequency) limited\b/,
     /\buser .{0,40}(is )?receiving mail (too quickly|at a rate)/,
+    /\b(exceeded|exceeds|reached|hit) (the |your |our |a |its |maximum )?(maximum |max |hourly |daily |sending |allowed |number of )*(rate|quota of messages|messages? (limit|per)|limit of (messages|emails|connections|recipients)|connections?|number of (messages|emails|connections|recipients)|recipients? (limit|per))\b/,
+    /\btoo many (concurrent |simultaneous |smtp |tcp |open |parallel )*(connections?|sessions?)\b|\btoo many (e-?mails?|mails?|messages?|recipients?|rcpts?|deliveries|transactions|commands)\b|\b(connection|session) limit\b|\bresolver\.adr\.reciplimit\b|\b(sending|daily|hourly) (quota|limit)s? (has been |was )?(exceeded|reached)|\bmax(imum)? (number of )?(messages|connections|recipients)\b.{0,30}\b(exceed|reach)|\bplease slow\b|\btrop de (connexions|messages|destinataires)/,
   ],
 };

@@ -9,5 +9,6 @@ export const routingLoop: Rule = {
     /\b(mail|message|routing|forwarding|delivery|mx|email) (is )?(loop|looping|loops)\b|\bloop(s|ing)? (back|detected|backs?)\b/,
     /\bloops back to (myself|itself|me)\b|\b(possible|routing) loop\b|\bmy (best preference|domain name) .{0,20}mx\b/,
     /\bmessage (is )?looping\b|\bwas already (delivered|forwarded) .{0,30}loop/,
+    /\btoo many hops\b|\bhop ?count\b|\b(mail|forwarding|routing|aliasing\/forwarding|delivery|message) loop|\bloop(s|ing|ed)? (back|detected|alert|condition|broken)|\bmaximum hop\b|\balready has my delivered-to\b|\bmxloopback\b|\btoo many received\b|\bschleife\b|\bboucle\b.{0,20}(mail|courrier|messag)/,
   ],
 };

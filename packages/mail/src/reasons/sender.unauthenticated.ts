@@ -17,5 +17,6 @@ export const senderUnauthenticated: Rule = {
     /\bopenspf\.(org|net)\b|\bspoof(ed|ing)\b.{0,40}\b(message|mail|sender|domain|detected|rejected)\b/,
     /\bno valid (spf|dkim)\b|\bauthentication (results|checks?).{0,20}(fail|not pass)/,
     /\bauthentication (information|checks)\b/,
+    /\b(missing|no|invalid|bad|incorrect|generic) (reverse dns|ptr|rdns)\b|\b(cannot|can't|could not|unable to) find your (reverse )?hostname\b|\breverse (dns|mapping|lookup|hostname)\b|\bip (address )?(has no|without|does not have an?) (ptr|reverse|rdns|dns)\b|\bforward(-| )confirmed\b|\bhostname (does not|doesn't) match\b/,
   ],
 };

@@ -29,7 +29,7 @@ const announcement = new RegExp(
 );
 /** What looks like an announcement and opens the report. */
 const opening =
-  /transcript of session|addresses had|failed addresses|failure reasons|message log|failed recipients|non-delivered information|server message|smtp command|original message was|original message subject/i;
+  /transcript of session|addresses had|failed addresses|failure reasons|message log|failed recipients|non-delivered information|server message|smtp command|original message was|original message details|original message subject/i;
 
 export function bodyOf(message: Message): Body {
   const { text } = message;
@@ -99,7 +99,7 @@ export function addressesOfSender(message: Message, body: Body): Set<string> {
 
 /** The mail system goes on trying. */
 export const isWarning = ({ said }: Body, subject = ""): boolean =>
-  /\bnot yet\b|\b(?:has|have) been delayed\b|\bdelivery (?:is )?delayed\b|\bwill (?:continue|keep) (?:to try|trying)|\bwill be retried\b|\bno action is required\b|\bdo(?:es)? not need to resend\b|\bwarning message only\b|\bstill (?:being )?(?:re)?tr(?:ying|ied)\b|\bcontinue to (?:try|attempt)\b|noch nicht zugestellt|n'a pas encore/i.test(
+  /\bnot yet\b|\b(?:has|have) been delayed\b|\bdelivery (?:is )?delayed\b|\bwill (?:continue|keep) (?:to try|trying)|\bwill be retried\b|\bno action is required\b|\bdo(?:es)? not need to re-?send\b|\btemporary failure\b|\bis delayed\b|\bwarning message only\b|\bstill (?:being )?(?:re)?tr(?:ying|ied)\b|\bcontinue to (?:try|attempt)\b|noch nicht zugestellt|n'a pas encore/i.test(
     `${subject}\n${said.slice(0, 3_000)}`,
   ) &&
   !/\bgiv(?:en|ing) up\b|\bpermanent(?:ly)?\b|\bno further (?:delivery )?attempts|\bgave up\b|\bhas expired\b/i.test(

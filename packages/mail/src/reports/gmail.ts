@@ -10,8 +10,6 @@ export const gmail = listing({
   begin: /Delivery to the following recipient/i,
   end: /^-{3,} Original message|^-{3,} Message header/i,
   opens: line`^[ \t*]{1,20}${address}[ \t]*$`,
-  ignores:
-    /^Google tried to deliver your message|contacting the other email provider|^for further information about|cause of this error/i,
   tidy: (words) =>
     words.replace(/[\s\S]{0,600}other server re-?\s?turned was:\s*/i, "").replace(/\b([45]\d\d) \1\b/g, "$1"),
 });

@@ -5,7 +5,7 @@ export const opensmtpd = listing({
   software: "OpenSMTPD",
   sign: ({ text }) => /This is the MAILER-DAEMON, please DO NOT REPLY to this/i.test(text),
   begin:
-    /Please find below the error log|error(?:s)? (?:occurred|log)|below is|following (?:list of )?recipient/i,
+    /list of recipients|error log|following/i,
   end: /^[ \t]*Below is a copy|^-{3,}/i,
   opens: line`^[ \t]{0,8}${address}:(?<words>.*)$`,
 });
