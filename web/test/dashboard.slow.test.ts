@@ -7,7 +7,9 @@ import { AxeBuilder } from "@axe-core/playwright";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { type Installation, startInstallation } from "../../test/parts/installation.ts";
 import { missing, needs } from "../../test/parts/missing.ts";
+import { deliver } from "../../test/parts/smtp-client.ts";
 import { until } from "../../test/parts/until.ts";
+import { complaintAbout, dmarcReport, field, reportMail, tlsReport } from "./mails.ts";
 import { type Remote, startRemote } from "./remote.ts";
 
 const skip = missing("the dashboard's pages", needs.nats(), needs.clamd(), needs.chromium());
@@ -246,8 +248,158 @@ describe.skipIf(skip)("the dashboard", () => {
     await page.waitForURL(/messages\/[0-9a-z]{26}/);
   }, 60_000);
 
+  /** Hands a mail to our port; the service learns of new inboxes by way of Convex and the recorder. */
+  const comesIn = (to: string, mail: string) =>
+    until(`mail to ${to} is taken`, () =>
+      deliver(tyto.bouncePort, { from: "d@provider.test", to }, mail).then(
+        (reply) => reply.startsWith("250"),
+        () => false,
+      ),
+    );
+  const rawDialog = () => page.getByRole("dialog", { name: "The message as it came" });
+
+  test("an inbox is made for a domain of ours, says what to publish, and its mail shows by itself, as it came", async () => {
+    await open("/inbound");
+    await see("Nothing received yet");
+    await page.getByRole("link", { name: "Add an inbox" }).click();
+    await page.waitForURL("**/inboxes");
+    await see("No address takes mail yet");
+    await button("Add an inbox").first().click();
+    await page.getByRole("dialog").getByLabel("Address").fill("support");
+    await inDialog("Add an inbox").click();
+    await see("Enter an address such as support@example.com");
+    await page.getByRole("dialog").getByLabel("Address").fill("support@elsewhere.test");
+    await see("elsewhere.test is not one of your domains yet");
+    await page.getByRole("dialog").getByLabel("Address").fill(" Support@Sender.test ");
+    await page.keyboard.press("Enter");
+    await button("Remove the inbox support@sender.test").waitFor();
+    await see("10 mail.tyto.test");
+
+    await open("/inbound");
+    await see("Nothing received yet");
+    const mail =
+      "From: Eve <eve@else.test>\nTo: support@sender.test\nSubject: <b>Lamps</b>\n\n<script>alert(1)</script>\n";
+    await comesIn("support@sender.test", mail);
+    await see("<b>Lamps</b>");
+    await button(/Show the raw message/).click();
+    await rawDialog().getByText("<script>alert(1)</script>").waitFor();
+    await page.keyboard.press("Escape");
+    await rawDialog().waitFor({ state: "detached" });
+  }, 90_000);
+
+  test("mail of one kind is shown alone, and what was not understood has its reason and the message", async () => {
+    await open("/inbound");
+    await button("Not understood").click();
+    await page.waitForURL("**/inbound?kind=unclear");
+    await see("Everything was understood");
+    const damaged = dmarcReport("sender.test").subarray(0, 60);
+    await comesIn(
+      "dmarc@bounces.sender.test",
+      reportMail("dmarc@bounces.sender.test", "sender.test", "dmarc", damaged),
+    );
+    await see(/a DMARC report whose file is damaged/);
+    expect(await page.getByText("<b>Lamps</b>").count()).toBe(0);
+    await button(/Show the raw message/).click();
+    await rawDialog().getByText("Submitter: provider.test").waitFor();
+    expect(await rawDialog().getByRole("link", { name: "Download (.eml)" }).getAttribute("href")).toMatch(
+      /^\/convex\//,
+    );
+    await page.keyboard.press("Escape");
+    await button("More kinds").click();
+    await page.getByRole("menuitemcheckbox", { name: "TLS report" }).click();
+    await see("Nothing of this kind");
+  }, 90_000);
+
+  test("an answer and a complaint stand on the message's page, the complaint among the troubles, too", async () => {
+    const id = await send("carl@remote.test", "Autumn news", { unsubscribe: true });
+    const mail = await until("the mail arrives", async () => remote.mailTo("carl@remote.test"));
+    await open(`/messages/${id}`);
+    await see("The receiving server accepted it.");
+    const head = `From: Carl <carl@remote.test>\nTo: support@sender.test\nSubject: Re: Autumn news\nMessage-ID: <1@remote.test>\nIn-Reply-To: ${field(mail, "Message-ID")}`;
+    await comesIn(
+      "support@sender.test",
+      `${head}\n\nMore of it, please.\n\nOn Mon, Jan 5, 2026 at 1:00 PM Shop <shop@sender.test> wrote:\n> Hello\n`,
+    );
+    await see("Somebody replied to this message.");
+    await page.getByRole("blockquote").getByText("More of it, please.", { exact: true }).waitFor();
+
+    const [to = ""] = field(mail, "CFBL-Address").split(";");
+    await comesIn(to, complaintAbout(mail, to));
+    await see("The recipient complained, and their provider told us.");
+    await button("Technical details").last().click();
+    await see("Marked as spam");
+
+    await open("/bounces?show=complaints");
+    await see("1 complained. Most often: Marked as spam.");
+    await page.getByRole("main").getByRole("link", { name: "Autumn news" }).waitFor();
+    await button(/Show the raw message/).click();
+    await rawDialog().getByText("Feedback-Type: abuse").waitFor();
+  }, 90_000);
+
+  test("bounces are counted by reason and provider, and a click or a key shows those of one alone", async () => {
+    await send("nobody@other.test", "To nobody there");
+    await open("/bounces");
+    await see(/2 bounced, 2 of them for good. Most often: The mailbox does not exist/);
+    await see("To nobody there");
+    await page.getByRole("combobox", { name: "Group by" }).click();
+    await page.getByRole("option", { name: "Provider" }).click();
+    await button("other.test").focus();
+    await page.keyboard.press("Enter");
+    await page.getByText("To nobody", { exact: true }).waitFor({ state: "detached" });
+    await see("To nobody there");
+    await button("Show all, not only: other.test").click();
+    await page.getByText("To nobody", { exact: true }).waitFor();
+    await page.getByRole("tab", { name: "Bounces", exact: true }).focus();
+    await page.keyboard.press("ArrowRight");
+    await page.waitForURL("**/bounces?show=complaints");
+  }, 90_000);
+
+  test("reports about a domain are summed up, told by source and by day, and open as they came", async () => {
+    await open("/reports");
+    await see("No DMARC reports");
+    const to = (box: string) => `${box}@bounces.sender.test`;
+    await comesIn(to("dmarc"), reportMail(to("dmarc"), "sender.test", "dmarc", dmarcReport("sender.test")));
+    await see("7 mails in your name, 71.4% passed DMARC");
+    await page.keyboard.press("j");
+    await page.keyboard.press("Enter");
+    await page.waitForURL("**/reports/sender.test");
+    await see("Receivers put 0 into spam and refused 2.");
+    await page.getByRole("row", { name: /203\.0\.113\.66.* 2 0% 0 0 0 2/ }).waitFor();
+    await button("View as table").click();
+    await page.getByRole("row", { name: /, \d{4} 5 2$/ }).waitFor();
+    await button(/Show the raw message/).click();
+    await rawDialog().getByText("Report Domain: sender.test").waitFor();
+    await page.keyboard.press("Escape");
+
+    await page.getByRole("tab", { name: "TLS" }).click();
+    await see("_smtp._tls.sender.test");
+    await comesIn(to("tlsrpt"), reportMail(to("tlsrpt"), "sender.test", "tls", tlsReport("sender.test")));
+    await see("10 connections reported, 90% of them encrypted as they should be.");
+    await page
+      .getByRole("row", { name: /The certificate has expired mail\.tyto\.test 198\.51\.100\.62 1/ })
+      .waitFor();
+  }, 120_000);
+
+  test("an inbox that is removed takes nothing more", async () => {
+    await open("/inboxes");
+    await button("Remove the inbox support@sender.test").click();
+    await inDialog("Remove inbox").click();
+    await see("No address takes mail yet");
+    await until("its mail is refused", () =>
+      deliver(tyto.bouncePort, { from: "a@else.test", to: "support@sender.test" }, "Subject: x\n\nx\n").then(
+        () => false,
+        (refusal: unknown) => /550/.test(String(refusal)),
+      ),
+    );
+  }, 60_000);
+
   const pages = ["/", "/messages", "/send", "/domains", "/domains/sender.test", "/api-keys?add=1"];
-  const more = ["/suppressions", "/suppressions?add=1", "/inbound", "/messages?status=refused"];
+  const more = ["/suppressions", "/suppressions?add=1", "/messages?status=refused"];
+  const incoming = [
+    ...["/inbound", "/inbound?kind=unclear", "/inbound?kind=challenge", "/inboxes", "/inboxes?add=1"],
+    ...["/bounces", "/bounces?show=complaints", "/bounces?show=unsubscribes"],
+    ...["/reports", "/reports/sender.test", "/reports/sender.test?show=tls", "/reports/nothing.test"],
+  ];
   test.each([
     ["en-US", "light", 1280],
     ["de-DE", "dark", 390],
@@ -267,20 +419,30 @@ describe.skipIf(skip)("the dashboard", () => {
         await one.goto(`${tyto.webUrl}${path}`);
         await one.locator("h1").waitFor();
         await one.waitForLoadState("networkidle");
+        await examine(path);
+      };
+      const examine = async (path: string) => {
         const { violations } = await new AxeBuilder({ page: one }).setLegacyMode(true).analyze();
         for (const { impact, id, nodes } of violations)
           if (impact === "serious" || impact === "critical")
             barriers.push(`${path}: ${id} at ${nodes.map((node) => node.html.slice(0, 160)).join(" | ")}`);
       };
       const id = await send(["bob@remote.test", "nobody@remote.test"], "For two");
-      for (const path of [...pages, ...more, `/messages/${id}`]) await audit(path);
+      for (const path of [...pages, ...more, ...incoming, `/messages/${id}`]) await audit(path);
+      await one.goto(`${tyto.webUrl}/inbound?kind=unclear`);
+      await one
+        .getByRole("main")
+        .getByRole("button", { name: /provider\.test/ })
+        .click();
+      await one.getByRole("dialog").getByText("Content-Transfer-Encoding").waitFor();
+      await examine("the raw message");
       expect(await one.locator("html").getAttribute("lang")).toBe(locale);
       await other.clearCookies();
       await audit("/sign-in");
       await other.close();
       expect(barriers).toEqual([]);
     },
-    180_000,
+    300_000,
   );
 
   test("a lost connection is said, and what was missed is there when it is back", async () => {

@@ -1,0 +1,91 @@
+/** Mails as providers send them to us: a complaint (RFC 5965), a DMARC report (RFC 9990), a TLS report (RFC 8460). */
+import { gzipSync } from "node:zlib";
+
+/** A field of a mail's header, unfolded. */
+export const field = (mail: string, name: string): string =>
+  new RegExp(`^${name}:((?:.*\\r?\\n[ \\t])*.*)`, "mi").exec(mail)?.[1]?.replace(/\s+/g, " ").trim() ?? "";
+
+export const complaintAbout = (mail: string, to: string): string =>
+  [
+    "From: Feedback <fbl@provider.test>",
+    `To: ${to}`,
+    "Subject: Email Feedback Report",
+    "MIME-Version: 1.0",
+    'Content-Type: multipart/report; report-type=feedback-report; boundary="b"',
+    "",
+    "--b",
+    "Content-Type: text/plain",
+    "",
+    "A recipient pressed the button.",
+    "",
+    "--b",
+    "Content-Type: message/feedback-report",
+    "",
+    "Feedback-Type: abuse",
+    "User-Agent: Provider/1.0",
+    "Version: 1",
+    "",
+    "--b",
+    "Content-Type: message/rfc822",
+    "",
+    mail,
+    "--b--",
+    "",
+  ].join("\n");
+
+const daySeconds = 86_400;
+const yesterday = () => Math.floor(Date.now() / 1_000 / daySeconds - 1) * daySeconds;
+
+/** Five mails from 192.0.2.10 that passed, two from 203.0.113.66 that were refused. */
+export function dmarcReport(domain: string): Uint8Array {
+  const row = (ip: string, count: number, result: "pass" | "fail", disposition: string) =>
+    `<record><row><source_ip>${ip}</source_ip><count>${count}</count><policy_evaluated>
+<disposition>${disposition}</disposition><dkim>${result}</dkim><spf>${result}</spf></policy_evaluated></row>
+<identifiers><header_from>${domain}</header_from></identifiers>
+<auth_results><dkim><domain>${domain}</domain><result>${result}</result></dkim></auth_results></record>`;
+  return gzipSync(`<?xml version="1.0"?>
+<feedback><report_metadata><org_name>Provider</org_name><email>d@provider.test</email><report_id>r-1</report_id>
+<date_range><begin>${yesterday()}</begin><end>${yesterday() + daySeconds - 1}</end></date_range></report_metadata>
+<policy_published><domain>${domain}</domain><p>reject</p></policy_published>
+${row("192.0.2.10", 5, "pass", "none")}${row("203.0.113.66", 2, "fail", "reject")}</feedback>`);
+}
+
+/** Nine connections that were encrypted, one that met an expired certificate. */
+export function tlsReport(domain: string): Uint8Array {
+  const at = (seconds: number) => new Date(seconds * 1_000).toISOString();
+  const failure = {
+    "result-type": "certificate-expired",
+    "sending-mta-ip": "198.51.100.62",
+    "receiving-mx-hostname": "mail.tyto.test",
+    "failed-session-count": 1,
+  };
+  const report = {
+    "organization-name": "Provider",
+    "date-range": { "start-datetime": at(yesterday()), "end-datetime": at(yesterday() + daySeconds - 1) },
+    "contact-info": "t@provider.test",
+    "report-id": "t-1",
+    policies: [
+      {
+        policy: { "policy-type": "no-policy-found", "policy-domain": domain },
+        summary: { "total-successful-session-count": 9, "total-failure-session-count": 1 },
+        "failure-details": [failure],
+      },
+    ],
+  };
+  return gzipSync(JSON.stringify(report));
+}
+
+/** The mail that carries a report about `domain` as a file. */
+export const reportMail = (to: string, domain: string, kind: "dmarc" | "tls", file: Uint8Array): string =>
+  [
+    "From: d@provider.test",
+    `To: ${to}`,
+    `Message-ID: <${kind}.${file.length}@provider.test>`,
+    `Subject: Report Domain: ${domain} Submitter: provider.test Report-ID: 1`,
+    "MIME-Version: 1.0",
+    `Content-Type: application/${kind === "dmarc" ? "gzip" : "tlsrpt+gzip"}; name="provider.test!${domain}!1!2.${kind === "dmarc" ? "xml" : "json"}.gz"`,
+    "Content-Transfer-Encoding: base64",
+    "",
+    Buffer.from(file).toString("base64").replace(/.{76}/g, "$&\n"),
+    "",
+  ].join("\n");
