@@ -114,7 +114,8 @@ export const consumers: Record<string, ConsumerSpec> = {
   "mta-intake": {
     stream: "EVENTS",
     filter: ["mail.accepted", "mail.scanned"],
-    ackPendingMax: 2_000,
+    // Each may wait for a connection to its site.
+    ackPendingMax: 10_000,
     ackWaitMs: 30_000,
   },
   recorder: {

@@ -53,8 +53,8 @@ const ports = (change: Partial<AttemptPorts> = {}): AttemptPorts => ({
   }),
   returnPath: (id, at) => Address.parse(`${id}@${at}`),
   personalFields: (id, at) => Buffer.from(`X-Personal: ${id} ${at}\r\n`),
-  async carry(mail, hosts) {
-    carried.push({ mail, hosts });
+  async carry(mailOf, hosts) {
+    carried.push({ mail: await mailOf(), hosts });
     return accepted;
   },
   log: silentLog,

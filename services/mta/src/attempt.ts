@@ -22,9 +22,12 @@ export type AttemptPorts = {
   returnPath(id: DeliveryId, host: Domain): Address;
   /** Header fields that this recipient's copy has of its own. */
   personalFields(id: DeliveryId, host: Domain): Buffer;
-  carry(mail: Mail, hosts: readonly Host[], siteWaitMs: number, hold: Hold): Promise<Carried>;
+  carry(mailOf: MailOf, hosts: readonly Host[], siteWaitMs: number, hold: Hold): Promise<Carried>;
   log: Pick<Log, "error">;
 };
+
+/** The message as it goes on the wire, made when there is a connection for it: thousands may wait for one. */
+export type MailOf = () => Promise<Mail>;
 
 /** Takes what sets the session that carried a message free; whoever holds it must call it once. */
 export type Hold = (release: () => void) => void;
@@ -44,26 +47,12 @@ export const attempt =
       if (signer === undefined)
         return failed("sender.unsigned", `${entry.domain} has no signing keys here yet, or was taken away`);
 
-      const [path, content] = await Promise.all([
-        ports.findPath(entry.recipient.slice(entry.recipient.lastIndexOf("@") + 1)),
-        ports.contentOf(entry),
-      ]);
+      const path = await ports.findPath(entry.recipient.slice(entry.recipient.lastIndexOf("@") + 1));
       if (path.kind === "none") return { ...path, kind: "failed", isInDoubt: false };
 
       const returnPath = ports.returnPath(entry.deliveryId, signer.returnPathHost);
-      const personal =
-        entry.unsubscribe === true
-          ? ports.personalFields(entry.deliveryId, signer.returnPathHost)
-          : undefined;
-      const signed = await content.signed(signer.keys, personal);
-      const mail: Mail = {
-        envelopeId: entry.deliveryId,
-        from: returnPath,
-        to: entry.recipient,
-        parts: [signed, ...(personal === undefined ? [] : [personal]), content.bytes],
-        has8Bit: content.has8Bit,
-      };
-      const carried = await ports.carry(mail, path.hosts, siteWaitMs, hold);
+      const mailOf = () => composed(ports, entry, signer, returnPath);
+      const carried = await ports.carry(mailOf, path.hosts, siteWaitMs, hold);
       if (carried.kind !== "accepted") return carried;
       const { reply, conversation } = carried;
       const dkim = signer.keys.map(({ domain, selector, algorithm }) => ({ domain, selector, algorithm }));
@@ -73,6 +62,24 @@ export const attempt =
       return trouble(error);
     }
   };
+
+async function composed(
+  { contentOf, personalFields }: AttemptPorts,
+  entry: QueueEntry,
+  { keys, returnPathHost }: Signer,
+  returnPath: Address,
+): Promise<Mail> {
+  const content = await contentOf(entry);
+  const personal = entry.unsubscribe === true ? personalFields(entry.deliveryId, returnPathHost) : undefined;
+  const signed = await content.signed(keys, personal);
+  return {
+    envelopeId: entry.deliveryId,
+    from: returnPath,
+    to: entry.recipient,
+    parts: [signed, ...(personal === undefined ? [] : [personal]), content.bytes],
+    has8Bit: content.has8Bit,
+  };
+}
 
 const failed = (reason: Failed["reason"], explanation: string): Failed => ({
   kind: "failed",

@@ -53,7 +53,7 @@ const poolOf = (restMs = 0) =>
   });
 const host = (port: number, name = "127.0.0.1"): Host => ({ name, port, isTrusted: true, isImplicit: false });
 const go = (hosts: Host[], signal = new AbortController().signal, pool = poolOf()) =>
-  carry(mail, hosts, pool, options(signal));
+  carry(async () => mail, hosts, pool, options(signal));
 const options = (signal: AbortSignal) => ({
   signal,
   siteWaitMs: 1_000,
@@ -151,14 +151,16 @@ test("stopping interrupts a message that has not begun, and lets one that has be
   });
   const silent = await script("stall");
   const pool = poolOf();
-  const begun = carry(mail, [host(slow.port)], pool, options(stopping.signal));
-  const waiting = carry(mail, [host(silent.port)], pool, options(stopping.signal));
+  const begun = carry(async () => mail, [host(slow.port)], pool, options(stopping.signal));
+  const waiting = carry(async () => mail, [host(silent.port)], pool, options(stopping.signal));
   await arrived.promise;
   stopping.abort();
   expect((await waiting).kind).toBe("interrupted");
   answer.resolve("250 2.0.0 taken");
   expect(await begun).toMatchObject({ kind: "accepted", reply: { text: "taken" } });
-  expect((await carry(mail, [host(slow.port)], pool, options(stopping.signal))).kind).toBe("interrupted");
+  expect((await carry(async () => mail, [host(slow.port)], pool, options(stopping.signal))).kind).toBe(
+    "interrupted",
+  );
   await Promise.all([slow.stop(), silent.stop()]);
 });
 

@@ -1,6 +1,6 @@
 import type { Conversation, Reply } from "@tyto/contracts";
 import type { Resolver } from "@tyto/dns";
-import type { Hold } from "./attempt.ts";
+import type { Hold, MailOf } from "./attempt.ts";
 import { findAddresses, type Host } from "./mx.ts";
 import type { Failed } from "./outcome.ts";
 import type { Lease, Pool } from "./pool.ts";
@@ -35,7 +35,7 @@ const staleMax = 3;
  * neither does a session that broke when the message may have arrived.
  */
 export async function carry(
-  mail: Mail,
+  mailOf: MailOf,
   hosts: readonly Host[],
   pool: Pool<Failed>,
   { siteWaitMs, signal, hold }: CarryOptions,
@@ -44,7 +44,7 @@ export async function carry(
   let failed: Failed | undefined;
   for (const host of hosts.slice(0, hostsTriedMax)) {
     if (performance.now() > untilMs) break;
-    const result = await tryHost(mail, host, pool, { siteWaitMs, signal, hold });
+    const result = await tryHost(mailOf, host, pool, { siteWaitMs, signal, hold });
     if (result.kind !== "failed" || result.isInDoubt) return result;
     // One host that may answer later outweighs any number that never will.
     if (failed === undefined || (failed.isPermanent && !result.isPermanent)) failed = result;
@@ -53,7 +53,7 @@ export async function carry(
 }
 
 async function tryHost(
-  mail: Mail,
+  mailOf: MailOf,
   host: Host,
   pool: Pool<Failed>,
   { siteWaitMs, signal, hold }: CarryOptions,
@@ -62,7 +62,7 @@ async function tryHost(
   for (let stale = 0; ; stale++) {
     const lease = await pool.acquire(host, { fresh: stale > 0, waitMs: siteWaitMs, signal });
     if (lease.kind !== "lease") return lease;
-    const sent = await use(lease, mail, signal, hold);
+    const sent = await use(lease, mailOf, signal, hold);
     // The server closed the waiting connection before it heard of this message: that says nothing about the message.
     if (stale < staleMax && isStale(lease, sent)) continue;
     return carried(sent, lease, startedMs);
@@ -70,13 +70,16 @@ async function tryHost(
 }
 
 /** A session that got an answer is held until the answer is stored; any other is given back at once. */
-async function use(lease: Lease, mail: Mail, signal: AbortSignal, hold: Hold): Promise<Sent> {
+async function use(lease: Lease, mailOf: MailOf, signal: AbortSignal, hold: Hold): Promise<Sent> {
+  let mail: Mail | undefined;
   let sent: Sent | undefined;
   try {
+    mail = await mailOf();
     sent = await lease.session.send(mail, signal);
     return sent;
   } finally {
-    const state = releaseState(sent);
+    // A message that could not be made says nothing about the session.
+    const state = mail === undefined ? "ready" : releaseState(sent);
     if (sent?.kind === "accepted" || sent?.kind === "refused") hold(() => lease.release(state));
     else lease.release(state);
   }

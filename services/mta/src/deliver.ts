@@ -44,8 +44,12 @@ const keepMsMax = 600_000;
 
 /** How long an entry waits for one of its site's connections before it makes room for others. */
 const siteWaitMs = 10_000;
-/** The same on the way past the queue: longer than a moment, and the message is better off in the queue. */
-const atOnceWaitMs = 2_000;
+/**
+ * The same on the way past the queue. Waiting in memory costs little, so the queue is for those whose site is far behind,
+ * and, when many wait already, for all whose site is busy: mail to other sites stands behind them.
+ */
+const atOnceWaitMs = { few: 30_000, many: 3_000 };
+const fewMax = 4_000;
 /** First attempts that were made past the queue, remembered by this process. */
 const atOnceMax = 50_000;
 
@@ -90,7 +94,8 @@ export function createDeliveries(ports: DeliverPorts) {
       const startedMs = performance.now();
       let release = () => {};
       try {
-        const outcome = await ports.attempt(entry, atOnceWaitMs, (free) => {
+        const waitMs = inHand.size <= fewMax ? atOnceWaitMs.few : atOnceWaitMs.many;
+        const outcome = await ports.attempt(entry, waitMs, (free) => {
           release = free;
         });
         if (outcome.kind === "busy") return "queue";

@@ -60,7 +60,7 @@ async function play(dialog: Dialog) {
   const results = [];
   for (const _ of dialog.wants)
     results.push(
-      await carry(mailOf(dialog), [host], pool, {
+      await carry(async () => mailOf(dialog), [host], pool, {
         siteWaitMs: 5_000,
         signal: new AbortController().signal,
         hold: (release) => release(),

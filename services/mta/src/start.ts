@@ -26,7 +26,7 @@ const idleMsMax = 15_000;
 const connectionMessagesMax = 100;
 const restMsMax = 30_000;
 /** Messages that are on their way past the queue. */
-const intakeAtOnceMax = 1_000;
+const intakeAtOnceMax = 10_000;
 /** Entries of the queue in hand for each connection: while one is sent, others store their outcomes. */
 const entriesPerConnection = 4;
 
@@ -92,8 +92,8 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
     contentOf: contents.get,
     returnPath: (id, host) => encodeReturnPath(id, host, config.verpKey),
     personalFields: (id, host) => personalFields(id, host, config.siteUrl, config.verpKey),
-    carry: (mail, hosts, siteWaitMs, hold) =>
-      carry(mail, hosts, pool, { siteWaitMs, hold, signal: stopping.signal }),
+    carry: (mailOf, hosts, siteWaitMs, hold) =>
+      carry(mailOf, hosts, pool, { siteWaitMs, hold, signal: stopping.signal }),
     log,
   });
   const deliveries = createDeliveries({
