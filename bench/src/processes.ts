@@ -42,12 +42,13 @@ export async function cpuSeconds(roots: readonly number[]): Promise<number> {
   return (await treesOf(roots)).reduce((sum, row) => sum + row.cpuS, 0);
 }
 
-/** CPU seconds of each process by a name for it, for a look at where they go. */
+/** CPU seconds of each process and its children by a name for it, for a look at where they go. */
 export async function cpuByName(
   processes: readonly { pid: number; name: string }[],
 ): Promise<Record<string, number>> {
-  const rows = await table();
-  return Object.fromEntries(processes.map(({ pid, name }) => [name, rows.get(pid)?.cpuS ?? 0]));
+  const sums: Record<string, number> = {};
+  for (const { pid, name } of processes) sums[name] = await cpuSeconds([pid]);
+  return sums;
 }
 
 /** Proportional set size of the trees in MB: shared pages are counted once. */
