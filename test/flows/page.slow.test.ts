@@ -1,8 +1,12 @@
-/** The dashboard in Chromium: a first visit makes the account, and a bounce shows up on the open page by itself. */
+/**
+ * The dashboard in Chromium: a first visit makes the account, and bounces show up on the open page by themselves, those
+ * that Postfix reports after it accepted the mail, too.
+ */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { type Browser, chromium } from "playwright-core";
+import { type Browser, type BrowserContext, chromium } from "playwright-core";
 import { type Installation, startInstallation } from "../parts/installation.ts";
 import { missing, needs } from "../parts/missing.ts";
+import { freePort } from "../parts/ports.ts";
 import { type Postfix, startPostfix } from "../parts/postfix.ts";
 
 const skip = missing("dashboard flow", needs.postfix(), needs.nats(), needs.clamd(), needs.chromium());
@@ -15,12 +19,24 @@ describe.skipIf(skip)("the dashboard", () => {
   let postfix: Postfix;
   let tyto: Installation;
   let browser: Browser;
+  let context: BrowserContext;
 
   beforeAll(async () => {
-    postfix = await startPostfix({ mailboxes: ["bob@good.test"] });
-    tyto = await startInstallation({ routes: { "*": postfix.address }, env: { RETRY_FIRST_S: "1" } });
+    // Each side has to know the other's port before it starts.
+    const bouncePort = await freePort();
+    postfix = await startPostfix({
+      mailboxes: ["bob@good.test"],
+      failingLate: ["late.test"],
+      refusingLate: { "full.test": "5.2.2 Mailbox full" },
+      routes: { "bounces.sender.test": `127.0.0.1:${bouncePort}` },
+    });
+    tyto = await startInstallation({
+      routes: { "*": postfix.address },
+      env: { RETRY_FIRST_S: "1", BOUNCE_PORT: String(bouncePort) },
+    });
     await tyto.addDomain("sender.test");
     browser = await chromium.launch({ executablePath: Bun.which("chromium") ?? "chromium", args: flags });
+    context = await browser.newContext({ locale: "en-US" });
   }, 300_000);
 
   afterAll(async () => {
@@ -30,7 +46,7 @@ describe.skipIf(skip)("the dashboard", () => {
   }, 60_000);
 
   test("shows nothing without signing in, makes the account, and shows a bounce without reload", async () => {
-    const page = await browser.newPage();
+    const page = await context.newPage();
     const outside: string[] = [];
     page.on("request", (request) => {
       if (!request.url().startsWith(tyto.webUrl) && !/^(data|blob):/.test(request.url()))
@@ -64,5 +80,49 @@ describe.skipIf(skip)("the dashboard", () => {
     expect(shown).toMatch(/bounced/i);
     expect(outside).toEqual([]);
     await page.close();
+  }, 120_000);
+
+  test("mail that Postfix accepts and bounces later: the open pages show the bounce, its reason and whose fault it was", async () => {
+    const bounces = await context.newPage();
+    const suppressions = await context.newPage();
+    await bounces.goto(`${tyto.webUrl}/bounces`);
+    await bounces.getByText("Latest bounces").waitFor({ timeout: 20_000 });
+    await suppressions.goto(`${tyto.webUrl}/suppressions?search=gone`);
+    await suppressions.getByText("No such address here").waitFor({ timeout: 20_000 });
+
+    const late = (to: string, subject: string) =>
+      tyto.send({ from: "Ann <ann@sender.test>", to, subject, text: "x" });
+    const id = await late("gone@late.test", "To one who left");
+    const fullId = await late("mia@full.test", "To a full mailbox");
+    const row = (address: string) => bounces.getByRole("listitem").filter({ hasText: address });
+    const gone = row("gone@late.test");
+    await gone.getByText("The mailbox does not exist").waitFor({ timeout: 40_000 });
+    await gone.getByText("for good").waitFor();
+    const full = row("mia@full.test");
+    await full.getByText("The mailbox is full").waitFor({ timeout: 40_000 });
+    await full.getByText("for now").waitFor();
+    await suppressions.getByText("gone@late.test", { exact: true }).waitFor({ timeout: 20_000 });
+    const list = (await (await tyto.call("GET", "/v1/suppressions")).json()) as {
+      data: { address: string }[];
+    };
+    expect(
+      list.data.map(({ address }) => address).filter((address) => !address.endsWith("@good.test")),
+    ).toEqual(["gone@late.test"]);
+
+    await full.getByRole("button", { name: /Show the raw message/ }).click();
+    const raw = bounces.getByRole("dialog", { name: "The message as it came" });
+    await raw.getByText("Reporting-MTA: dns; mx.postfix.test").waitFor({ timeout: 20_000 });
+    await bounces.keyboard.press("Escape");
+    await gone.getByRole("link", { name: "To one who left" }).click();
+    await bounces.waitForURL(`**/messages/${id}`);
+    const timeline = bounces
+      .getByRole("list")
+      .filter({ hasText: "The receiving server accepted the message." });
+    await timeline.getByText("The mailbox does not exist").waitFor({ timeout: 20_000 });
+    const events = (await tyto.message(fullId)).timeline.map(({ event }) => event);
+    expect(events.filter((event) => event === "mail.delivered" || event === "mail.bounced")).toEqual([
+      "mail.delivered",
+      "mail.bounced",
+    ]);
   }, 120_000);
 });

@@ -25,6 +25,8 @@ export type PostfixOptions = {
   greylisted?: readonly string[];
   /** Domains whose mail is accepted and fails during delivery, so that Postfix sends a report. */
   failingLate?: readonly string[];
+  /** Domains whose mail is accepted and refused later with these words, such as `5.2.2 Mailbox full`. */
+  refusingLate?: Readonly<Record<string, string>>;
   /** Where mail for a domain goes, such as `{ "bounces.sender.test": "127.0.0.1:2525" }`. */
   routes?: Readonly<Record<string, string>>;
 };
@@ -115,6 +117,7 @@ export async function startPostfix(options: PostfixOptions): Promise<Postfix> {
   const port = await freePort();
   const greylist = startGreylisting(options.greylisted ?? []);
   const failing = options.failingLate ?? [];
+  const refusing = Object.entries(options.refusingLate ?? {});
   const domains = [...new Set(options.mailboxes.map(domainOf))];
   const key = join(etc, "key.pem");
   const certificate = join(etc, "certificate.pem");
@@ -142,6 +145,7 @@ export async function startPostfix(options: PostfixOptions): Promise<Postfix> {
     join(etc, "transport"),
     maps([
       ...failing.map((domain): [string, string] => [domain, "late:"]),
+      ...refusing.map(([domain], index): [string, string] => [domain, `refusal${index}:`]),
       ...Object.entries(options.routes ?? {}).map(([domain, target]): [string, string] => {
         const [host, routePort] = target.split(":");
         return [domain, `smtp:[${host}]:${routePort}`];
@@ -171,7 +175,7 @@ smtpd_tls_cert_file = ${certificate}
 smtpd_tls_key_file = ${key}
 smtpd_client_connection_count_limit = 0
 smtpd_client_connection_rate_limit = 0
-relay_domains = ${failing.join(" ")}
+relay_domains = ${[...failing, ...refusing.map(([domain]) => domain)].join(" ")}
 transport_maps = texthash:${etc}/transport
 virtual_mailbox_domains = ${domains.join(" ")}
 virtual_mailbox_base = ${mail}
@@ -188,8 +192,11 @@ in_flow_delay = 0
     join(etc, "master.cf"),
     `${postfixServices(port)}virtual   unix - n n - - virtual
 late      unix - n n - - pipe user=nobody argv=${join(dir, "no-such-user")}
-`,
+${refusing.map((_, index) => `refusal${index} unix - n n - - pipe user=nobody argv=${join(dir, `refusal${index}`)}\n`).join("")}`,
   );
+  // EX_UNAVAILABLE (69): pipe(8) reports the status and the text that the command printed.
+  for (const [index, [, says]] of refusing.entries())
+    await writeFile(join(dir, `refusal${index}`), `#!/bin/sh\necho '${says}'\nexit 69\n`, { mode: 0o755 });
   // EX_NOUSER (67) makes pipe(8) report 5.1.1, as a delivery agent does for a mailbox that vanished.
   await writeFile(join(dir, "no-such-user"), "#!/bin/sh\nexit 67\n", { mode: 0o755 });
 
