@@ -4,7 +4,7 @@ import { type Message, readMessage } from "./message.ts";
 import { type Provider, readProvider } from "./providers.ts";
 import { findReply, findStatus, parseReply } from "./reply.ts";
 import { type Body, bodyOf, isOfMailSystem, originalRecipients } from "./reports/body.ts";
-import type { Found } from "./reports/format.ts";
+import type { Format, Found } from "./reports/format.ts";
 import { lastResorts, standard, texts } from "./reports/index.ts";
 
 /** What a delivery report says (RFC 3464, or a format of older software). Whose mail it is about, only the return path can say. */
@@ -60,13 +60,39 @@ export async function parseReport(bytes: Uint8Array): Promise<Report | undefined
 export function readReport(message: Message): Report | undefined {
   const body = bodyOf(message);
   const found = standard(message, body);
-  if (found !== undefined) return reportOf(found, message, body);
+  if (found !== undefined) return reportOf(withWords(found, message, body), message, body);
   // The words of a mail system in a person's mail are a quotation.
   if (!isOfMailSystem(message)) return undefined;
   for (const format of [...texts, ...lastResorts]) {
     const text = format(message, body);
     const report = text === undefined ? undefined : reportOf(text, message, body);
     if (report !== undefined) return report;
+  }
+  return undefined;
+}
+
+/**
+ * Some systems (OpenSMTPD, Exchange, Domino) say why only in the text: a recipient without Diagnostic-Code gets the words
+ * that the text has for the same address.
+ */
+function withWords(found: Found, message: Message, body: Body): Found {
+  if (found.recipients.every(({ diagnostic }) => diagnostic !== undefined)) return found;
+  const told = firstOf(texts, message, body)?.recipients ?? [];
+  const words = new Map(told.map((fields) => [readAddress(fields.finalRecipient), fields.diagnostic]));
+  return {
+    ...found,
+    recipients: found.recipients.map((fields) => {
+      const address = readAddress(fields.originalRecipient) ?? readAddress(fields.finalRecipient);
+      const diagnostic = words.get(address) ?? words.get(readAddress(fields.finalRecipient));
+      return fields.diagnostic !== undefined || diagnostic === undefined ? fields : { ...fields, diagnostic };
+    }),
+  };
+}
+
+function firstOf(formats: readonly Format[], message: Message, body: Body): Found | undefined {
+  for (const format of formats) {
+    const found = format(message, body);
+    if (found !== undefined) return found;
   }
   return undefined;
 }

@@ -6,6 +6,6 @@ export const opensmtpd = listing({
   sign: ({ text }) => /This is the MAILER-DAEMON, please DO NOT REPLY to this/i.test(text),
   begin:
     /list of recipients|error log|following/i,
-  end: /^[ \t]*Below is a copy|^-{3,}/i,
+  end: /^[ \t]*(?:Below is a copy|Please note that)|^-{3,}/i,
   opens: line`^[ \t]{0,8}${address}:(?<words>.*)$`,
 });
