@@ -55,6 +55,16 @@ const show = async (name: string, work: () => Promise<Result>): Promise<boolean>
   return ok;
 };
 
+/**
+ * What a worker loaded for one file serves the next one too, which saves a third of the tests' processor time;
+ * `./tyto test` gives each file a fresh start. The longest files of the last run come first, so that the workers
+ * end together.
+ */
+const testFlags = [
+  ...["--parallel=2", "--no-isolate", "--only-failures"],
+  ...[`--timings=${join(cacheDir, "test-timings.json")}`, "--update-timings"],
+];
+
 /** Two lanes for two processors: the tests in one, the compilers one after the other in the other. */
 const lanes = await Promise.all([
   (async () => [
@@ -62,7 +72,7 @@ const lanes = await Promise.all([
       const { unit } = await findTests(root, [], root);
       const { output, ...tally } = await runBunTest(root, unit, {
         env,
-        flags: ["--parallel=2", "--only-failures"],
+        flags: testFlags,
         quiet: true,
       });
       return { ok: tally.failed === 0 && tally.passed > 0, note: formatTally(tally), output };

@@ -73,12 +73,15 @@ test("the same definition in two places keeps its data apart", async () => {
   expect([...deployment.components.keys()]).toEqual(["", "left", "left/journal", "right", "right/journal"]);
 });
 
+/** What the hourly job of the journals writes as soon as it is deployed comes at a time of its own. */
+const written = (entries: Json) => (entries as string[]).filter((text) => text !== "an hour");
+
 test("a component inside a component has its own tables", async () => {
   const deployment = await deployed();
   await run(deployment, "mutation", "app:increment", { which: "left", by: 2 });
-  expect(await run(deployment, "query", "app:journal")).toEqual(["+2"]);
-  expect(await run(deployment, "query", "entries:list", {}, "left/journal")).toEqual(["+2"]);
-  expect(await run(deployment, "query", "entries:list", {}, "right/journal")).toEqual([]);
+  expect(written(await run(deployment, "query", "app:journal"))).toEqual(["+2"]);
+  expect(written(await run(deployment, "query", "entries:list", {}, "left/journal"))).toEqual(["+2"]);
+  expect(written(await run(deployment, "query", "entries:list", {}, "right/journal"))).toEqual([]);
 });
 
 test("a mutation and what it calls in components stand or fall together", async () => {
@@ -89,7 +92,7 @@ test("a mutation and what it calls in components stand or fall together", async 
   ).rejects.toThrow("on purpose");
   expect(await run(deployment, "query", "app:notes")).toEqual(["one"]);
   expect(await run(deployment, "query", "app:count", { which: "left" })).toBe(1);
-  expect(await run(deployment, "query", "app:journal")).toEqual(["+1"]);
+  expect(written(await run(deployment, "query", "app:journal"))).toEqual(["+1"]);
 });
 
 test("a component that throws leaves nothing behind, and its caller can go on", async () => {
@@ -97,7 +100,7 @@ test("a component that throws leaves nothing behind, and its caller can go on", 
   expect(await run(deployment, "mutation", "app:incrementBadly")).toContain("after writing");
   expect(await run(deployment, "query", "app:notes")).toEqual(["kept"]);
   expect(await run(deployment, "query", "app:count", { which: "left" })).toBe(0);
-  expect(await run(deployment, "query", "app:journal")).toEqual([]);
+  expect(written(await run(deployment, "query", "app:journal"))).toEqual([]);
 });
 
 test("a live query runs again when a component that it read has changed, and for no other", async () => {
@@ -202,11 +205,15 @@ test("an action in a use-node file has Node's modules, and arguments of at most 
 
 test("crons of a component run in it", async () => {
   const deployment = await deployed();
+  const runDue = async () => {
+    await deployment.crons.runDue();
+    deployment.scheduler.startDue();
+    await deployment.scheduler.settle();
+    return await run(deployment, "query", "entries:list", {}, "left/journal");
+  };
+  expect(await runDue()).toEqual(["an hour"]);
   clockMs += 3600_000;
-  await deployment.crons.runDue();
-  deployment.scheduler.startDue();
-  await deployment.scheduler.settle();
-  expect(await run(deployment, "query", "entries:list", {}, "left/journal")).toEqual(["an hour"]);
+  expect(await runDue()).toEqual(["an hour", "an hour"]);
 });
 
 test("the analysis tells the CLI of components and their public functions", async () => {
