@@ -25,6 +25,8 @@ export type BreakdownBar = { at: number; counts: number[] };
 /** More colours than these cannot be told apart. */
 export const seriesMax = 5;
 export const otherKey = "other";
+/** Where nothing tells the provider, as for a click on a link. */
+export const unknownKey = "unknown";
 
 /** The most frequent series, and what is left of them as one; `keys` in the order of each bar's `counts`. */
 export function breakdownBars(
