@@ -116,6 +116,12 @@ test("any bytes are a bounded reply or none", () => {
   }
 });
 
+/** Processor time of this process: unlike the clock on the wall, other work on the machine does not move it. */
+const processorMs = () => {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1_000;
+};
+
 test("no pattern is slow on a long hostile text", () => {
   const words = [
     "user ",
@@ -132,8 +138,8 @@ test("no pattern is slow on a long hostile text", () => {
   ];
   for (const word of words) {
     const text = word.repeat(Math.ceil(2_000 / word.length));
-    const started = performance.now();
+    const started = processorMs();
     classifyReply({ code: 550, text });
-    expect(performance.now() - started).toBeLessThan(50);
+    expect(processorMs() - started).toBeLessThan(50);
   }
 });

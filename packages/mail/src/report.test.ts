@@ -4,6 +4,12 @@ import { isAutoReply } from "./auto-reply.ts";
 import { readMessage } from "./message.ts";
 import { parseReport } from "./report.ts";
 
+/** Processor time of this process: unlike the clock on the wall, other work on the machine does not move it. */
+const processorMs = () => {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1_000;
+};
+
 const folder = new URL("../fixtures/reports/", import.meta.url);
 const names = readdirSync(folder)
   .filter((file) => file.endsWith(".eml"))
@@ -88,9 +94,9 @@ test.each([
     `Content-Type: message/delivery-status\r\n\r\nDiagnostic-Code: ${"550-5.1.1 x ".repeat(40_000)}`,
   ],
 ])("a message of nothing but %s takes no more than half a second", async (_, text) => {
-  const started = performance.now();
+  const started = processorMs();
   expect(await parseReport(encode(text))).toBeUndefined();
-  expect(performance.now() - started).toBeLessThan(500);
+  expect(processorMs() - started).toBeLessThan(500);
 });
 
 /** Small and seeded, so that a failure comes back: mulberry32. */
@@ -134,9 +140,9 @@ test("six hundred damaged reports: none throws, none is slow, none claims more t
   let slowestMs = 0;
   for (let i = 0; i < 600; i++) {
     const bytes = mutate(originals[i % originals.length] ?? new Uint8Array(), next);
-    const started = performance.now();
+    const started = processorMs();
     const report = await parseReport(bytes);
-    slowestMs = Math.max(slowestMs, performance.now() - started);
+    slowestMs = Math.max(slowestMs, processorMs() - started);
     for (const recipient of report?.recipients ?? []) {
       expect(recipient.diagnostic?.length ?? 0).toBeLessThanOrEqual(1_000);
       if (recipient.classification?.hard) expect(recipient.action).toBe("failed");

@@ -111,6 +111,12 @@ function eventsOf(understood: Understood): { subject: StoredEvent["subject"]; pa
   }
 }
 
+/** Processor time of this process: unlike the clock on the wall, other work on the machine does not move it. */
+const processorMs = () => {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1_000;
+};
+
 test("whatever came, it is understood as something, within its time, and gives events that keep their contracts", () => {
   const below = seeded(20_260_105);
   const slow: unknown[] = [];
@@ -118,11 +124,11 @@ test("whatever came, it is understood as something, within its time, and gives e
     const given = cases[below(cases.length)];
     if (given === undefined) throw new Error("no cases");
     const bytes = mutated(given.bytes, below);
-    const startedAt = performance.now();
+    const startedAt = processorMs();
     const message = readMessage(bytes);
     if (message === undefined) continue;
     const understood = understand(message, given.facts);
-    const tookMs = performance.now() - startedAt;
+    const tookMs = processorMs() - startedAt;
     if (tookMs > 250) slow.push({ name: given.name, round, tookMs });
     expect(understood.why.length).toBeGreaterThan(0);
     expect(understood.why.length).toBeLessThanOrEqual(300);
@@ -200,10 +206,10 @@ for (const [name, text] of hostile)
         ),
       );
       if (message === undefined) throw new Error("not read");
-      const startedAt = performance.now();
+      const startedAt = processorMs();
       understand(message, factsOf({ from: "a@example.net", to: "support@example.com" }));
       replyText(message);
-      expect(performance.now() - startedAt).toBeLessThan(400);
+      expect(processorMs() - startedAt).toBeLessThan(400);
     }
   });
 
