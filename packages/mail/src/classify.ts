@@ -1,4 +1,5 @@
 import { type Fault, type Reason, reasons } from "@tyto/contracts";
+import { literalsOf } from "./literals.ts";
 import { dialects, type Provider } from "./providers.ts";
 import { rules } from "./reasons/index.ts";
 import type { Rule } from "./reasons/rule.ts";
@@ -18,6 +19,63 @@ export type Refusal = {
 const weights = { sure: 6, likely: 3, status: 2, code: 1 };
 const textCharsMax = 2_000;
 
+type Pattern = { index: number; pattern: RegExp };
+const patterns: RegExp[] = [];
+const numbered = (found: readonly RegExp[]): Pattern[] =>
+  found.map((pattern) => ({ index: patterns.push(pattern) - 1, pattern }));
+/** The rules with their patterns by number. */
+const matchers = rules.map((rule) => ({
+  rule,
+  sure: numbered(rule.sure),
+  likely: numbered(rule.likely ?? []),
+}));
+/** Patterns of which nobody can say what they want, and those that want two letters from beyond ASCII. */
+const always: number[] = [];
+const beyondAscii: number[] = [];
+/** Literals by the hash of their first three characters: each its codes, 0 for a fourth that is missing, and the pattern. */
+const bucketCount = 4_096;
+const buckets: (number[] | undefined)[] = Array.from({ length: bucketCount });
+const hash = (a: number, b: number, c: number) => (a * 961 + b * 31 + c) & (bucketCount - 1);
+const code = (text: string, at: number) => (at < text.length ? text.charCodeAt(at) : 0);
+
+for (const [index, pattern] of patterns.entries()) {
+  const literals = literalsOf(pattern);
+  if (literals === undefined) always.push(index);
+  for (const literal of literals ?? []) {
+    if (literal.length < 3) {
+      beyondAscii.push(index);
+      continue;
+    }
+    const [a, b, c, d] = [code(literal, 0), code(literal, 1), code(literal, 2), code(literal, 3)];
+    const bucket = buckets[hash(a, b, c)] ?? [];
+    bucket.push(a, b, c, d, index);
+    buckets[hash(a, b, c)] = bucket;
+  }
+}
+
+/** One for each pattern that can match the text, 0 for the others. */
+function possibleIn(text: string): Uint8Array {
+  const possible = new Uint8Array(patterns.length);
+  for (const index of always) possible[index] = 1;
+  let [a, b, isAscii] = [code(text, 0), code(text, 1), true];
+  for (let at = 2; at < text.length; at++) {
+    const c = text.charCodeAt(at);
+    const bucket = buckets[hash(a, b, c)];
+    if (bucket !== undefined)
+      for (let entry = 0; entry < bucket.length; entry += 5) {
+        const [wantsA, wantsB, wantsC] = [bucket[entry], bucket[entry + 1], bucket[entry + 2]];
+        const wantsD = bucket[entry + 3];
+        const isThere = wantsA === a && wantsB === b && wantsC === c;
+        if (isThere && (wantsD === 0 || wantsD === code(text, at + 1))) possible[bucket[entry + 4] ?? 0] = 1;
+      }
+    if (c > 127) isAscii = false;
+    a = b;
+    b = c;
+  }
+  if (!isAscii) for (const index of beyondAscii) possible[index] = 1;
+  return possible;
+}
+
 /**
  * Weighs every rule against the refusal. Words outweigh status codes, because servers give `5.7.1` and `5.1.1` for
  * almost anything, and their words are written for people. Between equals the earlier rule wins: those that would
@@ -30,13 +88,11 @@ export function classify(refusal: Refusal): Classification {
   if (meant !== undefined) return result(meant, refusal.isPermanent, 0.98);
   let first: { rule: Rule; score: number } | undefined;
   let second: { rule: Rule; score: number } | undefined;
-  for (const rule of rules) {
+  const possible = possibleIn(text);
+  const isMatch = ({ index, pattern }: Pattern) => possible[index] === 1 && pattern.test(text);
+  for (const { rule, sure, likely } of matchers) {
     // One by one: joined into one pattern they are too large for the compiler of patterns, and three times as slow.
-    const words = rule.sure.some((pattern) => pattern.test(text))
-      ? weights.sure
-      : rule.likely?.some((pattern) => pattern.test(text))
-        ? weights.likely
-        : 0;
+    const words = sure.some(isMatch) ? weights.sure : likely.some(isMatch) ? weights.likely : 0;
     const status = hasStatus(rule.statuses, refusal.status) ? weights.status : 0;
     const code = refusal.code !== undefined && rule.codes?.includes(refusal.code) ? weights.code : 0;
     const score = words + status + code;

@@ -4,8 +4,7 @@ import { address, line, listing } from "./listing.ts";
 export const opensmtpd = listing({
   software: "OpenSMTPD",
   sign: ({ text }) => /This is the MAILER-DAEMON, please DO NOT REPLY to this/i.test(text),
-  begin:
-    /list of recipients|error log|following/i,
+  begin: /list of recipients|error log|following/i,
   end: /^[ \t]*(?:Below is a copy|Please note that)|^-{3,}/i,
   opens: line`^[ \t]{0,8}${address}:(?<words>.*)$`,
 });
