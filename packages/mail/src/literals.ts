@@ -62,7 +62,7 @@ const commonness = (set: readonly string[]) =>
 function literalIn(run: string): string | undefined {
   if (run.length >= 4) return common.has(run.slice(0, 4)) ? run.slice(-4) : run.slice(0, 4);
   if (run.length === 3) return run;
-  return run.length === 2 && /[^\x00-\x7f]{2}/.test(run) ? run : undefined;
+  return run.length === 2 && Math.min(run.charCodeAt(0), run.charCodeAt(1)) > 127 ? run : undefined;
 }
 
 /** From `at` to the end of the pattern or of the group. */
