@@ -158,11 +158,9 @@ async function ensureConsumer(
 ): Promise<string | undefined> {
   const { stream } = spec;
   const wanted = consumerConfig(name, spec);
-  const present = await find<{ config: Config }>(
-    requests,
-    `$JS.API.CONSUMER.INFO.${stream}.${name}`,
-    consumerMissing,
-  );
+  const askInfo = () =>
+    find<{ config: Config }>(requests, `$JS.API.CONSUMER.INFO.${stream}.${name}`, consumerMissing);
+  const present = await askInfo();
   // The server keeps a single filter in a field of its own.
   const filterOf = (config: Config): Config =>
     typeof config.filter_subject === "string" && config.filter_subject !== ""
@@ -175,7 +173,9 @@ async function ensureConsumer(
       config: wanted,
     }),
   );
-  insist(`durable ${name}`, differing(wanted, filterOf(made.config)));
+  // The answer about a durable that was there already may tell its old configuration: the server is asked again.
+  const after = present === undefined ? made : ((await askInfo()) ?? made);
+  insist(`durable ${name}`, differing(wanted, filterOf(after.config)));
   return name;
 }
 
