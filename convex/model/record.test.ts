@@ -205,6 +205,12 @@ describe("a bounce suppresses only what is hard and the recipient's own fault", 
       ]);
     });
   }
+
+  test("what was only read from a report's words for people suppresses nobody", async () => {
+    const t = startConvex();
+    await apply(t, [sample("mail.bounced", { reason: "mailbox.unknown", hard: true, confidence: 0.5 })]);
+    expect(await t.run((ctx) => ctx.db.query("suppressions").collect())).toEqual([]);
+  });
 });
 
 test("a report suppresses the address that we sent to, not the one that it names", async () => {
