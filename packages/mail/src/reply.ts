@@ -40,7 +40,7 @@ export function parseReply(raw: string): Reply | undefined {
 
 /** What stands before a reply that a report quotes. */
 const quoted =
-  /(?:^|said:|says:|<<<|>>>|was:|is:|with:?|returned:?|response:|responded as follows:|message:|error:?|reason:?|command:|:|#|['"([<;,])[ \t]{0,8}(?:smtp;[ \t]?)?(?:[45]\d\d[ ])?(?=[45]\d\d(?:[ -]#?[\p{L}<["'(]|[ -]#?[245]\.\d{1,3}\.\d))/gimu;
+  /(?:^|said:|says:|<<<|>>>|was:|is:|with:?|problem:?|returned:?|response:|responded as follows:|message:|error:?|reason:?|command:|:|#|['"([<;,])[ \t]{0,8}(?:smtp;[ \t]?)?(?:[45]\d\d[ ])?(?=[45]\d\d(?:[ -]#?[\p{L}<["'(]|[ -]#?[245]\.\d{1,3}\.\d))/gimu;
 const quotesMax = 10;
 
 /** The first SMTP reply inside a text that quotes one: `said: 550 5.1.1 …`, `<<< 550 …`, `#550 5.1.1 …`. */

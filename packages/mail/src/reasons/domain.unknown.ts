@@ -16,5 +16,6 @@ export const domainUnknown: Rule = {
     /\bdomain name not found\b|\billegal host\/domain name\b|\b(remote |recipient )?(domain|host)( name)? (doesn?t|does ?n[o']t|did not|do not) exist\b|\bunknown (mail )?(host|domain)\b|\bhost unknown\b|\bno such (host|domain)( name)?\b|\bnon-?existent (host|domain)\b/,
     /\bunrouteable mail domain\b|\b(domain|host)\b.{0,60}\b(not registered|nonexistent|non-existent|unresolvable|is invalid)\b|\bcannot find your hostname\b|\bsmtpsend\.dns\.nonexistentdomain\b|\bdns: .{0,80}name does not exist|\bno (mx|dns|a) (records?|entry|information) (exists? |found )?(for|at) (the )?(domain|host|recipient)/,
     /\bdns server returned answer with no data\b|\b(domain|host) (is )?(unknown|unbekannt|inconnu|desconocido)\b|\b(domäne|domain|host).{0,30}(nicht gefunden|existiert nicht|unbekannt)|(ドメイン|ホスト).{0,15}(見つかりません|存在し(ない|ません)|不明)|域名不存在/,
+    /\b(host|domain) \S{1,100} (was |is )?(not found|unknown|not known)\b/,
   ],
 };

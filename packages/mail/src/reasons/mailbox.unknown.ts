@@ -45,6 +45,7 @@ export const mailboxUnknown: Rule = {
     /\b(unbekannter? (benutzer|empfänger|empfaenger|adressat|nutzer)|(benutzer|empfänger|adresse|mailbox|nutzer|postfach)\b.{0,60}(existiert nicht|unbekannt|nicht (gefunden|bekannt|vorhanden)|ungültig))/,
     /пользовател[ья].{0,30}не (найден|существует)|нет такого пользователя|(ящик|адрес).{0,30}не (найден|существует)|用户不存在|收件人不存在|邮箱不存在|(ユーザ|アドレス|宛先|メールボックス|受信者).{0,20}(存在し(ない|ません)|見つかり(ません)|不明|ありません)/,
     /\bresolver\.adr\.(ex)?recip(ient)?notfound\b|\bunknown recipient\b|\b5\.1\.1\b.{0,40}\b(bad|unknown|invalid|no such)|\bnot found recipient account\b/,
+    /\b(user|mailbox|account|recipient|address) (does )?(not|no) (exists?|found|existing)\b|\b(user|mailbox|account)( \S{1,100})? unavailable: (user|mailbox) (is )?(not found|unknown)/,
   ],
   likely: [
     /\brecipient (address )?(rejected|unknown|not accepted)\b/,

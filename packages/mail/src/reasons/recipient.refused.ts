@@ -18,6 +18,7 @@ export const recipientRefused: Rule = {
     /\brecipient (is )?only accept(s|ing)\b|\brejected due to user rules\b|\bblocked by (the )?recipient\b|\b(message )?rejected by (the )?(recipient|user|addressee)\b(?!'s| domain| server| mail| system)|\b(account|mailbox) is protected by\b|\brestricted (sms|e-?mail|recipient)\b|\bambiguous recipient\b/,
     /\brelay(ing)? (is )?(mail )?(access )?(denied|refused|prohibited|disallowed|rejected|disabled|not (permitted|allowed|authori[sz]ed|supported)|restricted|attempt)\b|\b(unable|not (permitted|allowed|able)|unauthori[sz]ed|refus(ed|ing)|we do not|cannot|will not|won't|no) (to )?relay(ing)?\b|\bno relay\b|\binsecure (mail )?relay\b|\brelay\b.{0,20}\b(denied|not permitted|prohibited)/,
     /\b(domain|recipient|address) (is )?not (in|on) (my|our|the) (list|server)|\b(not|no) (a )?(local|relay) (domain|recipient|host)\b|\bnot (a )?(hosted|handled|served) (here|domain)\b|\b(is )?not a gateway user\b|\bweitergabe.{0,20}(verboten|nicht erlaubt)/,
+    /\bnot accepting (e-?)?(mail|messages) from\b/,
   ],
   likely: [
     /\brecipient .{0,40}(refused|denied|not allowed)\b/,
