@@ -14,6 +14,6 @@ export const networkUnreachable: Rule = {
     /\bsorry, i wasn't able to establish an smtp connection\b|\blowest numbered mx record points to\b.{0,40}unreachable/,
     /\bconnection (timed out|timeout|refused|reset|closed|lost|dropped|failed|aborted|terminated|was (closed|dropped|reset|refused|lost)|error|attempt)\b|\bhost (is )?(not reachable|unreachable|not responding|down)\b|\bno route to host\b|\bnetwork (error|unreachable|is unreachable|down|problem|failure)\b|\b(did not|not) (respond|accept our requests to connect|responding)\b/,
     /\b(could not|cannot|couldn't|can't|unable to|failed to|unsuccessful|failure) (connect|reach|contact|establish)\b|\bremote host (is )?not respond|\bnot responding\b|\btimed? ?out (while|waiting|connecting|during|with|by|after)\b|\boperation timed out\b|\btimeout (while|waiting|connecting|during|with|error|on)\b|\bcan't connect\b|\b(socket|tcp|winsock|i\/o) error\b|\bverbindung.{0,40}(abgebrochen|fehlgeschlagen|zeitüberschreitung|abgelehnt)|\bconnexion.{0,30}(refus|expir|impossible)|接続.{0,10}(失敗|でき|タイムアウト)/,
-    /(?<!retry )\btime-?out exceeded\b|\btried all mxs\b|\ball (mx|mxs|mail exchangers)\b.{0,30}(fail|tried|unreachable)/,
+    /(?<!retry )\btime-?out exceeded\b|\ball (mx|mxs|mail exchangers)\b.{0,30}(fail|tried|unreachable)/,
   ],
 };
