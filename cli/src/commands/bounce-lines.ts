@@ -1,7 +1,15 @@
 /** Messages as lines of JSON, for `tyto mail parse` and `tyto bounce classify`. */
 import { open } from "node:fs/promises";
 import type { Reply } from "@tyto/contracts";
-import { type Claim, type Classification, claimOf, formatReply, readMessage } from "@tyto/mail";
+import {
+  type Claim,
+  type Classification,
+  claimOf,
+  formatReply,
+  type Message,
+  readMessage,
+  readReport,
+} from "@tyto/mail";
 import { complain } from "../screen.ts";
 
 export const filesMax = 1_000_000;
@@ -20,6 +28,8 @@ export type Line = {
   hard: boolean | null;
   confidence: number | null;
   action: string | null;
+  /** Where the mail to `recipient` ended up, when that is another address. */
+  finalRecipient?: string;
   /** What the report says about the recipient, in one line. */
   diagnostic?: string;
   remoteMta?: string;
@@ -41,11 +51,11 @@ const nothing = {
 };
 
 /** The lines of one message; never none, never throws for what the bytes say. */
-export function linesOf(file: string, bytes: Uint8Array): Line[] {
+export function linesOf(file: string, bytes: Uint8Array, isBounceExpected = false): Line[] {
   const message = readMessage(bytes);
   if (message === undefined)
     return [{ file, kind: "unclear", ...nothing, why: "its nesting or its header exceed any reason" }];
-  const claim = claimOf(message);
+  const claim = isBounceExpected ? expected(message) : claimOf(message);
   if (claim.kind !== "bounce") return [{ file, kind: claim.kind, ...nothing, why: claim.why }];
   const { format, recipients } = claim.report;
   return recipients.map(
@@ -54,6 +64,7 @@ export function linesOf(file: string, bytes: Uint8Array): Line[] {
       kind: "bounce",
       ...nothing,
       recipient: told.address ?? null,
+      ...(told.finalAddress === undefined ? {} : { finalRecipient: told.finalAddress }),
       status: told.status ?? null,
       reply: told.reply === undefined ? null : formatReply(told.reply),
       ...(told.classification ?? {}),
@@ -63,6 +74,14 @@ export function linesOf(file: string, bytes: Uint8Array): Line[] {
       format,
     }),
   );
+}
+
+/** Who asks why mail did not arrive knows that it did not: then also what looks like a person's mail is read as a report. */
+function expected(message: Message): Claim {
+  const claim = claimOf(message);
+  const isOpen = claim.kind === "mail" || claim.kind === "reply" || claim.kind === "unclear";
+  const report = isOpen ? readReport(message, true) : undefined;
+  return report === undefined ? claim : { kind: "bounce", why: "a report, because one was expected", report };
 }
 
 /** One SMTP reply in the shape of the other lines. */
@@ -76,7 +95,7 @@ export const lineOfReply = (reply: Reply, verdict: Classification): Line => ({
 });
 
 /** Prints the lines of each file in turn. 1 when a file could not be read, after all the others are done. */
-export async function parseFiles(files: readonly string[]): Promise<number> {
+export async function parseFiles(files: readonly string[], isBounceExpected = false): Promise<number> {
   let code = 0;
   let pending = "";
   for (const file of files) {
@@ -85,7 +104,7 @@ export async function parseFiles(files: readonly string[]): Promise<number> {
       code = 1;
       continue;
     }
-    for (const line of linesOf(file, bytes)) pending += `${JSON.stringify(line)}\n`;
+    for (const line of linesOf(file, bytes, isBounceExpected)) pending += `${JSON.stringify(line)}\n`;
     if (pending.length < writtenCharsMax) continue;
     await write(pending);
     pending = "";

@@ -10,7 +10,7 @@ export const command: Command = {
     'tyto bounce reply "550 5.1.1 ..." [--provider gmail]     the same for one SMTP reply',
     "",
     "{file, kind, recipient, status, reply, reason, fault, hard, confidence, action}. Needs no server.",
-    "What is no delivery report gives one line with its kind.",
+    "What is no delivery report gives one line with its kind; mail that could be one is read as one.",
     "",
     "  --provider NAME   whose server said it: gmail, microsoft, yahoo, apple, gmx, mailru, or a domain or MX host name",
   ].join("\n"),
@@ -21,7 +21,7 @@ export const command: Command = {
       most: filesMax + 1,
     });
     const [action, ...rest] = positionals;
-    if (action === "classify") return parseFiles(rest);
+    if (action === "classify") return parseFiles(rest, true);
     if (action !== "reply") throw new Trouble(`there is no "tyto bounce ${action}"`, this.usage);
     // Pasted from a log, or from a shell that keeps \n as it is written.
     const reply = parseReply(rest.join(" ").replaceAll("\\n", "\n").replaceAll("\\r", ""));

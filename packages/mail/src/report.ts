@@ -18,6 +18,8 @@ export type Report = {
 export type RecipientReport = {
   /** The address as we sent to it where the report tells (`Original-Recipient`), else where it ended up. A claim. */
   address?: Address;
+  /** Where it ended up, when that is another address. */
+  finalAddress?: Address;
   action: Action;
   /** The enhanced status code. */
   status?: string;
@@ -56,13 +58,17 @@ export async function parseReport(bytes: Uint8Array): Promise<Report | undefined
   return message === undefined ? undefined : readReport(message);
 }
 
-/** The same from a message that was read already. */
-export function readReport(message: Message): Report | undefined {
+/**
+ * The same from a message that was read already. `isExpected` says that nothing but a report should have come this way:
+ * then text is read as one whoever seems to have sent it.
+ */
+export function readReport(message: Message, isExpected = false): Report | undefined {
   const body = bodyOf(message);
   const found = standard(message, body);
-  if (found !== undefined) return reportOf(withWords(found, message, body), message, body);
+  const told = found === undefined ? undefined : reportOf(withWords(found, message, body), message, body);
+  if (told !== undefined) return told;
   // The words of a mail system in a person's mail are a quotation.
-  if (!isOfMailSystem(message)) return undefined;
+  if (!isExpected && !isOfMailSystem(message)) return undefined;
   for (const format of [...texts, ...lastResorts]) {
     const text = format(message, body);
     const report = text === undefined ? undefined : reportOf(text, message, body);
@@ -83,7 +89,9 @@ function withWords(found: Found, message: Message, body: Body): Found {
     ...found,
     recipients: found.recipients.map((fields) => {
       const address = readAddress(fields.originalRecipient) ?? readAddress(fields.finalRecipient);
-      const diagnostic = words.get(address) ?? words.get(readAddress(fields.finalRecipient));
+      // Haraka, Messaging Server and others explain the status behind it.
+      const comment = /^[\s\d.]{5,20}\(([\s\S]{3,1000}?)\)?\s*$/.exec(fields.status ?? "")?.[1];
+      const diagnostic = words.get(address) ?? words.get(readAddress(fields.finalRecipient)) ?? comment;
       return fields.diagnostic !== undefined || diagnostic === undefined ? fields : { ...fields, diagnostic };
     }),
   };
@@ -102,10 +110,18 @@ function reportOf(found: Found, message: Message, body: Body): Report | undefine
     .slice(0, recipientsMax)
     .map(readRecipient)
     .filter((recipient) => recipient !== undefined);
-  const recipients = withAddress(read, message, body);
+  const recipients = withAddress(read.filter(isFirst), message, body);
   if (recipients.length === 0) return undefined;
   const reportingMta = hostName(found.reportingMta);
   return { ...(reportingMta === undefined ? {} : { reportingMta }), format: found.software, recipients };
+}
+
+/** The first that is told about an address: some systems repeat a group for each of their attempts. */
+function isFirst(one: RecipientReport, index: number, all: readonly RecipientReport[]): boolean {
+  if (one.address === undefined) return true;
+  const isSame = ({ address, finalAddress, action }: RecipientReport) =>
+    address === one.address && finalAddress === one.finalAddress && action === one.action;
+  return index === all.findIndex(isSame);
 }
 
 /** A report about one recipient that it does not name as an address is about whom the original was sent to. */
@@ -127,19 +143,21 @@ function readRecipient(fields: RecipientFields): RecipientReport | undefined {
     protocol === "smtp" || protocol === undefined ? (parseReply(text) ?? findReply(text)) : undefined;
   const told = /[245]\.\d{1,3}\.\d{1,3}/.exec(fields.status ?? "")?.[0];
   const status = told ?? spoken?.enhanced ?? (fields.status === undefined ? findStatus(text) : undefined);
-  const action = readAction(fields.action, status);
+  const action = readAction(fields.action, status) ?? (spoken && spoken.code >= 400 ? "failed" : undefined);
   if (action === undefined) return undefined;
   const reply = spoken;
   const address =
     readAddress(fields.originalRecipient) ??
     readAddress(fields.finalRecipient) ??
     readAddress(fields.actualRecipient);
+  const final = readAddress(fields.finalRecipient);
   const remoteMta = hostName(fields.remoteMta);
   const diagnostic = text.replace(/\s+/g, " ").trim().slice(0, charsMax.diagnostic);
   const provider = remoteMta === undefined ? undefined : readProvider(remoteMta);
   const isRefusal = action === "failed" || action === "delayed";
   return {
     ...(address === undefined ? {} : { address }),
+    ...(final === undefined || final === address ? {} : { finalAddress: final }),
     action,
     ...(status === undefined ? {} : { status }),
     ...(reply === undefined ? {} : { reply }),
