@@ -4,7 +4,7 @@ import { Reason, reasons } from "@tyto/contracts";
 import { isAutoReply } from "./auto-reply.ts";
 import { readMessage } from "./message.ts";
 import { mutate, processorMs, random } from "./report.testing.ts";
-import { parseReport, type Report } from "./report.ts";
+import { parseReport, type Report, readReport } from "./report.ts";
 
 const folder = new URL("../fixtures/reports/", import.meta.url);
 const names = readdirSync(folder)
@@ -80,6 +80,21 @@ test("ordinary mail, even mail that talks about bounces, is no report", async ()
     "From: a@example.com\r\nSubject: 550 5.1.1 user unknown\r\n\r\nStatus: 5.1.1\r\nAction: failed\r\n";
   expect(await parseReport(encode(mail))).toBeUndefined();
   expect(await parseReport(new Uint8Array())).toBeUndefined();
+});
+
+test("the words of a report from a person are read only where a report is expected", () => {
+  const text =
+    "From: Ann <ann@example.org>\r\nSubject: hm\r\n\r\n<bob@example.com>: 550 5.1.1 user unknown\r\n";
+  const message = readMessage(encode(text));
+  if (message === undefined) throw new Error("not read");
+  expect(readReport(message)).toBeUndefined();
+  expect(readReport(message, true)?.recipients).toMatchObject([
+    {
+      address: "bob@example.com",
+      action: "failed",
+      classification: { reason: "mailbox.unknown", hard: true },
+    },
+  ]);
 });
 
 test("a report quoted inside another message is not this message's report", async () => {

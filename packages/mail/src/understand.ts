@@ -126,7 +126,12 @@ export function understand(message: Message, facts: Facts): Understood {
   const about = own ?? answered(message, verpKey);
   if (claim.kind === "challenge" || claim.kind === "auto-reply")
     return { kind: claim.kind, why: claim.why, ...(about === undefined ? {} : { about }) };
-  // RFC 5321 §4.5.5: people's mail has a reverse path.
+  // RFC 5321 §4.5.5: people's mail has a reverse path. What comes to a return path without one should be a report.
+  if (facts.envelopeFrom === "" && deliveryId !== undefined && (purpose ?? "return-path") === "return-path") {
+    const report = readReport(message, true);
+    if (report !== undefined)
+      return { kind: "bounce", why: "a report in words of its own", deliveryId, report };
+  }
   if (facts.envelopeFrom === "")
     return { kind: "unclear", why: "it has the empty reverse path of reports and is none that is known" };
   if (about === undefined) return { kind: "mail", why: "it answers nothing that we sent" };

@@ -1,12 +1,5 @@
 import type { RecipientFields } from "../report.ts";
-import {
-  addressesIn,
-  addressesOfSender,
-  type Body,
-  isOfMailSystem,
-  isWarning,
-  originalRecipients,
-} from "./body.ts";
+import { addressesIn, addressesOfSender, type Body, isWarning, originalRecipients } from "./body.ts";
 import type { Format } from "./format.ts";
 
 const failing =
@@ -18,10 +11,10 @@ const recipientsMax = 20;
 /**
  * The last resort: whatever else a mail system writes. Addresses that open a line or have it for themselves are taken
  * for recipients; else those that stand in a line about a failure; else the recipients of the original. Never addresses
- * of the sender or of the system itself.
+ * of the sender or of the system itself. Asked only about what a mail system seems to have sent.
  */
 export const any: Format = (message, body) => {
-  if (!isOfMailSystem(message) || !failing.test(`${message.subject ?? ""}\n${body.said}`)) return undefined;
+  if (!failing.test(`${message.subject ?? ""}\n${body.said}`)) return undefined;
   const strangers = (address: string) =>
     !own.has(address.toLowerCase()) &&
     !/^(?:postmaster|mailer-daemon|abuse|support|helpdesk|hostmaster)@/i.test(address);

@@ -1,7 +1,7 @@
 import { decodeCharset, toByteText } from "../encodings.ts";
 import type { Message } from "../message.ts";
 import type { RecipientFields } from "../report.ts";
-import { type Body, isOfMailSystem } from "./body.ts";
+import type { Body } from "./body.ts";
 import type { Format, Found } from "./format.ts";
 
 const statusTypes = new Set([
@@ -32,7 +32,7 @@ const firstField = /^(?:Reporting-MTA|Original-Recipient|Final-Recipient):/im;
 /** The same fields in the middle of a text: the parts were lost on the way, or never made. */
 export const inlineFields: Format = (message, body) => {
   const text = textWithFields(message);
-  if (text === undefined || !isOfMailSystem(message)) return undefined;
+  if (text === undefined) return undefined;
   const groups = readGroups(text.slice(text.search(firstField)));
   return foundIn(groups, body, "RFC 3464 in text");
 };
