@@ -191,13 +191,16 @@ describe("the SMTP port", () => {
     expect((await nextEvent(before + 2))?.subject).toBe("mail.received");
   });
 
-  test("every known report comes through the port as its expectation says", async () => {
+  /** packages/mail reads all of them; here a sample shows that the way through the port changes nothing. */
+  const sampledEvery = 15;
+  test("known reports come through the port as their expectations say", async () => {
     const folder = join(import.meta.dir, "../../../packages/mail/fixtures/reports");
     const { say, hear } = open();
     await hear();
     say("EHLO mx.remote.test");
     await hear();
-    for (const file of readdirSync(folder).filter((name) => name.endsWith(".eml"))) {
+    const files = readdirSync(folder).filter((name) => name.endsWith(".eml"));
+    for (const file of files.toSorted().filter((_, index) => index % sampledEvery === 0)) {
       const expected = await Bun.file(join(folder, file.replace(".eml", ".json"))).json();
       const before = heard.length;
       const about = deliveryId(newMessageId(), 1);
