@@ -5,7 +5,7 @@
 import { z } from "zod";
 import { Scope } from "./buckets.ts";
 import { type ErrorCode, errors } from "./errors.ts";
-import { Address, Domain } from "./values.ts";
+import { Address, Campaign, Domain, Traffic } from "./values.ts";
 
 export const limits = {
   recipientsMax: 50,
@@ -163,6 +163,12 @@ export const SendRequest = z
       .describe(
         "For newsletters and everything else that people can do without: each recipient's copy gets List-Unsubscribe with one click (RFC 8058) and complaint feedback (RFC 9477), and who uses it is suppressed. Off by default. A List-Unsubscribe header of your own is left as it is.",
       ),
+    traffic: Traffic.optional().describe(
+      "What the message is: transactional (the recipient waits for it) or bulk (newsletters, announcements). Bulk mail gives way to transactional mail, and must let its recipients unsubscribe with one click. Default: bulk when `unsubscribe` is set, else transactional.",
+    ),
+    campaign: Campaign.optional().describe(
+      "A name for messages that belong together. Campaigns get equal shares of each site, and can be held, counted and judged by themselves.",
+    ),
   })
   .strict()
   .refine((mail) => mail.html !== undefined || mail.text !== undefined, {

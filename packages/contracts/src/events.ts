@@ -7,7 +7,16 @@
  */
 import { z } from "zod";
 import { Reason } from "./reasons.ts";
-import { Address, DeliveryId, Domain, MessageId, OrganizationId, TimeMs } from "./values.ts";
+import {
+  Address,
+  Campaign,
+  DeliveryId,
+  Domain,
+  MessageId,
+  OrganizationId,
+  TimeMs,
+  Traffic,
+} from "./values.ts";
 
 /** An SMTP reply (RFC 5321 §4.2): the code, the enhanced status code where there was one (RFC 3463), all lines joined by \n. */
 export const Reply = z.object({
@@ -70,6 +79,9 @@ const accepted = {
   scheduledAt: TimeMs.optional(),
   /** Each recipient's copy gets List-Unsubscribe (RFC 8058) and CFBL fields (RFC 9477) of its own. */
   unsubscribe: z.boolean().optional(),
+  /** Absent means transactional. */
+  traffic: Traffic.optional(),
+  campaign: Campaign.optional(),
   /** Give up at this time. */
   expiresAt: TimeMs,
   apiKeyId: z.string().optional(),

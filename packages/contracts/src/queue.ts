@@ -1,7 +1,16 @@
 /** The send queue: entries of the stream QUEUE, which only the mta may touch (schedules reach the whole stream). */
 import { z } from "zod";
 import { BodyPack } from "./events.ts";
-import { Address, DeliveryId, Domain, MessageId, OrganizationId, TimeMs } from "./values.ts";
+import {
+  Address,
+  Campaign,
+  DeliveryId,
+  Domain,
+  MessageId,
+  OrganizationId,
+  TimeMs,
+  Traffic,
+} from "./values.ts";
 
 /** One recipient waiting to be tried. Small: the body stays in the stream BODY. */
 export const QueueEntry = z.object({
@@ -24,6 +33,9 @@ export const QueueEntry = z.object({
   scheduledAt: TimeMs.optional(),
   /** This copy gets header fields of its own, by which its recipient unsubscribes. */
   unsubscribe: z.boolean().optional(),
+  /** Absent means transactional. */
+  traffic: Traffic.optional(),
+  campaign: Campaign.optional(),
   expiresAt: TimeMs,
 });
 export type QueueEntry = z.infer<typeof QueueEntry>;

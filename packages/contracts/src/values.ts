@@ -80,3 +80,17 @@ export function newMessageId(nowMs: number = Date.now()): MessageId {
   const random = crypto.getRandomValues(new Uint8Array(16));
   return MessageId.parse(time + Array.from(random, (byte) => crockford.charAt(byte & 31)).join(""));
 }
+
+/** What a message is to its recipient: something they wait for, or one of many that they can do without. */
+export const traffics = ["transactional", "bulk"] as const;
+export const Traffic = z.enum(traffics);
+export type Traffic = z.infer<typeof Traffic>;
+
+/** Messages that are sent for one purpose and are held, counted and judged together. */
+export const Campaign = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$/,
+    "letters, digits and _ . : - only, beginning with a letter or digit",
+  );
+export type Campaign = z.infer<typeof Campaign>;

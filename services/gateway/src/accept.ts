@@ -23,6 +23,7 @@ import {
   type SendAnswer,
   type SendDecision,
   type SendRequest,
+  type Traffic,
   toFailure,
 } from "@tyto/contracts";
 import { encodeMessageId } from "@tyto/mail";
@@ -132,6 +133,10 @@ export function asciiDomain(domain: string): Domain {
 const hasOwnUnsubscribe = ({ headers = {} }: SendRequest): boolean =>
   Object.keys(headers).some((name) => name.toLowerCase() === "list-unsubscribe");
 
+/** Whoever lets recipients unsubscribe sends something they can do without, unless told otherwise. */
+const trafficOf = (mail: SendRequest): Traffic =>
+  mail.traffic ?? (mail.unsubscribe === true || hasOwnUnsubscribe(mail) ? "bulk" : "transactional");
+
 export type Plan = {
   accepted: Omit<Payload<"mail.accepted">, "bodyBytes" | "bodyChunks">;
   suppressed: Payload<"mail.suppressed">[];
@@ -170,6 +175,8 @@ export function planOf(
       metadata: mail.metadata ?? {},
       ...(leavesAt > at ? { scheduledAt: leavesAt } : {}),
       ...(mail.unsubscribe === true && !hasOwnUnsubscribe(mail) ? { unsubscribe: true } : {}),
+      ...(trafficOf(mail) === "bulk" ? { traffic: "bulk" as const } : {}),
+      ...(mail.campaign === undefined ? {} : { campaign: mail.campaign }),
       expiresAt: leavesAt + limits.expiryDays * dayMs,
       ...(caller.kind === "key" ? { apiKeyId: caller.id } : {}),
     },

@@ -113,7 +113,7 @@ const laterThan = (atMs: number | undefined, nowMs: number) =>
 export function entriesOf(message: AcceptedMessage): QueueEntry[] {
   const { messageId, organizationId, from, domain, bodyBytes, bodyChunks, bodyPack, scheduledAt, expiresAt } =
     message;
-  const { unsubscribe } = message;
+  const { unsubscribe, traffic, campaign } = message;
   return message.recipients.map(({ address }, index) => ({
     deliveryId: deliveryId(messageId, index),
     messageId,
@@ -129,6 +129,8 @@ export function entriesOf(message: AcceptedMessage): QueueEntry[] {
     acceptedAt: message.at,
     ...(scheduledAt === undefined ? {} : { scheduledAt }),
     ...(unsubscribe === undefined ? {} : { unsubscribe }),
+    ...(traffic === undefined ? {} : { traffic }),
+    ...(campaign === undefined ? {} : { campaign }),
     expiresAt,
   }));
 }

@@ -1,0 +1,23 @@
+import type { Conversation, QueueEntry, Reason, Reply } from "@tyto/contracts";
+import type { Egress } from "./egress.ts";
+import type { Site } from "./site.ts";
+
+/** What one attempt came to, as everything that learns from outcomes sees it: limits, rules, warming, breakers, reports. */
+export type Observation = {
+  atMs: number;
+  entry: Pick<
+    QueueEntry,
+    "deliveryId" | "messageId" | "organizationId" | "recipient" | "attempt" | "traffic" | "campaign"
+  >;
+  site: Pick<Site, "id" | "provider">;
+  egress: Pick<Egress, "id">;
+  outcome: "delivered" | "deferred" | "bounced";
+  /** Absent for `delivered`. */
+  reason?: Reason;
+  hard?: boolean;
+  reply?: Reply;
+  conversation?: Conversation;
+};
+
+/** May this be sent now? `wait`: not before `untilMs`, and why, in words for people. */
+export type Leave = { kind: "go" } | { kind: "wait"; untilMs: number; why: string };
