@@ -1,6 +1,6 @@
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { Readable } from "node:stream";
-import { checkServerIdentity, TLSSocket } from "node:tls";
+import { checkServerIdentity, rootCertificates, TLSSocket } from "node:tls";
 import type { Address, Conversation } from "@tyto/contracts";
 import { wireName } from "@tyto/dns";
 import SMTPConnection from "nodemailer/lib/smtp-connection";
@@ -14,6 +14,7 @@ import {
   sendingTrouble,
   type Trouble,
   unreachable,
+  untrusted,
 } from "./trouble.ts";
 
 /** How long each step may take, in ms; see RFC 5321 §4.5.3.2. */
@@ -36,6 +37,8 @@ export type Mail = {
   to: Address;
   parts: readonly Buffer[];
   has8Bit: boolean;
+  /** The server must promise to encrypt on its own way too (RFC 8689): MAIL FROM with REQUIRETLS. */
+  requireTls?: boolean;
 };
 
 /** An open SMTP session that takes one message at a time. */
@@ -53,13 +56,25 @@ export type Session = {
   onEnd(listener: () => void): void;
 };
 
-/** `modern` wants TLS 1.2 or newer, `legacy` takes older versions as better than none, `none` does not ask for TLS. */
-export type TlsLevel = "modern" | "legacy" | "none";
+/**
+ * `demanded`: no session without STARTTLS and TLS 1.2 or newer. `modern` wants TLS 1.2 or newer where the server offers any,
+ * `legacy` takes older versions as better than none, `none` does not ask for TLS.
+ */
+export type TlsLevel = "demanded" | "modern" | "legacy" | "none";
 
 export type OpenOptions = {
   ehloName: string;
   timeouts: Timeouts;
   tls: TlsLevel;
+  /** The name sent by SNI and looked for in the certificate; the endpoint's own by default. */
+  serverName?: string | undefined;
+  /** Certificates of authorities, PEM, trusted besides those that come with Bun. */
+  authorities?: readonly string[] | undefined;
+  /**
+   * Looks at the peer of an encrypted connection before any mail is sent. A text says what is wrong with it; then the
+   * connection is closed and the text becomes the trouble's explanation.
+   */
+  checkPeer?: ((socket: TLSSocket) => string | undefined) | undefined;
   signal?: AbortSignal | undefined;
 };
 
@@ -75,17 +90,24 @@ export async function openSession(endpoint: Endpoint, options: OpenOptions): Pro
   const socket = await connectSocket(endpoint, options.timeouts.connectMs, options.signal);
   if ("kind" in socket) return socket;
   const localIp = socket.localAddress;
-  const { timeouts } = options;
+  const { timeouts, authorities = [] } = options;
+  const serverName = options.serverName ?? endpoint.name;
+  const isDemanded = options.tls === "demanded";
   const connection = new SMTPConnection({
     host: endpoint.ip,
     port: endpoint.port,
     connection: socket,
     secure: false,
     name: options.ehloName,
-    ...(isIP(endpoint.name) === 0 ? { servername: endpoint.name } : {}),
-    opportunisticTLS: true,
+    ...(isIP(serverName) === 0 ? { servername: serverName } : {}),
+    requireTLS: isDemanded,
+    opportunisticTLS: !isDemanded,
     ignoreTLS: options.tls === "none",
-    tls: { rejectUnauthorized: false, minVersion: options.tls === "legacy" ? "TLSv1" : "TLSv1.2" },
+    tls: {
+      rejectUnauthorized: false,
+      minVersion: options.tls === "legacy" ? "TLSv1" : "TLSv1.2",
+      ...(authorities.length === 0 ? {} : { ca: [...rootCertificates, ...authorities] }),
+    },
     // Covers the greeting and the TLS handshake; the TCP connection stands already.
     connectionTimeout: 2 * timeouts.greetingMs,
     greetingTimeout: timeouts.greetingMs,
@@ -122,7 +144,13 @@ export async function openSession(endpoint: Endpoint, options: OpenOptions): Pro
     return openingTrouble(failure, endpoint, connection.upgrading === true);
   }
 
-  const tls = describeTls(connection._socket, endpoint.name);
+  const tls = describeTls(connection._socket, serverName);
+  const problem =
+    connection._socket instanceof TLSSocket ? options.checkPeer?.(connection._socket) : undefined;
+  if (problem !== undefined) {
+    connection.close();
+    return { ...untrusted(endpoint, problem), tls };
+  }
   const offers = offersOf(connection);
   const setTimeoutMs = (ms: number) => {
     if (connection._socket) connection._socket.setTimeout(ms);
@@ -243,6 +271,14 @@ function fitness(mail: Mail, bodyBytes: number, offers: Offers): Sent | undefine
       reason: "address.needs-smtputf8",
       explanation: "the server does not offer SMTPUTF8 (RFC 6531)",
     };
+  // RFC 8689 §4.2.1: the message stays here rather than to travel without the promise.
+  if (mail.requireTls === true && !offers.has("REQUIRETLS"))
+    return {
+      kind: "unfit",
+      reason: "network.tls",
+      explanation:
+        "5.7.30 the message requires TLS all the way, and the server does not offer REQUIRETLS (RFC 8689)",
+    };
   // RFC 1870 §6: an announced limit makes the message not worth sending.
   if (offers.sizeMax > 0 && bodyBytes > offers.sizeMax)
     return {
@@ -266,6 +302,7 @@ const envelopeOf = (mail: Mail, bodyBytes: number) => ({
   to: [wireAddress(mail.to)],
   size: bodyBytes,
   use8BitMime: mail.has8Bit,
+  requireTLSExtensionEnabled: mail.requireTls === true,
   dsn: { ret: "HDRS", envid: mail.envelopeId },
 });
 

@@ -1,4 +1,4 @@
-import type { Reason, Reply } from "@tyto/contracts";
+import type { Conversation, Reason, Reply } from "@tyto/contracts";
 import { classifyReply, parseReply } from "@tyto/mail";
 
 /** Where to connect. `name` is checked against the certificate and may be an IP address. */
@@ -17,6 +17,10 @@ export type Trouble = {
   isHungUp: boolean;
   /** The handshake failed because the server knows only versions of TLS before 1.2. */
   isTlsTooOld: boolean;
+  /** Why there is no encrypted session, where that is known (RFC 8460 §4.3). */
+  tlsFailure?: "not-offered" | "handshake" | "peer";
+  /** The encrypted connection that was given up because of its peer. */
+  tls?: Conversation["tls"];
 };
 
 /** What came of one message on one session. */
@@ -43,12 +47,28 @@ export function openingTrouble(error: SmtpError, { name, ip }: Endpoint, isUpgra
   const reply = replyOf(error);
   const where = `${name} [${ip}]`;
   const common = { kind: "trouble", isInDoubt: false, isHungUp: false, isTlsTooOld: false } as const;
+  // Only a session that demands TLS fails so: others go on with HELO, or in the clear.
+  const isRefused =
+    !isUpgrading &&
+    (error.command === "STARTTLS" || error.command === "EHLO") &&
+    reply !== undefined &&
+    reply.code !== 421;
+  if (isRefused)
+    return {
+      ...common,
+      step: "tls",
+      reason: "network.tls",
+      explanation: `${where} does not offer to encrypt the session`,
+      tlsFailure: "not-offered",
+      reply,
+    };
   if (isUpgrading || error.code === "ETLS")
     return {
       ...common,
       step: "tls",
       reason: "network.tls",
       explanation: `no TLS with ${where}: ${wordsOf(error)}`,
+      tlsFailure: "handshake",
       isTlsTooOld: /PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL/.test(error.originalCode ?? ""),
     };
   if (reply !== undefined && reply.code >= 400)
@@ -138,6 +158,18 @@ function wordsOf(error: SmtpError): string {
   const code = error.originalCode ?? error.timeoutType ?? error.code;
   return code === undefined ? error.message : `${error.message} (${code})`;
 }
+
+/** The encrypted connection stands, but not with whom it has to. */
+export const untrusted = ({ name, ip }: Endpoint, problem: string): Trouble => ({
+  kind: "trouble",
+  step: "tls",
+  reason: "network.tls",
+  explanation: `${name} [${ip}] is not trusted: ${problem}`,
+  isInDoubt: false,
+  isHungUp: false,
+  isTlsTooOld: false,
+  tlsFailure: "peer",
+});
 
 export const unreachable = ({ name, ip, port }: Endpoint, why: string): Trouble => ({
   kind: "trouble",
