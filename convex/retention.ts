@@ -9,12 +9,12 @@ import { breakdownHoursKeptDays } from "./model/breakdowns.ts";
 import { changesKeptDays } from "./model/changes.ts";
 import { hoursKeptDays, minutesKeptDays } from "./model/counters.ts";
 import { reportDaysKept } from "./model/dmarcReports.ts";
+import { dayMs } from "./model/periods.ts";
 
 /** Mail, its timeline, received mail with its files, and reports. Above the 14 days in which an event can still come again. */
 export const mailDaysMax = 90;
 const batchMax = 500;
 const breakdownBatchMax = 100;
-const dayMs = 86_400_000;
 
 const mailTables = [
   "timeline",

@@ -38,6 +38,7 @@ import type * as model_inboxes from "../model/inboxes.js";
 import type * as model_issuers from "../model/issuers.js";
 import type * as model_message from "../model/message.js";
 import type * as model_messages from "../model/messages.js";
+import type * as model_periods from "../model/periods.js";
 import type * as model_record from "../model/record.js";
 import type * as model_replies from "../model/replies.js";
 import type * as model_shapes from "../model/shapes.js";
@@ -91,6 +92,7 @@ declare const fullApi: ApiFromModules<{
   "model/issuers": typeof model_issuers;
   "model/message": typeof model_message;
   "model/messages": typeof model_messages;
+  "model/periods": typeof model_periods;
   "model/record": typeof model_record;
   "model/replies": typeof model_replies;
   "model/shapes": typeof model_shapes;

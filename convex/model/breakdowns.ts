@@ -3,6 +3,7 @@
  * a cell for each combination that happened, so that a chart can ask for any of them and reads few rows.
  */
 import type { MutationCtx, QueryCtx } from "../_generated/server";
+import { dayMs, daysMax, floorTo, hourMs } from "./periods.ts";
 import type { BreakdownCell, BreakdownKind } from "./shapes.ts";
 
 export type Happening = Omit<BreakdownCell, "count"> & { at: number };
@@ -21,11 +22,9 @@ export const cellsMax: Record<BreakdownKind, number> = {
   inbound: 100,
 };
 export const breakdownHoursKeptDays = 8;
-const hourMs = 3_600_000;
-const dayMs = 24 * hourMs;
 const periodMs = { hour: hourMs, day: dayMs } as const;
 /** Rows of at most 60 KB: far below what a query may read (16 MiB). */
-const rangeMsMax = { hour: 3 * dayMs, day: 93 * dayMs } as const;
+const rangeMsMax = { hour: 3 * dayMs, day: daysMax * dayMs } as const;
 /** Lines of a chart; what is less frequent is one more line. */
 const seriesMax = 12;
 const groupsMax = 100;
@@ -35,7 +34,7 @@ export async function addBreakdown(ctx: MutationCtx, happenings: readonly Happen
   if (happenings.length === 0) return;
   const shard = Math.floor(Math.random() * shards);
   for (const period of ["hour", "day"] as const) {
-    const perStart = Map.groupBy(happenings, ({ at }) => at - (at % periodMs[period]));
+    const perStart = Map.groupBy(happenings, ({ at }) => floorTo(at, periodMs[period]));
     for (const [at, group] of perStart) {
       const row = await ctx.db
         .query("breakdowns")
@@ -94,7 +93,7 @@ export async function breakdown(
   const since = Math.max(sinceMs, nowMs - rangeMsMax[period]);
   const rows = await ctx.db
     .query("breakdowns")
-    .withIndex("by_period_at_shard", (range) => range.eq("period", period).gte("at", since - (since % step)))
+    .withIndex("by_period_at_shard", (range) => range.eq("period", period).gte("at", floorTo(since, step)))
     // Twice the range leaves room for clocks that run ahead of ours.
     .take(2 * shards * Math.ceil(rangeMsMax[period] / step));
 

@@ -3,6 +3,7 @@
  * applied, at the minute in which they happened, so that their order does not matter.
  */
 import type { MutationCtx, QueryCtx } from "../_generated/server";
+import { dayMs, floorTo, hourMs, minuteMs } from "./periods.ts";
 
 /** Batches in flight at once are at most about as many; more shards only make reading dearer. */
 export const counterShards = 4;
@@ -13,9 +14,8 @@ export type Counts = { accepted: number; delivered: number; bounced: number; def
 export type Counted = keyof Counts;
 export const noCounts = (): Counts => ({ accepted: 0, delivered: 0, bounced: 0, deferred: 0 });
 
-const periodMs = { minute: 60_000, hour: 3_600_000 } as const;
+const periodMs = { minute: minuteMs, hour: hourMs } as const;
 type Period = keyof typeof periodMs;
-const dayMs = 86_400_000;
 const minuteRangeMsMax = dayMs;
 const hourRangeMsMax = 31 * dayMs;
 const bucketsMax = 1_440;
@@ -105,8 +105,6 @@ async function countsSince(ctx: QueryCtx, period: Period, at: number) {
     .withIndex("by_period_at_shard", (range) => range.eq("period", period).gte("at", at))
     .take(rowsMax);
 }
-
-const floorTo = (time: number, step: number) => Math.floor(time / step) * step;
 
 const plus = (a: Counts, b: Counts): Counts => ({
   accepted: a.accepted + b.accepted,

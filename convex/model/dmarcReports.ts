@@ -9,17 +9,16 @@ import type { MutationCtx, QueryCtx } from "../_generated/server";
 import { defined } from "./defined.ts";
 import { findDomain } from "./domains.ts";
 import { authenticationOf, rawUrlOf } from "./inbound.ts";
+import { dayOf, daysMax, domainDayRowsMax, sinceDay } from "./periods.ts";
 import { authentication, type DmarcCounts, dmarcCounts, dmarcPolicy } from "./shapes.ts";
 
 type Report = Payload<"report.dmarc">;
 type Row = Report["rows"][number];
 
-export const dayMs = 86_400_000;
 export const reportDaysKept = 400;
 /** Sources of one domain and day; more are counted under "other". */
 export const sourcesPerDayMax = 500;
 const namesPerSourceMax = 5;
-const daysMax = 93;
 /** Rows read for one answer about sources: the latest ones. */
 const sourceRowsMax = 8_000;
 const sourcesShownMax = 200;
@@ -38,7 +37,7 @@ export async function applyDmarcReport(ctx: MutationCtx, report: Report): Promis
     )
     .first();
   if (present !== null || (await findDomain(ctx, domain)) === null) return false;
-  const day = report.beginAt - (report.beginAt % dayMs);
+  const day = dayOf(report.beginAt);
   const counts = report.rows.map(countsOf).reduce(plus, noCounts);
   const { id, organizationId: _ours, rows, ...rest } = report;
   await ctx.db.insert(
@@ -126,11 +125,6 @@ const merged = (a: Source | undefined, b: Source): Source => ({
 const names = (a: readonly string[] = [], b: readonly string[]) =>
   [...new Set([...a, ...b].filter((name) => name !== ""))].sort().slice(0, namesPerSourceMax);
 
-const sinceDay = (sinceMs: number, nowMs: number) => {
-  const since = Math.max(sinceMs, nowMs - daysMax * dayMs);
-  return since - (since % dayMs);
-};
-
 export const dmarcDay = v.object({ day: v.number(), ...dmarcCounts });
 
 /** One domain day by day, oldest first; days without reports are left out. */
@@ -195,7 +189,6 @@ export async function dmarcReportView(ctx: QueryCtx, row: Doc<"dmarcReports">) {
 }
 
 export const dmarcDomain = v.object({ domain: v.string(), lastDay: v.number(), ...dmarcCounts });
-const domainDayRowsMax = 8_000;
 
 /** All domains that reports came for, the busiest first. */
 export async function dmarcDomains(ctx: QueryCtx, sinceMs: number, nowMs: number) {

@@ -21,6 +21,7 @@ import { keepFirstKeys } from "./domains.ts";
 import { addFailure, failureIn } from "./failures.ts";
 import { receive } from "./inbound.ts";
 import { detailsOf, messageStatus, noMarks, noTally, timeOf, withOutcome } from "./message.ts";
+import { floorTo, minuteMs } from "./periods.ts";
 import { addReply } from "./replies.ts";
 import type { Failure, Marks, SuppressionWish } from "./shapes.ts";
 import { causeOf, type Suppression, stronger, suppress, suppresses, wishOf } from "./suppressions.ts";
@@ -154,7 +155,7 @@ function openBatch(ctx: MutationCtx) {
   let described = 0;
 
   const count = (name: Counted, at: number, add = 1) => {
-    const minute = at - (at % 60_000);
+    const minute = floorTo(at, minuteMs);
     const counts = perMinute.get(minute) ?? noCounts();
     counts[name] += add;
     perMinute.set(minute, counts);

@@ -4,16 +4,14 @@ import { v } from "convex/values";
 import type { Doc } from "../_generated/dataModel";
 import type { MutationCtx, QueryCtx } from "../_generated/server";
 import { defined } from "./defined.ts";
-import { dayMs } from "./dmarcReports.ts";
 import { findDomain } from "./domains.ts";
 import { authenticationOf, rawUrlOf } from "./inbound.ts";
+import { dayOf, daysMax, domainDayRowsMax, sinceDay } from "./periods.ts";
 import { authentication, type TlsFailure, tlsFailure } from "./shapes.ts";
 
 const tlsFailuresMax = 50;
-const daysMax = 93;
 const reportsReadMax = 500;
 const failuresShownMax = 100;
-const domainDayRowsMax = 8_000;
 
 /** False if the report was counted before, in whichever message it came, or if the domain is not (or no more) ours. */
 export async function applyTlsReport(ctx: MutationCtx, report: Payload<"report.tls">): Promise<boolean> {
@@ -40,7 +38,7 @@ export async function applyTlsReport(ctx: MutationCtx, report: Payload<"report.t
       .slice(0, tlsFailuresMax)
       .map(defined),
   });
-  const day = report.beginAt - (report.beginAt % dayMs);
+  const day = dayOf(report.beginAt);
   const row = await ctx.db
     .query("tlsDays")
     .withIndex("by_domain_day", (range) => range.eq("domain", domain).eq("day", day))
@@ -49,11 +47,6 @@ export async function applyTlsReport(ctx: MutationCtx, report: Payload<"report.t
   else await ctx.db.patch(row._id, { succeeded: row.succeeded + succeeded, failed: row.failed + failed });
   return true;
 }
-
-const sinceDay = (sinceMs: number, nowMs: number) => {
-  const since = Math.max(sinceMs, nowMs - daysMax * dayMs);
-  return since - (since % dayMs);
-};
 
 export const tlsDay = v.object({ day: v.number(), succeeded: v.number(), failed: v.number() });
 
