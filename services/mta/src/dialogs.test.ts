@@ -2,7 +2,8 @@
 import { expect, test } from "bun:test";
 import { Address } from "@tyto/contracts";
 import { createResolver } from "@tyto/dns";
-import { carry, openHost } from "./courier.ts";
+import { carry } from "./courier.ts";
+import { openHost } from "./opening.ts";
 import type { Failed } from "./outcome.ts";
 import { createPool } from "./pool.ts";
 import type { Mail } from "./smtp.ts";
