@@ -39,11 +39,9 @@ export function createPost(siteUrl: string, key: Uint8Array, now: () => number):
         signal: AbortSignal.timeout(answerMsMax),
         redirect: "error",
       });
-      const text = await response.text();
-      if (response.ok) return { kind: "ok", body: JSON.parse(text) };
-      return { kind: meaningOf(response.status), problem: problemIn(response.status, text) };
+      return await answerIn(response);
     } catch (error) {
-      return { kind: "down", problem: error instanceof Error ? error.message : String(error) };
+      return noAnswer(error);
     }
   };
 }
@@ -77,15 +75,24 @@ export function createUpload(convexUrl: string): Upload {
         signal: AbortSignal.timeout(uploadMsMax),
         redirect: "error",
       });
-      const text = await response.text();
-      if (response.ok) return { kind: "ok", body: JSON.parse(text) };
-      return { kind: meaningOf(response.status), problem: problemIn(response.status, text) };
+      return await answerIn(response);
     } catch (error) {
       if (broken !== undefined) throw broken.error;
-      return { kind: "down", problem: error instanceof Error ? error.message : String(error) };
+      return noAnswer(error);
     }
   };
 }
+
+async function answerIn(response: Response): Promise<Answer> {
+  const text = await response.text();
+  if (response.ok) return { kind: "ok", body: JSON.parse(text) };
+  return { kind: meaningOf(response.status), problem: problemIn(response.status, text) };
+}
+
+const noAnswer = (error: unknown): Answer => ({
+  kind: "down",
+  problem: error instanceof Error ? error.message : String(error),
+});
 
 function meaningOf(status: number): "refused" | "failed" | "down" {
   if (status === 500) return "failed";
