@@ -1,4 +1,4 @@
-import { Refusal } from "./refusal.ts";
+import { HttpProblem } from "../http/problem.ts";
 
 /** A chunk size, its extensions, or a trailer field: nobody needs more. */
 const LINE_BYTES_MAX = 4096;
@@ -13,7 +13,7 @@ export class ChunkedBody {
   #trailerLines = 0;
   isComplete = false;
 
-  /** How many of the bytes belong to the body. Throws Refusal 400. */
+  /** How many of the bytes belong to the body. Throws HttpProblem 400. */
   take(bytes: Buffer): number {
     let at = 0;
     while (at < bytes.length && !this.isComplete) {
@@ -28,7 +28,7 @@ export class ChunkedBody {
       const stop = end === -1 ? bytes.length : end + 1;
       this.#line += bytes.toString("latin1", at, stop);
       if (this.#line.length > LINE_BYTES_MAX)
-        throw new Refusal(400, "BadChunk", "A chunk's line is too long");
+        throw new HttpProblem(400, "BadChunk", "A chunk's line is too long");
       at = stop;
       if (end !== -1) this.#endLine();
     }
@@ -41,19 +41,19 @@ export class ChunkedBody {
     switch (this.#state) {
       case "size": {
         const size = /^([0-9a-f]{1,12})[ \t]*(?:;.*)?$/i.exec(line)?.[1];
-        if (size === undefined) throw new Refusal(400, "BadChunk", "A chunk has no size");
+        if (size === undefined) throw new HttpProblem(400, "BadChunk", "A chunk has no size");
         this.#dataLeft = Number.parseInt(size, 16);
         this.#state = this.#dataLeft === 0 ? "trailer" : "data";
         break;
       }
       case "data-end":
-        if (line !== "") throw new Refusal(400, "BadChunk", "A chunk is longer than its size");
+        if (line !== "") throw new HttpProblem(400, "BadChunk", "A chunk is longer than its size");
         this.#state = "size";
         break;
       case "trailer":
         if (line === "") this.isComplete = true;
         else if (++this.#trailerLines > TRAILER_LINES_MAX) {
-          throw new Refusal(400, "BadChunk", "There are too many trailer fields");
+          throw new HttpProblem(400, "BadChunk", "There are too many trailer fields");
         }
         break;
     }

@@ -1,7 +1,8 @@
 import type { Socket, TCPSocketListener } from "bun";
+import { HttpProblem } from "../http/problem.ts";
 import { PASSAGES_MAX } from "../watchdog/board.ts";
 import { type EngineEnd, Passage, type Patience, type Surroundings } from "./passage.ts";
-import { Refusal, refusalText } from "./refusal.ts";
+import { refusalText } from "./refusal.ts";
 
 export type DoorOptions = {
   host: string;
@@ -40,7 +41,7 @@ const REFUSED_SECONDS_MAX = 5;
 const KEPT_BYTES_MAX = 64 * 1024 * 1024;
 
 const TOO_MANY = refusalText(
-  new Refusal(503, "TooManyConnections", "Too many clients are connected, try again later"),
+  new HttpProblem(503, "TooManyConnections", "Too many clients are connected, try again later"),
 );
 
 /**

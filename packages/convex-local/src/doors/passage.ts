@@ -1,6 +1,7 @@
 import type { Socket } from "bun";
+import { HttpProblem } from "../http/problem.ts";
 import { Outlet } from "./outlet.ts";
-import { Refusal, refusalText, responseText } from "./refusal.ts";
+import { refusalText, responseText } from "./refusal.ts";
 import { type RequestHead, RequestReader } from "./request.ts";
 import { ResponseReader } from "./response.ts";
 
@@ -194,7 +195,7 @@ export class Passage {
       isRead(request.head) || (isCall(request.head, this.isApi) && !end.hasBegun(this.number));
     if (!mayRepeat || request.kept === null || request.hasBeenRepeated) {
       this.#refuse(
-        new Refusal(
+        new HttpProblem(
           503,
           "EngineRestarted",
           "The deployment was restarted; whether this request has taken effect is not known",
@@ -231,7 +232,9 @@ export class Passage {
     if (this.#isTunnel) return;
     if (this.#outgoing.length > 0 && this.#engine === null) {
       if (nowMs - this.#sinceMs > patience.startMsMax) {
-        this.#refuse(new Refusal(503, "EngineStarting", "The deployment is starting; try again in a moment"));
+        this.#refuse(
+          new HttpProblem(503, "EngineStarting", "The deployment is starting; try again in a moment"),
+        );
       } else {
         this.#connect();
       }
@@ -241,7 +244,7 @@ export class Passage {
     else if (this.#reader.isIdle) {
       if (nowMs - this.#lastMs > patience.idleMsMax) this.#end();
     } else if (nowMs - this.#sinceMs > patience.headMsMax) {
-      this.#refuse(new Refusal(408, "HeadTooSlow", "The head of the request did not arrive in time"));
+      this.#refuse(new HttpProblem(408, "HeadTooSlow", "The head of the request did not arrive in time"));
     }
   }
 
@@ -251,7 +254,7 @@ export class Passage {
     const bodyMs = nowMs - this.#sinceMs;
     const isSlow = bodyMs > bodySlowMsMax && (this.#bodyBytes / bodyMs) * 1000 < bodyBytesPerSecondMin;
     if (isSlow || nowMs - this.#lastMs > bodyGapMsMax) {
-      this.#refuse(new Refusal(408, "BodyTooSlow", "The body of the request did not arrive in time"));
+      this.#refuse(new HttpProblem(408, "BodyTooSlow", "The body of the request did not arrive in time"));
     }
   }
 
@@ -275,7 +278,7 @@ export class Passage {
         this.#take(taken.piece, out);
       }
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
+      if (!(error instanceof HttpProblem)) throw error;
       this.#refuse(error);
       return;
     }
@@ -398,7 +401,7 @@ export class Passage {
     this.#endWith(responseText(200, { status: "error", errorMessage, logLines: [] }, origin));
   }
 
-  #refuse(refusal: Refusal): void {
+  #refuse(refusal: HttpProblem): void {
     const hasBegun = this.#request?.response.hasBegun === true;
     this.#dropEngine();
     if (hasBegun) this.#socket.terminate();

@@ -1,14 +1,4 @@
-/** What the door itself answers, when a request cannot be let through or its engine is gone. */
-export class Refusal extends Error {
-  readonly status: number;
-  readonly code: string;
-
-  constructor(status: number, code: string, message: string) {
-    super(message);
-    this.status = status;
-    this.code = code;
-  }
-}
+import type { HttpProblem } from "../http/problem.ts";
 
 const REASONS: Record<number, string> = {
   200: "OK",
@@ -42,5 +32,5 @@ export function responseText(status: number, body: unknown, origin: string | nul
   return `${lines.join("\r\n")}\r\n\r\n${json}`;
 }
 
-export const refusalText = ({ status, code, message }: Refusal, origin: string | null = null): string =>
+export const refusalText = ({ status, code, message }: HttpProblem, origin: string | null = null): string =>
   responseText(status, { code, message }, origin);

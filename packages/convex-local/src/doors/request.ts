@@ -1,5 +1,5 @@
+import { HttpProblem } from "../http/problem.ts";
 import { ChunkedBody } from "./chunks.ts";
-import { Refusal } from "./refusal.ts";
 
 /** Bun's own server takes 16 KiB; this leaves room for the line that the door adds. */
 export const HEAD_BYTES_MAX = 15 * 1024;
@@ -35,7 +35,7 @@ export class RequestReader {
     return this.#body !== null;
   }
 
-  /** The next piece and what comes after it; null when more bytes are needed. Throws Refusal. */
+  /** The next piece and what comes after it; null when more bytes are needed. Throws HttpProblem. */
   take(bytes: Buffer): { piece: Piece; rest: Buffer } | null {
     if (this.#body === null) return this.#takeHead(bytes);
     if (bytes.length === 0) return null;
@@ -59,7 +59,7 @@ export class RequestReader {
     while (all.length >= 2 && all[0] === 13 && all[1] === 10) all = all.subarray(2);
     const end = all.indexOf("\r\n\r\n");
     if (end === -1 ? all.length > HEAD_BYTES_MAX : end > HEAD_BYTES_MAX) {
-      throw new Refusal(431, "HeadTooLarge", `The head of a request may have ${HEAD_BYTES_MAX} bytes`);
+      throw new HttpProblem(431, "HeadTooLarge", `The head of a request may have ${HEAD_BYTES_MAX} bytes`);
     }
     if (end === -1) {
       this.#partial = all.length === 0 ? null : Buffer.from(all);
@@ -81,14 +81,14 @@ function parseHead(
   const [, method, target, version] =
     /^([A-Za-z]{1,20}) (\S+) HTTP\/(\d\.\d)\r\n$/.exec(line.toString("latin1")) ?? [];
   if (method === undefined || target === undefined || version === undefined) {
-    throw new Refusal(400, "BadRequestLine", "This is not an HTTP/1.1 request");
+    throw new HttpProblem(400, "BadRequestLine", "This is not an HTTP/1.1 request");
   }
-  if (!version.startsWith("1.")) throw new Refusal(505, "BadVersion", "HTTP/1.1 is spoken here");
+  if (!version.startsWith("1.")) throw new HttpProblem(505, "BadVersion", "HTTP/1.1 is spoken here");
   if (target.length > TARGET_BYTES_MAX) {
-    throw new Refusal(414, "TargetTooLong", `A path with its query may have ${TARGET_BYTES_MAX} bytes`);
+    throw new HttpProblem(414, "TargetTooLong", `A path with its query may have ${TARGET_BYTES_MAX} bytes`);
   }
-  if (!METHODS.has(method)) throw new Refusal(501, "BadMethod", `The method ${method} is not known here`);
-  if (!target.startsWith("/")) throw new Refusal(400, "BadTarget", "A target begins with a slash");
+  if (!METHODS.has(method)) throw new HttpProblem(501, "BadMethod", `The method ${method} is not known here`);
+  if (!target.startsWith("/")) throw new HttpProblem(400, "BadTarget", "A target begins with a slash");
   const {
     host: hosts,
     "content-length": lengths,
@@ -98,23 +98,23 @@ function parseHead(
   } = fieldsIn(`\r\n${fields.toString("latin1")}`);
   // RFC 9112 §3.2; the engine makes its URLs of it.
   if (hosts.length !== 1 || !/^[\w.-]+(?::\d{1,5})?$|^\[[\da-f:.]+\](?::\d{1,5})?$/i.test(hosts[0] ?? "")) {
-    throw new Refusal(400, "BadHost", "A request names one host");
+    throw new HttpProblem(400, "BadHost", "A request names one host");
   }
   const isLast = version === "1.0" || connection.some((value) => /\bclose\b/i.test(value));
   const head = { method, target, origin, isLast, line, fields };
   if (encodings.length > 0) {
     // RFC 9112 §6.1: both at once is how requests are smuggled.
     if (lengths.length > 0)
-      throw new Refusal(400, "BadLength", "Content-Length and Transfer-Encoding exclude each other");
+      throw new HttpProblem(400, "BadLength", "Content-Length and Transfer-Encoding exclude each other");
     if (encodings.length > 1 || encodings[0]?.toLowerCase() !== "chunked") {
-      throw new Refusal(501, "BadEncoding", "The only transfer encoding is chunked");
+      throw new HttpProblem(501, "BadEncoding", "The only transfer encoding is chunked");
     }
     return { head, body: new ChunkedBody() };
   }
   const [length] = lengths;
   if (length === undefined) return { head, body: null };
   if (lengths.length > 1 || !/^\d{1,15}$/.test(length))
-    throw new Refusal(400, "BadLength", "The Content-Length is wrong");
+    throw new HttpProblem(400, "BadLength", "The Content-Length is wrong");
   const left = Number(length);
   return { head, body: left === 0 ? null : { left } };
 }

@@ -1,6 +1,6 @@
 import { UserError } from "../functions/errors.ts";
 
-/** An answer other than success, in the shape that Convex clients read: `{code, message}`. */
+/** An answer other than success, of the engine or of the door before it, in the shape that Convex clients read: `{code, message}`. */
 export class HttpProblem extends Error {
   readonly status: number;
   readonly code: string;

@@ -2,6 +2,7 @@ import { UserError } from "../functions/errors.ts";
 import { compareValues } from "../values/sort-key.ts";
 import {
   fieldAt,
+  fitsInt64,
   isObject,
   type Json,
   type JsonObject,
@@ -15,9 +16,6 @@ import {
 type Value = Json | undefined;
 /** A filter expression made ready to be asked about many documents. */
 export type Expression = (document: JsonObject) => Value;
-
-const INT64_MIN = -(2n ** 63n);
-const INT64_MAX = 2n ** 63n - 1n;
 
 const COMPARISONS: Record<string, (order: number) => boolean> = {
   $eq: (order) => order === 0,
@@ -120,8 +118,7 @@ function calculate(
 }
 
 function int64(operator: string, value: bigint): Json {
-  if (value < INT64_MIN || value > INT64_MAX)
-    throw new UserError("InvalidFilter", `${operator} overflows int64`);
+  if (!fitsInt64(value)) throw new UserError("InvalidFilter", `${operator} overflows int64`);
   return writeInt64(value);
 }
 

@@ -1,5 +1,5 @@
 import type { Database, Statement } from "bun:sqlite";
-import { digestOf, type Follower, filterValues } from "../store/follower.ts";
+import { digestOf, type Follower, filterValues, isSameIn } from "../store/follower.ts";
 import type { Range, Write } from "../store/store.ts";
 import type { SearchConfig } from "../store/tables.ts";
 import { keyAfterPrefix, sortKey } from "../values/sort-key.ts";
@@ -73,10 +73,7 @@ export class SearchIndex implements Follower {
 
   update(doc: number, before: JsonObject, after: JsonObject, writes: Write[]): void {
     const { searchField, filterFields } = this.config;
-    const isSame = [searchField, ...filterFields].every((field) =>
-      Bun.deepEquals(fieldAt(before, field), fieldAt(after, field)),
-    );
-    if (!isSame) {
+    if (!isSameIn([searchField, ...filterFields], before, after)) {
       this.remove(doc, before, writes);
       this.insert(doc, after, writes);
     } else if (typeof fieldAt(after, searchField) === "string") {

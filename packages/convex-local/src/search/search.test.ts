@@ -10,9 +10,9 @@ import {
   type SearchFilterFinalizer,
 } from "convex/server";
 import { v } from "convex/values";
+import { answerOf, callOf, install, startWith } from "../../fixtures/functions.ts";
 import { Random } from "../../fixtures/random.ts";
-import { Deployment, ROOT } from "../deployment.ts";
-import type { Exports } from "../functions/module.ts";
+import { type Deployment, ROOT } from "../deployment.ts";
 import { applySchema, SchemaJson } from "../functions/schema.ts";
 import type { Json } from "../values/wire.ts";
 import { termsOf } from "./terms.ts";
@@ -129,44 +129,10 @@ const functions = {
   }),
 };
 
-function start(schema: { export(): string } = SCHEMA as unknown as { export(): string }): Deployment {
-  const deployment = new Deployment({
-    dataDir: null,
-    synchronous: "OFF",
-    instanceName: "test",
-    instanceSecret: "00".repeat(32),
-    now: () => Date.now(),
-    log: () => {},
-  });
-  install(deployment, schema);
-  return deployment;
-}
+const start = (definition: unknown = SCHEMA) => startWith(definition, functions);
 
-function install(deployment: Deployment, definition: { export(): string }): void {
-  const schema = SchemaJson.parse(JSON.parse(definition.export()));
-  deployment.runner.transactNow((transaction) => {
-    transaction.changeCatalog();
-    applySchema(deployment.store, ROOT, schema);
-  });
-  const modules = new Map<string, Exports>([["f", functions]]);
-  deployment.components.set(ROOT, { path: ROOT, schema, modules });
-}
-
-const METADATA = { requestId: "r", ip: null, userAgent: null, scheduledFunctionId: null, authToken: null };
-const callOf = (name: keyof typeof functions, args: Json) => ({
-  component: ROOT,
-  target: `f:${name}`,
-  args,
-  identity: null,
-  metadata: METADATA,
-  access: "any" as const,
-});
-async function run<T>(deployment: Deployment, name: keyof typeof functions, args: Json = {}): Promise<T> {
-  const kind = "isMutation" in functions[name] ? "mutation" : "query";
-  const outcome = await deployment.runner[kind](callOf(name, args));
-  if (!outcome.isSuccess) throw outcome.failure;
-  return JSON.parse(outcome.value) as T;
-}
+const run = <T>(deployment: Deployment, name: keyof typeof functions, args: Json = {}) =>
+  answerOf<T>(deployment, "isMutation" in functions[name] ? "mutation" : "query", name, args);
 const insert = (deployment: Deployment, ...documents: Json[]) =>
   run<string[]>(deployment, "insert", { documents });
 
@@ -388,7 +354,7 @@ test("an index that a push adds is filled, one that it drops is gone, and a fail
   const deployment = start(plain);
   const [id] = await insert(deployment, { body: "older than the index" });
   await expect(run(deployment, "find", { text: "older" })).rejects.toThrow("not found");
-  install(deployment, SCHEMA as unknown as { export(): string });
+  install(deployment, SCHEMA, functions);
   expect(await run<string[]>(deployment, "find", { text: "older" })).toEqual([id as string]);
 
   expect(() =>
@@ -400,8 +366,8 @@ test("an index that a push adds is filled, one that it drops is gone, and a fail
   ).toThrow("on purpose");
   expect(await run<string[]>(deployment, "find", { text: "older" })).toEqual([id as string]);
 
-  install(deployment, plain);
+  install(deployment, plain, functions);
   await expect(run(deployment, "find", { text: "older" })).rejects.toThrow("not found");
-  install(deployment, SCHEMA as unknown as { export(): string });
+  install(deployment, SCHEMA, functions);
   expect(await run<string[]>(deployment, "find", { text: "older" })).toEqual([id as string]);
 });

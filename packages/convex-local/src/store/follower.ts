@@ -21,3 +21,7 @@ export const digestOf = (value: Json | undefined): Buffer =>
 
 export const filterValues = (fields: readonly string[], document: JsonObject): (Json | undefined)[] =>
   fields.map((field) => fieldAt(document, field));
+
+/** True if a document is found in the same way by all of `fields` after a change. */
+export const isSameIn = (fields: readonly string[], before: JsonObject, after: JsonObject): boolean =>
+  fields.every((field) => Bun.deepEquals(fieldAt(before, field), fieldAt(after, field)));

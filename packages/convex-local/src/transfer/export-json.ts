@@ -3,6 +3,7 @@
  * a JSON number without a fraction, a float64 one with a fraction or an exponent.
  */
 import {
+  fitsInt64,
   isObject,
   type Json,
   kindOf,
@@ -13,8 +14,6 @@ import {
 } from "../values/wire.ts";
 
 const INTEGER = /^-?\d+$/;
-const INT64_MIN = -(2n ** 63n);
-const INT64_MAX = 2n ** 63n - 1n;
 
 export function toExportText(value: Json): string {
   switch (kindOf(value)) {
@@ -45,8 +44,7 @@ export function fromExportText(text: string): Json {
     const source = context?.source ?? "";
     if (!INTEGER.test(source)) return writeFloat64(value);
     const integer = BigInt(source);
-    if (integer < INT64_MIN || integer > INT64_MAX)
-      throw new SyntaxError(`${source} does not fit into 64 bits`);
+    if (!fitsInt64(integer)) throw new SyntaxError(`${source} does not fit into 64 bits`);
     return writeInt64(integer);
   }) as Json;
 }

@@ -68,6 +68,9 @@ export const readBytes = (value: Json): Uint8Array => Buffer.from(special(value,
 
 /** An unresolved commit timestamp counts as this. */
 const INT64_MAX = 2n ** 63n - 1n;
+const INT64_MIN = -(2n ** 63n);
+
+export const fitsInt64 = (value: bigint): boolean => value >= INT64_MIN && value <= INT64_MAX;
 
 export function readInt64(value: Json): bigint {
   if (isObject(value) && value.$commitTs === null) return INT64_MAX;

@@ -1,6 +1,6 @@
 import type { Database, Statement } from "bun:sqlite";
 import { UserError } from "../functions/errors.ts";
-import { digestOf, type Follower, filterValues } from "../store/follower.ts";
+import { digestOf, type Follower, filterValues, isSameIn } from "../store/follower.ts";
 import type { Write } from "../store/store.ts";
 import type { VectorConfig } from "../store/tables.ts";
 import { fieldAt, type Json, type JsonObject } from "../values/wire.ts";
@@ -58,10 +58,8 @@ export class VectorIndex implements Follower {
   }
 
   update(doc: number, before: JsonObject, after: JsonObject, _writes: Write[]): void {
-    const isSame = [this.config.vectorField, ...this.config.filterFields].every((field) =>
-      Bun.deepEquals(fieldAt(before, field), fieldAt(after, field)),
-    );
-    if (isSame) return;
+    const { vectorField, filterFields } = this.config;
+    if (isSameIn([vectorField, ...filterFields], before, after)) return;
     this.remove(doc);
     this.insert(doc, after);
   }

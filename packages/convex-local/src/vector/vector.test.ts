@@ -9,10 +9,9 @@ import {
   type VectorFilterBuilder,
 } from "convex/server";
 import { v } from "convex/values";
+import { answerOf, startWith } from "../../fixtures/functions.ts";
 import { Random } from "../../fixtures/random.ts";
-import { Deployment, ROOT } from "../deployment.ts";
-import type { Exports } from "../functions/module.ts";
-import { applySchema, SchemaJson } from "../functions/schema.ts";
+import { type Deployment, ROOT } from "../deployment.ts";
 import { digestOf } from "../store/follower.ts";
 import type { Json } from "../values/wire.ts";
 import { hasNativeVectors, nativeNearest, scannedNearest } from "./nearest.ts";
@@ -75,42 +74,10 @@ const functions = {
   }),
 };
 
-function start(): Deployment {
-  const deployment = new Deployment({
-    dataDir: null,
-    synchronous: "OFF",
-    instanceName: "test",
-    instanceSecret: "00".repeat(32),
-    now: () => Date.now(),
-    log: () => {},
-  });
-  const schema = SchemaJson.parse(JSON.parse((SCHEMA as unknown as { export(): string }).export()));
-  deployment.runner.transactNow((transaction) => {
-    transaction.changeCatalog();
-    applySchema(deployment.store, ROOT, schema);
-  });
-  deployment.components.set(ROOT, {
-    path: ROOT,
-    schema,
-    modules: new Map<string, Exports>([["f", functions]]),
-  });
-  return deployment;
-}
+const start = () => startWith(SCHEMA, functions);
 
-const METADATA = { requestId: "r", ip: null, userAgent: null, scheduledFunctionId: null, authToken: null };
-async function run<T>(deployment: Deployment, name: keyof typeof functions, args: Json = {}): Promise<T> {
-  const call = {
-    component: ROOT,
-    target: `f:${name}`,
-    args,
-    identity: null,
-    metadata: METADATA,
-    access: "any" as const,
-  };
-  const outcome = await deployment.runner[name === "find" ? "action" : "mutation"](call);
-  if (!outcome.isSuccess) throw outcome.failure;
-  return JSON.parse(outcome.value) as T;
-}
+const run = <T>(deployment: Deployment, name: keyof typeof functions, args: Json = {}) =>
+  answerOf<T>(deployment, name === "find" ? "action" : "mutation", name, args);
 const insert = (deployment: Deployment, ...documents: Json[]) =>
   run<string[]>(deployment, "insert", { documents });
 type Found = { _id: string; _score: number }[];
