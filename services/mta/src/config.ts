@@ -1,6 +1,8 @@
+import { readFileSync } from "node:fs";
 import { parseServers, type Server, systemServers } from "@tyto/dns";
 import { busSettings, count, loadConfig, processSettings, secret } from "@tyto/service";
 import { z } from "zod";
+import { parsePlan, plainPlan } from "./egress/plan.ts";
 import { parseRoutes } from "./routes.ts";
 import type { Timeouts } from "./smtp.ts";
 
@@ -26,6 +28,8 @@ const shape = {
   MAIL_HOSTNAME: z.string().min(1).default("localhost"),
   SITE_URL: z.url().default("http://localhost:3000"),
   TYTO_DNS_SERVERS: read(parseServers).optional(),
+  MTA_EGRESS_FILE: read((path) => parsePlan(readFileSync(path, "utf8"))).optional(),
+  MTA_EGRESS_STRICT: z.stringbool().default(true),
   TYTO_ROUTES: read(parseRoutes).default(parseRoutes("")),
   MTA_CONCURRENCY: count(100, 2_000),
   MTA_SITE_CONNECTIONS: count(20, 2_000),
@@ -62,6 +66,8 @@ export function readConfig(env: Record<string, string | undefined> = process.env
     secret: settings.MTA_SECRET,
     verpKey: settings.BOUNCE_VERP_KEY,
     ehloName: settings.MAIL_HOSTNAME,
+    egress: settings.MTA_EGRESS_FILE ?? plainPlan(settings.MAIL_HOSTNAME),
+    isEgressStrict: settings.MTA_EGRESS_STRICT,
     siteUrl: settings.SITE_URL.replace(/\/$/, ""),
     dnsServers: servers,
     routes: settings.TYTO_ROUTES,
