@@ -1,4 +1,5 @@
 export { Counter, Gauge, Histogram, Registry } from "prom-client";
+export * from "./bounded-map.ts";
 export * from "./config.ts";
 export * from "./log.ts";
 export * from "./run.ts";

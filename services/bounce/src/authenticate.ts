@@ -5,7 +5,7 @@
 import { Readable } from "node:stream";
 import type { Authentication } from "@tyto/contracts";
 import { asNodeResolve, type Resolver } from "@tyto/dns";
-import type { Log } from "@tyto/service";
+import { BoundedMap, type Log } from "@tyto/service";
 import { authenticate } from "mailauth";
 import { places } from "./places.ts";
 import type { Spooled } from "./spool.ts";
@@ -37,7 +37,7 @@ const signature = /^(?:dkim-signature|arc-(?:seal|message-signature))[ \t]*:/gim
 
 export function authenticator(resolver: Resolver, hostname: string, log: Log, now: () => number) {
   const reading = places(readingMax);
-  const unsigned = new Map<string, { result: Promise<Authentication>; untilMs: number }>();
+  const unsigned = new BoundedMap<string, { result: Promise<Authentication>; untilMs: number }>(unsignedMax);
   let lateInRow = 0;
   let restsUntilMs = 0;
 
@@ -54,10 +54,7 @@ export function authenticator(resolver: Resolver, hostname: string, log: Log, no
     const known = unsigned.get(key);
     if (known !== undefined && now() < known.untilMs) return await known.result;
     const result = inTime(claimed, header, false);
-    unsigned.delete(key);
     unsigned.set(key, { result, untilMs: now() + unsignedMsMax });
-    const oldest = unsigned.size > unsignedMax ? unsigned.keys().next() : undefined;
-    if (oldest?.done === false) unsigned.delete(oldest.value);
     if ((await result) === unknown) unsigned.delete(key);
     return await result;
   };

@@ -11,6 +11,7 @@ import {
   type Payload,
 } from "@tyto/contracts";
 import { type Facts, readMessage } from "@tyto/mail";
+import { BoundedMap } from "@tyto/service";
 import type { Claimed } from "./authenticate.ts";
 import { consequences } from "./consequences.ts";
 import { inboundIdOf } from "./identity.ts";
@@ -55,7 +56,7 @@ const rememberedMax = 20_000;
 export function intake(ports: Ports): (incoming: Incoming) => Promise<Outcome[]> {
   const carrying = places(filesAtOnceMax);
   const reading = places(readAtOnceMax);
-  const remembered = new Set<string>();
+  const remembered = new BoundedMap<string, true>(rememberedMax);
 
   return async (incoming) => {
     const { message, recipients } = incoming;
@@ -103,7 +104,7 @@ export function intake(ports: Ports): (incoming: Incoming) => Promise<Outcome[]>
           ports.publish("mail.received", received),
           ...events.map(({ subject, payload }) => ports.publish(subject, payload as never)),
         ]);
-        remember(recipient.inboundId);
+        remembered.set(recipient.inboundId, true);
         kinds.push(kind);
       }
       return kinds;
@@ -121,12 +122,5 @@ export function intake(ports: Ports): (incoming: Incoming) => Promise<Outcome[]>
     } finally {
       giveBack();
     }
-  }
-
-  function remember(inboundId: string): void {
-    remembered.add(inboundId);
-    if (remembered.size <= rememberedMax) return;
-    const oldest = remembered.values().next();
-    if (!oldest.done) remembered.delete(oldest.value);
   }
 }

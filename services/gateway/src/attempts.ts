@@ -1,5 +1,6 @@
 /** How often somebody may try a password: counted per address and per account, in this process. */
 import { Failure } from "@tyto/contracts";
+import { BoundedMap } from "@tyto/service";
 
 const windowMs = 60_000;
 /** Keys remembered at a time; with more the oldest is forgotten first. */
@@ -12,7 +13,7 @@ export type Attempts = {
 };
 
 export function createAttempts(now: () => number): Attempts {
-  const windows = new Map<string, { since: number; count: number }>();
+  const windows = new BoundedMap<string, { since: number; count: number }>(keysMax);
   return {
     count(key, max) {
       const known = windows.get(key);
@@ -23,10 +24,7 @@ export function createAttempts(now: () => number): Attempts {
           retryAfterS: Math.max(1, Math.ceil((open.since + windowMs - now()) / 1_000)),
         });
       open.count++;
-      windows.delete(key);
       windows.set(key, open);
-      const oldest = windows.keys().next();
-      if (windows.size > keysMax && oldest.done !== true) windows.delete(oldest.value);
     },
     forget: (key) => void windows.delete(key),
   };

@@ -4,6 +4,7 @@
  */
 import type { Bucket } from "@tyto/bus";
 import type { BucketName, BucketValue } from "@tyto/contracts";
+import { BoundedMap } from "@tyto/service";
 
 /** Beyond this many keys the rest is asked from the bucket itself. */
 const mirrorEntriesMax = 50_000;
@@ -28,7 +29,7 @@ export async function mirror<B extends BucketName>(
 ): Promise<Mirror<BucketValue<B>>> {
   type V = BucketValue<B>;
   const known = new Map<string, V>();
-  const pending = new Map<string, { value: V | undefined }>();
+  const pending = new BoundedMap<string, { value: V | undefined }>(pendingEntriesMax);
   const waiting = new Set<(key: string) => void>();
   let isWhole = true;
 
@@ -61,9 +62,6 @@ export async function mirror<B extends BucketName>(
       });
     },
     expect(key, value) {
-      pending.delete(key);
-      const oldest = pending.keys().next();
-      if (pending.size >= pendingEntriesMax && oldest.done !== true) pending.delete(oldest.value);
       pending.set(key, { value });
       for (const wake of waiting) wake(key);
     },

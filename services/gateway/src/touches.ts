@@ -1,4 +1,5 @@
 /** When each API key was last used: told to Convex at most once a minute and key, behind the requests. */
+import { BoundedMap } from "@tyto/service";
 
 const touchAgainMs = 60_000;
 /** Keys remembered at a time; one that was forgotten is told once more. */
@@ -16,7 +17,7 @@ export function createTouches(
   now: () => number,
   onError: (error: unknown) => void,
 ): Touches {
-  const told = new Map<string, number>();
+  const told = new BoundedMap<string, number>(keysMax);
   const inFlight = new Set<Promise<void>>();
   return {
     note(apiKeyId) {
@@ -24,10 +25,7 @@ export function createTouches(
       if ((told.get(apiKeyId) ?? Number.NEGATIVE_INFINITY) > at - touchAgainMs) return;
       // When Convex is slow the time of use waits for the next request.
       if (inFlight.size >= touchesInFlightMax) return;
-      told.delete(apiKeyId);
       told.set(apiKeyId, at);
-      const oldest = told.keys().next();
-      if (told.size > keysMax && oldest.done !== true) told.delete(oldest.value);
       const sent: Promise<void> = touch(apiKeyId, at)
         .catch(onError)
         .finally(() => inFlight.delete(sent));
