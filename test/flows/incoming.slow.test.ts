@@ -10,6 +10,7 @@ import { asNodeResolve, createResolver } from "@tyto/dns";
 import { type DnsServer, startDns } from "@tyto/dns/testing";
 import { ConvexHttpClient } from "convex/browser";
 import { dkimVerify } from "mailauth/lib/dkim/verify";
+import { complaintAbout } from "../parts/complaint.ts";
 import { type Installation, startInstallation } from "../parts/installation.ts";
 import { missing, needs } from "../parts/missing.ts";
 import { type Postfix, startPostfix } from "../parts/postfix.ts";
@@ -192,34 +193,6 @@ async function signedIn(tyto: Installation): Promise<ConvexHttpClient> {
   client.setAuth(((await token.json()) as { token: string }).token);
   return client;
 }
-
-const complaintAbout = (raw: string, to: string) =>
-  [
-    "From: Feedback <fbl@provider.test>",
-    `To: ${to}`,
-    "Subject: Email Feedback Report",
-    "MIME-Version: 1.0",
-    'Content-Type: multipart/report; report-type=feedback-report; boundary="b"',
-    "",
-    "--b",
-    "Content-Type: text/plain",
-    "",
-    "A recipient pressed the button.",
-    "",
-    "--b",
-    "Content-Type: message/feedback-report",
-    "",
-    "Feedback-Type: abuse",
-    "User-Agent: Provider/1.0",
-    "Version: 1",
-    "",
-    "--b",
-    "Content-Type: message/rfc822",
-    "",
-    raw,
-    "--b--",
-    "",
-  ].join("\n");
 
 const dmarcReport = (nowS: number) => `<?xml version="1.0"?>
 <feedback><report_metadata><org_name>Provider</org_name><email>d@provider.test</email><report_id>r-1</report_id>

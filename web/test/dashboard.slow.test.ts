@@ -5,11 +5,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { AxeBuilder } from "@axe-core/playwright";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import { complaintAbout } from "../../test/parts/complaint.ts";
 import { type Installation, startInstallation } from "../../test/parts/installation.ts";
 import { missing, needs } from "../../test/parts/missing.ts";
 import { deliver } from "../../test/parts/smtp-client.ts";
 import { until } from "../../test/parts/until.ts";
-import { complaintAbout, dmarcReport, field, reportMail, tlsReport } from "./mails.ts";
+import { dmarcReport, field, reportMail, tlsReport } from "./mails.ts";
 import { type Remote, startRemote } from "./remote.ts";
 
 const skip = missing("the dashboard's pages", needs.nats(), needs.clamd(), needs.chromium());

@@ -1,37 +1,9 @@
-/** Mails as providers send them to us: a complaint (RFC 5965), a DMARC report (RFC 9990), a TLS report (RFC 8460). */
+/** Mails as providers send them to us: a DMARC report (RFC 9990), a TLS report (RFC 8460). */
 import { gzipSync } from "node:zlib";
 
 /** A field of a mail's header, unfolded. */
 export const field = (mail: string, name: string): string =>
   new RegExp(`^${name}:((?:.*\\r?\\n[ \\t])*.*)`, "mi").exec(mail)?.[1]?.replace(/\s+/g, " ").trim() ?? "";
-
-export const complaintAbout = (mail: string, to: string): string =>
-  [
-    "From: Feedback <fbl@provider.test>",
-    `To: ${to}`,
-    "Subject: Email Feedback Report",
-    "MIME-Version: 1.0",
-    'Content-Type: multipart/report; report-type=feedback-report; boundary="b"',
-    "",
-    "--b",
-    "Content-Type: text/plain",
-    "",
-    "A recipient pressed the button.",
-    "",
-    "--b",
-    "Content-Type: message/feedback-report",
-    "",
-    "Feedback-Type: abuse",
-    "User-Agent: Provider/1.0",
-    "Version: 1",
-    "",
-    "--b",
-    "Content-Type: message/rfc822",
-    "",
-    mail,
-    "--b--",
-    "",
-  ].join("\n");
 
 const daySeconds = 86_400;
 const yesterday = () => Math.floor(Date.now() / 1_000 / daySeconds - 1) * daySeconds;

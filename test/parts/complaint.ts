@@ -1,0 +1,28 @@
+/** A provider's report that somebody called a mail spam (RFC 5965); `mail` is the mail as we sent it. */
+export const complaintAbout = (mail: string, to: string): string =>
+  [
+    "From: Feedback <fbl@provider.test>",
+    `To: ${to}`,
+    "Subject: Email Feedback Report",
+    "MIME-Version: 1.0",
+    'Content-Type: multipart/report; report-type=feedback-report; boundary="b"',
+    "",
+    "--b",
+    "Content-Type: text/plain",
+    "",
+    "A recipient pressed the button.",
+    "",
+    "--b",
+    "Content-Type: message/feedback-report",
+    "",
+    "Feedback-Type: abuse",
+    "User-Agent: Provider/1.0",
+    "Version: 1",
+    "",
+    "--b",
+    "Content-Type: message/rfc822",
+    "",
+    mail,
+    "--b--",
+    "",
+  ].join("\n");
