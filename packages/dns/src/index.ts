@@ -3,4 +3,4 @@ export { reverseName, wireName } from "./name.ts";
 export { asNodeResolve } from "./node-resolve.ts";
 export type { Answer, RecordData, RecordType } from "./records.ts";
 export { createResolver, type QueryOptions, type Resolver, type ResolverOptions } from "./resolver.ts";
-export { parseServers, type Server, systemServers } from "./servers.ts";
+export { isOnThisMachine, parseServers, type Server, systemServers } from "./servers.ts";

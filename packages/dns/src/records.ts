@@ -23,7 +23,7 @@ export type Answer<T extends RecordType> = {
   records: readonly RecordData[T][];
   /** The name at the end of the CNAME chain; the asked name when there is none. */
   canonicalName: string;
-  /** The AD bit: the server validated the answer by DNSSEC. Worth as much as the way to that server (RFC 6840 §5.8). */
+  /** The server validated the answer by DNSSEC (the AD bit), and the resolver was told to believe that server. */
   authenticated: boolean;
   /** How long the answer may be used, from now. */
   ttlS: number;

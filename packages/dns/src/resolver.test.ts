@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { DnsError } from "./errors.ts";
 import { asNodeResolve } from "./node-resolve.ts";
+import type { RecordType } from "./records.ts";
 import { createResolver } from "./resolver.ts";
 import { type DnsServer, startDns, type Zone } from "./testing.ts";
 
@@ -20,7 +21,9 @@ const zone: Zone = {
   "loop.example": { CNAME: ["loop.example"] },
   "key.example": { TXT: [longText] },
   "huge.example": { TXT: Array.from({ length: 40 }, (_, i) => `${"x".repeat(80)}${i}`) },
-  "signed.example": { A: ["192.0.2.1"], authenticated: true },
+  "signed.example": { A: ["192.0.2.1"], MX: [], TLSA: [], authenticated: true },
+  "half-signed.example": { CNAME: ["mx1.example.com"], authenticated: true },
+  "whole-signed.example": { CNAME: ["signed.example"], authenticated: true },
   "below.deep.example": { A: ["192.0.2.2"] },
   "*.many.example": { A: ["192.0.2.3"] },
   "broken.example": "servfail",
@@ -84,10 +87,22 @@ test("an alias is followed, and the name at its end is told", async () => {
   expect(answer).toMatchObject({ status: "ok", records: ["127.0.0.1"], canonicalName: "mx1.example.com" });
 });
 
-test("the AD bit is passed on", async () => {
+test("the AD bit is told for every type, and only when the whole chain of names is signed", async () => {
   const resolver = make();
-  expect((await resolver.a("signed.example")).authenticated).toBe(true);
-  expect((await resolver.a("mx1.example.com")).authenticated).toBe(false);
+  const isSigned = async (name: string, type: RecordType) => (await resolver.query(name, type)).authenticated;
+  for (const type of ["A", "AAAA", "MX", "TLSA", "CNAME"] as const)
+    expect(await isSigned("signed.example", type)).toBe(true);
+  expect(await isSigned("mx1.example.com", "A")).toBe(false);
+  expect(await isSigned("whole-signed.example", "A")).toBe(true);
+  expect(await isSigned("half-signed.example", "A")).toBe(false);
+  expect(await isSigned("half-signed.example", "CNAME")).toBe(true);
+  // The cache keeps it too.
+  expect(await isSigned("signed.example", "A")).toBe(true);
+});
+
+test("the AD bit of a resolver that is not said to validate is not believed", async () => {
+  expect((await make({ validates: false }).a("signed.example")).authenticated).toBe(false);
+  expect((await make({ validates: true }).a("signed.example")).authenticated).toBe(true);
 });
 
 test("an answer that does not fit a datagram comes over TCP", async () => {

@@ -5,11 +5,16 @@ import { askTcp, askUdp } from "./exchange.ts";
 import { reverseName, wireName } from "./name.ts";
 import { encodeQuestion } from "./packet.ts";
 import type { Answer, RecordType } from "./records.ts";
-import type { Server } from "./servers.ts";
+import { isOnThisMachine, type Server } from "./servers.ts";
 
 export type ResolverOptions = {
   /** Recursive resolvers, asked in this order. */
   servers: readonly Server[];
+  /**
+   * The servers validate by DNSSEC, and nobody can change their answers on the way: only then is `authenticated` told. By
+   * default that is believed of a resolver on this machine (`isOnThisMachine`) and of no other.
+   */
+  validates?: boolean | undefined;
   /** For one try at one server. */
   timeoutMs?: number;
   /** Over all servers; the longest wait is `triesMax × timeoutMs`, twice that when TCP is needed. */
@@ -46,6 +51,7 @@ type Outcome = { answer: Answer<RecordType> } | { error: DnsError };
 
 export function createResolver({
   servers,
+  validates,
   timeoutMs = 2_500,
   triesMax = 4,
   cacheEntriesMax = 20_000,
@@ -82,6 +88,12 @@ export function createResolver({
     return unwrap<T>(await running);
   }
 
+  /** The AD bit of a resolver far away can be set by anybody on the way (RFC 6840 §5.8). */
+  const believed = (answer: Answer<RecordType>, server: Server) => ({
+    ...answer,
+    authenticated: answer.authenticated && (validates ?? isOnThisMachine(server)),
+  });
+
   async function resolve(name: string, type: RecordType): Promise<Outcome> {
     let edns = true;
     let error = new DnsError("timeout", `no server was asked for ${type} ${name}`);
@@ -93,7 +105,7 @@ export function createResolver({
       try {
         let response = await askUdp(server, question, bytes, timeoutMs);
         if (response.kind === "truncated") response = await askTcp(server, question, bytes, timeoutMs);
-        if (response.kind === "answer") return { answer: response.answer };
+        if (response.kind === "answer") return { answer: believed(response.answer, server) };
         if (response.kind === "failure") {
           error = new DnsError("refused", `${response.rcode} for ${type} ${name}`);
           if (response.withoutEdns) edns = false;

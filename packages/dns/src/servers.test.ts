@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseServers, systemServers } from "./servers.ts";
+import { isOnThisMachine, parseServers, systemServers } from "./servers.ts";
 
 test("servers are read with and without a port, IPv6 in brackets", () => {
   expect(parseServers("127.0.0.1:5300, 192.0.2.1,[::1]:54,")).toEqual([
@@ -32,4 +32,15 @@ test("resolv.conf names the servers, and the local host stands in for an absent 
   ]);
   expect(systemServers(join(directory, "absent"))).toEqual([{ host: "127.0.0.1", port: 53 }]);
   rmSync(directory, { recursive: true });
+});
+
+test("a resolver on this machine is on a loopback address, and is not Docker's forwarder", () => {
+  const isOn = (host: string) => isOnThisMachine({ host, port: 53 });
+  expect(["127.0.0.1", "127.0.0.53", "::1"].map(isOn)).toEqual([true, true, true]);
+  expect(["127.0.0.11", "10.0.0.1", "1.1.1.1", "2606:4700::1111"].map(isOn)).toEqual([
+    false,
+    false,
+    false,
+    false,
+  ]);
 });

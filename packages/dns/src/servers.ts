@@ -43,3 +43,10 @@ export function systemServers(path = "/etc/resolv.conf"): Server[] {
     .map((host) => ({ host, port: 53 }));
   return servers.length > 0 ? servers : [{ host: "127.0.0.1", port: 53 }];
 }
+
+/**
+ * A resolver that nobody can speak for: on a loopback address. Docker's 127.0.0.11 is none; it hands on what it hears from
+ * elsewhere.
+ */
+export const isOnThisMachine = ({ host }: Server): boolean =>
+  (host.startsWith("127.") && host !== "127.0.0.11") || host === "::1";

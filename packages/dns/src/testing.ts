@@ -26,7 +26,7 @@ export type ZoneRecords = {
   delayMs?: number;
   /** Answer FORMERR to a question with an OPT record, as servers from before EDNS do. */
   refusesEdns?: boolean;
-  /** Set the AD bit. */
+  /** Signed: the AD bit is set when every name of the answer's chain is. */
   authenticated?: boolean;
 };
 /** `drop` never answers; `garbage` answers with bytes that are no DNS. */
@@ -172,17 +172,18 @@ function respond(
 ): { flags: number; answers: wire.Answer[] } {
   const answers: wire.Answer[] = [];
   let name = asked;
-  let flags = 0;
+  let isSigned = true;
   for (let step = 0; step < 8; step++) {
     const entry = find(zone, name);
     if (entry === "servfail" || entry === "refused" || entry === "nxdomain")
       return { flags: rcodes[entry], answers };
     if (typeof entry !== "object") {
       const hasChildren = [...zone.keys()].some((key) => key.endsWith(`.${name}`));
-      return { flags: entry === undefined && !hasChildren ? rcodes.nxdomain : flags, answers };
+      return { flags: entry === undefined && !hasChildren ? rcodes.nxdomain : 0, answers };
     }
     if (entry.refusesEdns === true && hasEdns) return { flags: rcodes.formerr, answers: [] };
-    if (entry.authenticated === true) flags |= wire.AUTHENTIC_DATA;
+    isSigned &&= entry.authenticated === true;
+    const flags = isSigned ? wire.AUTHENTIC_DATA : 0;
     const ttl = entry.ttlS ?? 300;
     const own = entry[type as RecordType];
     if (own !== undefined)
