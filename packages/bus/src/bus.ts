@@ -5,6 +5,10 @@
 import type {
   BucketName,
   BucketValue,
+  ControlAnswer,
+  ControlName,
+  ControlRequest,
+  controls,
   DeliveryId,
   Payload,
   QueueEntry,
@@ -91,10 +95,55 @@ export type Bus = {
   bucket<B extends BucketName>(name: B): Bucket<B>;
   /** Counts one more under `key` in the current window of `windowMs` and tells the count, for rate limits. */
   count(key: string, windowMs: number, add?: number): Promise<number>;
+  control: Control;
   /** False while the connection is down. */
   isConnected(): boolean;
   /** Stops consumers, lets handlers in hand finish (at most `drainMs`), flushes and disconnects. */
   drain(): Promise<void>;
+};
+
+type Controls = typeof controls;
+export type OneControl = {
+  [C in ControlName]: Controls[C]["answeredBy"] extends "one" ? C : never;
+}[ControlName];
+export type AllControl = Exclude<ControlName, OneControl>;
+
+/** Questions to running processes and their answers; nothing of it is stored. Both ends check the contract. */
+export type Control = {
+  /**
+   * What one process answers. Throws the Failure that it answered with, or `upstream.down` when no process runs or none
+   * answers within the control's `answerMsMax`.
+   */
+  ask<C extends OneControl>(control: C, request: ControlRequest<C>): Promise<ControlAnswer<C>>;
+  /**
+   * What every running process answers: those that are heard of within `hearMs` (300), and those that answered within the last
+   * minute. `silent` of them did not answer in time. Throws Failure when all that answered did so with a Failure.
+   */
+  askAll<C extends AllControl>(
+    control: C,
+    request: ControlRequest<C>,
+  ): Promise<{ answers: ControlAnswer<C>[]; silent: number }>;
+  /** Answers as they come, until the signal or the control's `answerMsMax`. Resolves at the end. */
+  follow<C extends AllControl>(
+    control: C,
+    request: ControlRequest<C>,
+    onAnswer: (answer: ControlAnswer<C>) => void,
+    signal: AbortSignal,
+  ): Promise<void>;
+  /** Answers from now on, several questions at a time; a throw is told to whoever asked. */
+  answer<C extends ControlName>(
+    control: C,
+    handler: (request: ControlRequest<C>) => Promise<ControlAnswer<C>>,
+  ): { stop(): void };
+  /** Says several answers to one question until `ended`: nobody listens any more, or it has lasted long enough. */
+  answerOften<C extends AllControl>(
+    control: C,
+    handler: (
+      request: ControlRequest<C>,
+      say: (answer: ControlAnswer<C>) => void,
+      ended: AbortSignal,
+    ) => void,
+  ): { stop(): void };
 };
 
 /** Large byte strings in parts of at most `partBytesMax`, in the stream BODY or RAW. */

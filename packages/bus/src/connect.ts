@@ -7,6 +7,7 @@ import type { Bus, Consumption } from "./bus.ts";
 import { consume, type Parts } from "./consume.ts";
 import { consumeBatches } from "./consume-batches.ts";
 import { writeEvent } from "./contract.ts";
+import { createControl } from "./control.ts";
 import { count } from "./counter.ts";
 import { createDirect } from "./direct.ts";
 import { type Login, openLink } from "./link.ts";
@@ -80,11 +81,13 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
     };
   };
   const queue = createQueue(parts, publishMs, options.sweepMs ?? sweepMsDefault);
+  const control = createControl(parts, { who: options.user ?? options.name, now });
   let draining: Promise<void> | undefined;
 
   const drain = async () => {
     const giveUpAtMs = Date.now() + drainMs;
     const inTime = (promise: Promise<unknown>) => within(Math.max(0, giveUpAtMs - Date.now()), promise);
+    control.stop();
     for (const watch of watches) watch.stop();
     const stopped = Promise.all([...consumptions].map((consumption) => consumption.stop()));
     if (!(await inTime(stopped))) log.warn("bus.drain-took-too-long", { drainMs });
@@ -135,6 +138,7 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
       };
     },
     count: (key, windowMs, add = 1) => count(store, now(), key, windowMs, add),
+    control,
     isConnected: link.isConnected,
     drain() {
       draining ??= drain();

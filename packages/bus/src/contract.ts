@@ -37,11 +37,12 @@ function readJson(data: Uint8Array): Read<unknown> {
   }
 }
 
-type Schema = {
+export type Schema = {
   safeParse(value: unknown): { success: true; data: unknown } | { success: false; error: Issues };
 };
 
-function read<T>(schema: Schema, data: Uint8Array): Read<T> {
+/** Bytes as a value that keeps its contract. */
+export function read<T>(schema: Schema, data: Uint8Array): Read<T> {
   const json = readJson(data);
   if (!json.ok) return json;
   const parsed = schema.safeParse(json.value);
@@ -84,7 +85,7 @@ export const readValue = <B extends BucketName>(bucket: B, found: Found): Read<B
   found.isStrayAnswer ? strayAnswer : read(buckets[bucket].value, found.data);
 
 /** Bytes of a value that keeps its contract. Throws Failure `internal`: the caller has a bug. */
-function write(schema: Schema, what: string, value: unknown): Uint8Array {
+export function write(schema: Schema, what: string, value: unknown): Uint8Array {
   const parsed = schema.safeParse(value);
   if (!parsed.success) throw new Failure("internal", `${what} breaks its contract: ${explain(parsed.error)}`);
   return encode(parsed.data);

@@ -2,7 +2,16 @@
  * What each user may publish and subscribe, derived from the contracts' table of users. Everything that is not listed
  * is refused by the server.
  */
-import { type BucketName, consumers, streams, type UserName, type UserSpec, users } from "@tyto/contracts";
+import {
+  answerPrefix,
+  type BucketName,
+  consumers,
+  controlSubject,
+  streams,
+  type UserName,
+  type UserSpec,
+  users,
+} from "@tyto/contracts";
 import { bucketPrefix, bucketStream } from "./bucket.ts";
 import { deadSubject } from "./burial.ts";
 
@@ -20,8 +29,15 @@ export function permissionsOf(name: UserName): Permissions {
       ...spec.reads.flatMap((bucket) => directGet(bucketStream(bucket))),
       ...spec.gets.flatMap(directGet),
       ...spec.drops.flatMap((stream) => [`$JS.API.STREAM.PURGE.${stream}`, `$JS.API.STREAM.INFO.${stream}`]),
+      ...spec.asks.map(controlSubject),
+      ...(spec.answers.length > 0 ? [`${answerPrefix}>`] : []),
     ],
-    subscribe: [`_INBOX_${name}.>`, ...spec.reads.map((bucket: BucketName) => `${bucketPrefix(bucket)}>`)],
+    subscribe: [
+      `_INBOX_${name}.>`,
+      ...spec.reads.map((bucket: BucketName) => `${bucketPrefix(bucket)}>`),
+      ...(spec.asks.length > 0 ? [`${answerPrefix}${name}.>`] : []),
+      ...spec.answers.map(controlSubject),
+    ],
   };
 }
 

@@ -3,6 +3,7 @@
  * buckets it reads or writes. ops/nats.conf is generated from this table (`bun run codegen`).
  */
 import type { BucketName } from "./buckets.ts";
+import { type ControlName, controls } from "./control.ts";
 import type { Subject } from "./events.ts";
 import { shardCount } from "./queue.ts";
 import { type StreamName, shardConsumer } from "./streams.ts";
@@ -16,7 +17,12 @@ export type UserSpec = {
   puts: readonly StreamName[];
   gets: readonly StreamName[];
   drops: readonly StreamName[];
+  /** What it asks running processes, and what it answers; who may ask hears the answers to its own questions only. */
+  asks: readonly ControlName[];
+  answers: readonly ControlName[];
 };
+
+const mtaControls = Object.keys(controls) as ControlName[];
 
 export const users = {
   gateway: {
@@ -27,6 +33,9 @@ export const users = {
     puts: ["BODY", "RATE"],
     gets: [],
     drops: [],
+    // Not to begin deliveries for a while is a matter between mta processes.
+    asks: mtaControls.filter((name) => name !== "mta.withhold"),
+    answers: [],
   },
   scanner: {
     publishes: ["mail.scanned", "mail.refused", "mail.held"],
@@ -37,17 +46,33 @@ export const users = {
     // EVENTS: where it ended when the scanner came, to know what may have been here before.
     gets: ["BODY", "EVENTS"],
     drops: ["BODY"],
+    asks: [],
+    answers: [],
   },
   mta: {
-    publishes: ["mail.suppressed", "mail.deferred", "mail.delivered", "mail.bounced", "domain.keyed"],
-    consumes: ["mta-intake", ...Array.from({ length: shardCount }, (_, shard) => shardConsumer(shard))],
-    reads: ["SUPPRESSIONS", "DOMAINS", "ATTEMPTS", "CLAIMS"],
-    writes: ["ATTEMPTS", "CLAIMS"],
+    publishes: [
+      "mail.suppressed",
+      "mail.deferred",
+      "mail.delivered",
+      "mail.bounced",
+      "domain.keyed",
+      "sending.held",
+      "sending.released",
+    ],
+    consumes: [
+      "mta-intake",
+      "mta-feedback",
+      ...Array.from({ length: shardCount }, (_, shard) => shardConsumer(shard)),
+    ],
+    reads: ["SUPPRESSIONS", "DOMAINS", "ATTEMPTS", "CLAIMS", "PEERS", "SHARES", "SITES", "HOLDS", "BREAKERS"],
+    writes: ["ATTEMPTS", "CLAIMS", "PEERS", "SHARES", "SITES", "HOLDS", "BREAKERS"],
     // BODY: dropped parts give way to empty ones.
     puts: ["QUEUE", "BODY"],
     // EVENTS: what became of a message that comes a second time.
     gets: ["BODY", "QUEUE", "EVENTS"],
     drops: ["BODY", "QUEUE"],
+    asks: ["mta.withhold"],
+    answers: mtaControls,
   },
   bounce: {
     publishes: [
@@ -66,6 +91,8 @@ export const users = {
     puts: ["RAW"],
     gets: [],
     drops: [],
+    asks: [],
+    answers: [],
   },
   recorder: {
     publishes: [],
@@ -76,6 +103,8 @@ export const users = {
     puts: ["RAW"],
     gets: ["RAW"],
     drops: ["RAW"],
+    asks: [],
+    answers: [],
   },
 } as const satisfies Record<string, UserSpec>;
 
