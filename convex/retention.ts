@@ -27,6 +27,7 @@ const mailTables = [
   "dmarcReports",
   "dmarcSources",
   "tlsReports",
+  "holds",
 ] as const;
 const chore = literals(
   ...mailTables,

@@ -1,5 +1,6 @@
 import { defineSchema, defineTable } from "convex/server";
 import { v } from "convex/values";
+import { holdScope } from "./model/holds.ts";
 import {
   authentication,
   breakdownCell,
@@ -9,11 +10,13 @@ import {
   dmarcPolicy,
   dnsRecord,
   domainKey,
+  domainRotation,
   domainState,
   failure,
   inboundKind,
   marks,
   messageStatus,
+  retiredKey,
   role,
   scope,
   suppressionCause,
@@ -219,6 +222,24 @@ const reports = {
     .index("by_day", ["day"]),
 };
 
+/** What stopped sending. */
+const sending = {
+  // One row per hold; written by sending.held and sending.released, whichever comes first; leaves with mail.
+  holds: defineTable({
+    organizationId: v.string(),
+    scope: holdScope,
+    scopeId: v.string(),
+    heldAt: v.number(),
+    why: v.optional(v.string()),
+    by: v.optional(v.string()),
+    untilAt: v.optional(v.number()),
+    releasedAt: v.optional(v.number()),
+    releasedBy: v.optional(v.string()),
+  })
+    .index("by_scope", ["scope", "scopeId", "heldAt"])
+    .index("by_heldAt", ["heldAt"]),
+};
+
 const counting = {
   // Bounces, complaints, unsubscriptions and mail that came in, by reason, provider and domain together, so that any of
   // them can be asked for, per hour and day; at most about `cellsMax` cells a row. Written by model/record.ts; hours leave after
@@ -268,7 +289,8 @@ const owned = {
     .index("by_key", ["key"])
     .index("by_addressKey", ["addressKey"]),
 
-  // Written by the gateway (add, check, remove) and by domain.keyed (keys, once); read by the domains page and sync.snapshot.
+  // Written by the gateway (add, check, rotate, remove) and by domain.keyed (keys of each rotation, once); read by the domains
+  // page and sync.snapshot.
   domains: defineTable({
     domain: v.string(),
     organizationId: v.string(),
@@ -278,6 +300,12 @@ const owned = {
     checkedAt: v.optional(v.number()),
     records: v.array(dnsRecord),
     keys: v.array(domainKey),
+    /** Counts the key sets that the domain has had; absent means 1. */
+    keysNumber: v.optional(v.number()),
+    /** Since when `keys` sign; absent means since the domain was added. */
+    keysSince: v.optional(v.number()),
+    rotation: v.optional(domainRotation),
+    retired: v.optional(v.array(retiredKey)),
   }).index("by_domain", ["domain"]),
 
   // Written by the gateway; read by the keys page and sync.snapshot. Only the sha256 of a secret is kept.
@@ -379,4 +407,4 @@ const accounts = {
     .index("by_expiresAt", ["expiresAt"]),
 };
 
-export default defineSchema({ ...mail, ...reports, ...counting, ...owned, ...accounts });
+export default defineSchema({ ...mail, ...reports, ...sending, ...counting, ...owned, ...accounts });

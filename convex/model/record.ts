@@ -19,6 +19,7 @@ import { type Claim, claims, touched, untouched, withClaim } from "./delivery.ts
 import { applyDmarcReport } from "./dmarcReports.ts";
 import { keepFirstKeys } from "./domains.ts";
 import { addFailure, failureIn } from "./failures.ts";
+import { applyHeld, applyReleased } from "./holds.ts";
 import { receive } from "./inbound.ts";
 import { detailsOf, messageStatus, noMarks, noTally, timeOf, withOutcome } from "./message.ts";
 import { floorTo, minuteMs } from "./periods.ts";
@@ -58,6 +59,8 @@ async function applyEvent(ctx: MutationCtx, batch: Batch, event: StoredEvent): P
   }
   if (event.subject === "report.dmarc") return await applyDmarcReport(ctx, event.payload);
   if (event.subject === "report.tls") return await applyTlsReport(ctx, event.payload);
+  if (event.subject === "sending.held") return await applyHeld(ctx, event.payload);
+  if (event.subject === "sending.released") return await applyReleased(ctx, event.payload);
   const { payload } = event;
   const message = await batch.message(payload.messageId, payload.organizationId);
   if (batch.isRepeated(payload.id)) return false;

@@ -4,7 +4,10 @@ import type { MutationCtx, QueryCtx } from "../_generated/server";
 import { defined } from "./defined.ts";
 import { replyLine } from "./delivery.ts";
 
-type AboutMessage = Exclude<Subject, "domain.keyed" | "mail.received" | "report.dmarc" | "report.tls">;
+type AboutMessage = Exclude<
+  Subject,
+  "domain.keyed" | "mail.received" | "report.dmarc" | "report.tls" | "sending.held" | "sending.released"
+>;
 export type MessageEvent = Extract<StoredEvent, { subject: AboutMessage }>;
 
 const timelineRowsMax = 2_000;

@@ -119,12 +119,13 @@ test("the subscriber hears mail events and reports as they happen, and may publi
   client.subscribe("mail.>", { callback: (_, message) => heard.push(message.subject) });
   await client.flush();
   client.subscribe("report.>", { callback: (_, message) => heard.push(message.subject) });
+  client.subscribe("sending.>", { callback: (_, message) => heard.push(message.subject) });
   await client.flush();
   await buses.bounce.publish("mail.received", sampleEvent("mail.received"));
   await buses.bounce.publish("report.dmarc", sampleEvent("report.dmarc"));
-  await until(
-    "the events are heard",
-    () => heard.includes("mail.received") && heard.includes("report.dmarc"),
+  await buses.mta.publish("sending.held", sampleEvent("sending.held"));
+  await until("the events are heard", () =>
+    (["mail.received", "report.dmarc", "sending.held"] as const).every((subject) => heard.includes(subject)),
   );
 
   const denied: string[] = [];

@@ -92,6 +92,21 @@ function samples(id: string, messageId: MessageId): Samples {
         rawId: "raw1",
       },
     },
+    "sending.held": {
+      ...event,
+      scope: "organization",
+      scopeId: "default",
+      why: "9 of the last 50 recipients do not exist",
+      by: "breaker:bounces",
+      untilAt: 1_700_001_800_000,
+    },
+    "sending.released": {
+      ...event,
+      scope: "organization",
+      scopeId: "default",
+      by: "ann",
+      heldAt: 1_700_000_000_000,
+    },
     "domain.keyed": {
       ...event,
       domain,

@@ -3,9 +3,14 @@
  * above each.
  */
 import { z } from "zod";
+import { Hold } from "./control.ts";
+import { QuarantineRecord, WarmingRecord } from "./egress.ts";
 import { type ErrorCode, errors } from "./errors.ts";
 import { events, isSubject } from "./events.ts";
 import { Address, Domain, MessageId, OrganizationId, TimeMs } from "./values.ts";
+
+/** What a DNS record of a sending domain is for. */
+export const dnsPurposes = ["dkim", "spf", "return-path", "dmarc"] as const;
 
 /** A signing domain as services need it. `keys` is empty until the mta's keys came back through Convex. */
 export const DomainRecord = z.object({
@@ -16,6 +21,16 @@ export const DomainRecord = z.object({
   keys: events["domain.keyed"].shape.keys.element.array(),
   /** True once all required DNS records were seen. */
   verified: z.boolean(),
+  /** Keys that sign from the moment when DNS shows all of them. `keys` is empty until the mta's came back through Convex. */
+  rotation: z
+    .object({
+      /** Counts the key sets of a domain; the first ones, which no rotation made, are number 1. */
+      number: z.number().int().min(2),
+      keys: events["domain.keyed"].shape.keys.element.array(),
+    })
+    .optional(),
+  /** Purposes of which the last look at DNS found a record missing or different; absent before the first look. */
+  unpublished: z.array(z.enum(dnsPurposes)).optional(),
 });
 export type DomainRecord = z.infer<typeof DomainRecord>;
 
@@ -64,6 +79,8 @@ export type SendDecision = z.infer<typeof SendDecision>;
 export const SendRefusal = z.object({
   failed: z.enum(Object.keys(errors) as [ErrorCode, ...ErrorCode[]]),
   hint: z.string().optional(),
+  /** Ids of the rules for senders that it breaks. */
+  rules: z.array(z.string()).optional(),
 });
 export type SendRefusal = z.infer<typeof SendRefusal>;
 
@@ -107,6 +124,83 @@ export const SyncCursor = z.object({
   log: z.string().default(""),
 });
 
+/** One mta process, as it tells the others that it lives. The key is its name; a name has one life at a time. */
+export const PeerRecord = z.object({
+  /** This life; another one under the same name ends it. */
+  id: z.string().max(64),
+  /** Counts up with each beat of one life. */
+  beat: z.number().int().positive(),
+  /** The lives that it reckons with: all that it uses stands in SHARES, where they can see it. */
+  sees: z.array(z.string().max(64)).max(1_000),
+});
+export type PeerRecord = z.infer<typeof PeerRecord>;
+
+/** What each mta process has of the limits of one site through one egress. */
+export const ShareRecord = z.object({
+  /** Whose turn it is, where there is too little for all. */
+  turn: z.number().int().nonnegative(),
+  /** By the life that holds it. */
+  claims: z.record(
+    z.string().max(64),
+    z.object({
+      connections: z.number().int().nonnegative(),
+      /** Messages a minute; absent where the rate is not limited. */
+      perMinute: z.number().nonnegative().optional(),
+      /** Messages that wait or are on their way. */
+      wanted: z.number().nonnegative(),
+      /** The limits as this process knows them; the strictest counts. */
+      connectionsMax: z.number().int().nonnegative(),
+      perMinuteMax: z.number().nonnegative().optional(),
+    }),
+  ),
+});
+export type ShareRecord = z.infer<typeof ShareRecord>;
+
+/** What was learned of a site from one of our addresses: where a new process starts from. */
+export const SiteRecord = z.object({
+  egress: z.string().max(253),
+  site: z.string().max(253),
+  provider: z.string().max(60).optional(),
+  state: z.enum(["open", "slowed", "suspended"]),
+  untilMs: TimeMs.optional(),
+  why: z.string().max(500).optional(),
+  /** Absent: not limited. */
+  ratePerMin: z.number().positive().optional(),
+  connections: z.number().int().positive(),
+  /** Pauses that followed each other. */
+  pauses: z.number().int().nonnegative(),
+  troubleAtMs: TimeMs,
+  savedAtMs: TimeMs,
+});
+export type SiteRecord = z.infer<typeof SiteRecord>;
+
+/** Outcomes of one organisation or campaign, counted in blocks: the newest block last. */
+export const BreakerRecord = z.object({
+  scope: z.enum(["organization", "campaign"]),
+  id: z.string().max(253),
+  organizationId: OrganizationId,
+  /** One list per window of the breaker. */
+  windows: z.array(
+    z.object({
+      sentMax: z.number().int().positive(),
+      blocks: z.array(
+        z.object({
+          sent: z.number().int().nonnegative(),
+          bounced: z.number().int().nonnegative(),
+          complained: z.number().int().nonnegative(),
+        }),
+      ),
+    }),
+  ),
+  /** Holds that followed each other. */
+  opened: z.number().int().nonnegative(),
+  openedAtMs: TimeMs.optional(),
+  /** End of the hold. */
+  untilMs: TimeMs.optional(),
+  savedAtMs: TimeMs,
+});
+export type BreakerRecord = z.infer<typeof BreakerRecord>;
+
 const hourMs = 3_600_000;
 
 export const buckets = {
@@ -127,6 +221,23 @@ export const buckets = {
   ATTEMPTS: { value: AttemptMark, ttlMs: 6 * hourMs, history: 1 },
   /** Key: message id. Written by gateway and mta for scheduled messages only; not rebuildable, kept past the longest schedule (30 days). */
   CLAIMS: { value: Claim, ttlMs: 40 * 24 * hourMs, history: 1 },
+  /** Key: an mta process's name. The mta's alone; rebuilt within seconds by those that live. Longer than a silent one is reckoned with. */
+  PEERS: { value: PeerRecord, ttlMs: 60_000, history: 1 },
+  /** Key: egress and site. The mta's alone; worth nothing beyond the lives of those in it, who renew it every few hours. */
+  SHARES: { value: ShareRecord, ttlMs: 24 * hourMs, history: 1 },
+  /**
+   * Key: `bucketKey(egress, site)`. The mta's alone. Lost means that limits are learned again from the start of their profiles;
+   * what is a day old says nothing any more.
+   */
+  SITES: { value: SiteRecord, ttlMs: 24 * hourMs, history: 1 },
+  /** Key: `bucketKey(scope, id)`. The mta's alone; every mta watches it. Lost means that nothing is held. */
+  HOLDS: { value: Hold, ttlMs: 0, history: 1 },
+  /** Key: `bucketKey(scope, id)`. The mta's alone. Lost means that rates are counted from nothing. */
+  BREAKERS: { value: BreakerRecord, ttlMs: 30 * 24 * hourMs, history: 1 },
+  /** Key: the egress. The mta's alone. Lost means that addresses which are not warm begin at the day of their date, or at 1. */
+  WARMING: { value: WarmingRecord, ttlMs: 0, history: 1 },
+  /** Key: `<egress>.<kind>`. The mta's alone. Lost means that the next check, within minutes of a start, finds it again. */
+  QUARANTINES: { value: QuarantineRecord, ttlMs: 0, history: 1 },
   /** Key: `cursor`. The recorder's alone; lost means a new snapshot. */
   SYNC: { value: SyncCursor, ttlMs: 0, history: 1 },
 } as const;
@@ -138,3 +249,7 @@ export type BucketValue<B extends BucketName> = z.infer<(typeof buckets)[B]["val
 export function suppressionKey(address: string): string {
   return new Bun.CryptoHasher("sha256").update(address.toLowerCase()).digest("hex");
 }
+
+/** Any texts as one key of a bucket, in which a dot, a star or a space would mean something. */
+export const bucketKey = (...parts: readonly string[]): string =>
+  parts.map((part) => encodeURIComponent(part).replaceAll(".", "%2E").replaceAll("*", "%2A")).join("/");

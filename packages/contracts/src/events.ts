@@ -6,6 +6,7 @@
  * Payloads grow by optional fields only; a breaking change is a new subject.
  */
 import { z } from "zod";
+import { QuarantineKind } from "./egress.ts";
 import { Reason } from "./reasons.ts";
 import {
   Address,
@@ -35,8 +36,15 @@ export const Conversation = z.object({
   tls: z.object({ version: z.string(), cipher: z.string(), authorized: z.boolean() }).nullable(),
   reused: z.boolean(),
   durationMs: z.number().nonnegative(),
+  /** The provider that took the message for delivery in our place; its server is `mx`, and `ip` is empty where it is not known. */
+  provider: z.enum(["smtp", "ses", "resend"]).optional(),
+  /** What the provider calls the message. */
+  providerId: z.string().max(200).optional(),
 });
 export type Conversation = z.infer<typeof Conversation>;
+
+/** What sending can be stopped for. */
+export const holdScopes = ["site", "domain", "organization", "campaign", "everything"] as const;
 
 /** `id` names the event: publishing the same id again is a no-op, and Convex applies each id once. */
 const event = { id: z.string().min(1).max(120), at: TimeMs, organizationId: OrganizationId };
@@ -170,6 +178,8 @@ export const events = {
     explanation: z.string().max(500).optional(),
     conversation: Conversation.optional(),
     nextAttemptAt: TimeMs,
+    /** Once per recipient: it has waited so long by now that its sender should know (RFC 3461 §4.1 calls it delayed). */
+    isDelayNotice: z.literal(true).optional(),
   }),
 
   /** Published by the mta: a remote server answered 2xx after the final dot. Consumed by the recorder. */
@@ -368,12 +378,61 @@ export const events = {
   }),
 
   /**
+   * Published by the mta: mail of this scope waits until a person releases it or its time is over. `by` is a person or key,
+   * `rule:<id>` or `breaker:<id>`. `organizationId` is `default` where the scope is not one organisation's. Consumed by the recorder.
+   */
+  "sending.held": z.object({
+    ...event,
+    scope: z.enum(holdScopes),
+    /** A site, a domain, an organisation, `<organisation>/<campaign>`, or `*`. */
+    scopeId: z.string().max(253),
+    why: z.string().max(500),
+    by: z.string().max(120),
+    untilAt: TimeMs.optional(),
+  }),
+
+  /** Published by the mta: a hold was lifted by a person, or its time is over (`by: "time"`). Consumed by the recorder. */
+  "sending.released": z.object({
+    ...event,
+    scope: z.enum(holdScopes),
+    scopeId: z.string().max(253),
+    by: z.string().max(120),
+    /** When it began. */
+    heldAt: TimeMs,
+  }),
+
+  /**
+   * Published by the mta: one of our addresses is out of its pools, because its reverse DNS is wrong or a block list that
+   * receivers go by names it. `organizationId` is `default`. Consumed by the recorder.
+   */
+  "egress.quarantined": z.object({
+    ...event,
+    egress: z.string().max(40),
+    ip: z.string().max(45).optional(),
+    kind: QuarantineKind,
+    why: z.string().max(300),
+  }),
+
+  /** Published by the mta: the reason is gone, and the address is in its pools again. Consumed by the recorder. */
+  "egress.released": z.object({
+    ...event,
+    egress: z.string().max(40),
+    ip: z.string().max(45).optional(),
+    kind: QuarantineKind,
+    /** When it was taken out. */
+    quarantinedAt: TimeMs,
+  }),
+
+  /**
    * Published by the mta: signing keys of a domain were made. Private keys are sealed with MTA_SECRET. Consumed by the
-   * recorder; Convex keeps the first set and hands it back through the bucket DOMAINS, and only then is it used.
+   * recorder; Convex keeps the first set and hands it back through the bucket DOMAINS, and only then is it used. With
+   * `rotation` they are the next keys of a domain that has some, and sign once DNS shows all of them.
    */
   "domain.keyed": z.object({
     ...event,
     domain: Domain,
+    /** The rotation that asked for them, as in the domain's record. */
+    rotation: z.number().int().min(2).optional(),
     keys: z
       .array(
         z.object({

@@ -36,6 +36,8 @@ export const QueueEntry = z.object({
   /** Absent means transactional. */
   traffic: Traffic.optional(),
   campaign: Campaign.optional(),
+  /** Its sender was told that it waits. */
+  isDelayTold: z.literal(true).optional(),
   expiresAt: TimeMs,
 });
 export type QueueEntry = z.infer<typeof QueueEntry>;

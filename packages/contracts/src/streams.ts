@@ -26,7 +26,7 @@ export type StreamSpec = {
 export const streams = {
   /** Every event. Rebuilt from nothing: it is the record until Convex has it. 14 days outlast the longest expiry (5 days). */
   EVENTS: {
-    subjects: ["mail.>", "domain.>", "report.>"],
+    subjects: ["mail.>", "domain.>", "report.>", "sending.>", "egress.>"],
     retention: "limits",
     maxAgeMs: 14 * dayMs,
     duplicateWindowMs: 120_000,
@@ -118,9 +118,16 @@ export const consumers: Record<string, ConsumerSpec> = {
     ackPendingMax: 10_000,
     ackWaitMs: 30_000,
   },
+  // What came back after a server had taken it, for the breakers. Reports of one outage come by the thousand.
+  "mta-feedback": {
+    stream: "EVENTS",
+    filter: ["mail.complained", "mail.bounced"],
+    ackPendingMax: 1_000,
+    ackWaitMs: 30_000,
+  },
   recorder: {
     stream: "EVENTS",
-    filter: ["mail.>", "domain.>", "report.>"],
+    filter: ["mail.>", "domain.>", "report.>", "sending.>", "egress.>"],
     ackPendingMax: 2_000,
     ackWaitMs: 30_000,
   },

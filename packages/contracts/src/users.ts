@@ -58,14 +58,28 @@ export const users = {
       "domain.keyed",
       "sending.held",
       "sending.released",
+      "egress.quarantined",
+      "egress.released",
     ],
     consumes: [
       "mta-intake",
       "mta-feedback",
       ...Array.from({ length: shardCount }, (_, shard) => shardConsumer(shard)),
     ],
-    reads: ["SUPPRESSIONS", "DOMAINS", "ATTEMPTS", "CLAIMS", "PEERS", "SHARES", "SITES", "HOLDS", "BREAKERS"],
-    writes: ["ATTEMPTS", "CLAIMS", "PEERS", "SHARES", "SITES", "HOLDS", "BREAKERS"],
+    reads: [
+      "SUPPRESSIONS",
+      "DOMAINS",
+      "ATTEMPTS",
+      "CLAIMS",
+      "PEERS",
+      "SHARES",
+      "SITES",
+      "HOLDS",
+      "BREAKERS",
+      "WARMING",
+      "QUARANTINES",
+    ],
+    writes: ["ATTEMPTS", "CLAIMS", "PEERS", "SHARES", "SITES", "HOLDS", "BREAKERS", "WARMING", "QUARANTINES"],
     // BODY: dropped parts give way to empty ones.
     puts: ["QUEUE", "BODY"],
     // EVENTS: what became of a message that comes a second time.
@@ -108,5 +122,5 @@ export const users = {
   },
 } as const satisfies Record<string, UserSpec>;
 
-/** Besides these: `admin` (makes streams and consumers at start, `tyto dlq`) and `subscriber` (reads `mail.>` and `report.>`, nothing else). */
+/** Besides these: `admin` (makes streams and consumers at start, `tyto dlq`) and `subscriber` (reads `mail.>`, `report.>` and `sending.>`, nothing else). */
 export type UserName = keyof typeof users;

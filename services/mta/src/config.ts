@@ -4,6 +4,7 @@ import { busSettings, count, loadConfig, processSettings, secret } from "@tyto/s
 import { z } from "zod";
 import { parsePlan, plainPlan } from "./egress/plan.ts";
 import { parseRoutes } from "./routes.ts";
+import { parseSiteLimits } from "./shaping/profiles.ts";
 import type { Timeouts } from "./smtp.ts";
 
 /** A time in seconds, within bounds. */
@@ -33,6 +34,7 @@ const shape = {
   TYTO_ROUTES: read(parseRoutes).default(parseRoutes("")),
   MTA_CONCURRENCY: count(100, 2_000),
   MTA_SITE_CONNECTIONS: count(20, 2_000),
+  MTA_SITE_LIMITS: read(parseSiteLimits).default(parseSiteLimits("")),
   MTA_CACHE_MB: count(64, 65_536),
   MTA_ALLOW_PRIVATE: z.stringbool().optional(),
   RETRY_FIRST_S: seconds(300, 86_400),
@@ -73,6 +75,7 @@ export function readConfig(env: Record<string, string | undefined> = process.env
     routes: settings.TYTO_ROUTES,
     concurrency: settings.MTA_CONCURRENCY,
     siteConnectionsMax: settings.MTA_SITE_CONNECTIONS,
+    siteLimits: settings.MTA_SITE_LIMITS,
     cacheBytesMax: settings.MTA_CACHE_MB * 1_048_576,
     // Who names a resolver of their own has a network of their own; who does not, sends to the internet.
     allowPrivate: settings.MTA_ALLOW_PRIVATE ?? settings.TYTO_DNS_SERVERS !== undefined,

@@ -1,0 +1,288 @@
+import { type Reply, reasons, type SiteRecord } from "@tyto/contracts";
+import type { Leave, Observation } from "../observation.ts";
+import { waitAsked } from "../schedule.ts";
+import { countOf } from "./minute.ts";
+import type { Profiles } from "./profiles.ts";
+import { signOf } from "./sign.ts";
+import {
+  burstOf,
+  giveBack,
+  learn,
+  newThrottle,
+  reset,
+  slow,
+  suspend,
+  type Throttle,
+  takeToken,
+} from "./throttle.ts";
+
+/** A site as one of our addresses sees it: the id of the egress and of the site. */
+export type SiteKey = { egress: string; site: string };
+
+/** One row for operators: `tyto queue`, the API, the pages. */
+export type SiteStatus = {
+  egress: string;
+  site: string;
+  provider?: string;
+  state: Throttle["state"];
+  /** End of the pause, or of the probe's time. */
+  untilMs?: number;
+  /** Why it is not open, in words. */
+  why?: string;
+  /** Absent: not limited. */
+  ratePerMin?: number;
+  connectionsMax: number;
+  messagesMax: number;
+  deliveredLastMin: number;
+  deferredLastMin: number;
+  /** The newest last. */
+  lastReplies: readonly { atMs: number; code: number; text: string }[];
+};
+
+export type ShapingPorts = {
+  profiles: Profiles;
+  now: () => number;
+  /** From 0 up to 1. */
+  random: () => number;
+};
+
+export type Shaping = {
+  /**
+   * Takes one token of the site, or tells from when on there is one and why there is none now. Of a suspended site
+   * whose pause is over it gives one message leave: the probe. Who took leave tells the outcome by `see`, or gives it back.
+   */
+  leave(key: SiteKey, provider: string | undefined, nowMs?: number): Leave;
+  /** The message that had leave was not tried after all. */
+  giveBack(key: SiteKey): void;
+  /** Connections that the site may have now. */
+  connectionsMax(key: SiteKey, provider?: string): number;
+  /** Messages over one connection. */
+  messagesMax(key: SiteKey, provider?: string): number;
+  see(observation: Observation): void;
+  /** Leaves the site alone until `untilMs`; then one message probes it. */
+  suspend(key: SiteKey, provider: string | undefined, untilMs: number, why: string): void;
+  /** Lowers rate and connections once. */
+  slow(key: SiteKey, provider: string | undefined, why: string): void;
+  /** Forgets what was learned of a site, for all our addresses. Tells how many rows that were. */
+  reset(site: string): number;
+  /** The busiest and the sick ones first. `site` is an id; without it, all. */
+  status(site?: string): SiteStatus[];
+  /** Rows that changed since the last call, at most `max`; without a record the row is gone. */
+  changes(max: number): { key: string; record: SiteRecord | undefined }[];
+  /** What an earlier process knew. Rows that are old are left out. */
+  restore(record: SiteRecord): void;
+};
+
+/** Sites that are remembered, per process; the one that was asked for longest ago is forgotten first. */
+const sitesMax = 10_000;
+const repliesMax = 5;
+const replyCharsMax = 200;
+const whyCharsMax = 200;
+/** What was learned longer ago says nothing about today. */
+const recordMsMax = 86_400_000;
+
+type Row = {
+  key: SiteKey;
+  provider: string | undefined;
+  throttle: Throttle;
+  replies: { atMs: number; code: number; text: string }[];
+  /** What of it is stored, to know what changed. */
+  stored: string;
+};
+
+/** Limits per (egress, site), learned from outcomes. One process's view: docs/operations.md says how several share. */
+export function createShaping({ profiles, now, random }: ShapingPorts): Shaping {
+  const rows = new Map<string, Row>();
+  /** Keys of rows that may have changed since they were stored, and of stored ones that are gone. */
+  const touched = new Set<string>();
+
+  const rowOf = (key: SiteKey, provider: string | undefined): Row => {
+    const name = keyOf(key);
+    const known = rows.get(name);
+    if (known !== undefined) {
+      // The last in the order of the map is the one that was used last.
+      rows.delete(name);
+      rows.set(name, known);
+      if (provider !== undefined) known.provider = provider;
+      return known;
+    }
+    const row: Row = {
+      key,
+      provider,
+      throttle: newThrottle(profiles(key.site, provider), now()),
+      replies: [],
+      stored: "",
+    };
+    rows.set(name, row);
+    const oldest = rows.keys().next();
+    if (rows.size > sitesMax && !oldest.done) drop(oldest.value);
+    return row;
+  };
+  const drop = (name: string) => {
+    if (rows.get(name)?.stored !== "") touched.add(name);
+    rows.delete(name);
+  };
+  const profileOf = ({ key, provider }: Row) => profiles(key.site, provider);
+
+  return {
+    leave(key, provider, nowMs = now()) {
+      const row = rowOf(key, provider);
+      const before = row.throttle.state;
+      const leave = takeToken(row.throttle, profileOf(row), nowMs);
+      if (row.throttle.state !== before) touched.add(keyOf(key));
+      if (leave.kind === "go") return leave;
+      return { ...leave, why: `${row.provider ?? key.site}: ${leave.why}` };
+    },
+
+    giveBack(key) {
+      const row = rows.get(keyOf(key));
+      if (row !== undefined) giveBack(row.throttle, now());
+    },
+
+    connectionsMax(key, provider) {
+      const row = rows.get(keyOf(key));
+      const { connectionsMax } = profiles(key.site, provider ?? row?.provider);
+      return Math.min(row?.throttle.connections ?? connectionsMax, connectionsMax);
+    },
+
+    messagesMax: (key, provider) =>
+      profiles(key.site, provider ?? rows.get(keyOf(key))?.provider).messagesMax,
+
+    see(observation) {
+      const { atMs, egress, site, outcome, reply } = observation;
+      const sign = signOf(observation);
+      const row = rowOf({ egress: egress.id, site: site.id }, site.provider);
+      const profile = profileOf(row);
+      if (outcome !== "delivered") keep(row, atMs, reply);
+      const said = saidBy(observation);
+      const askedMs = reply === undefined ? undefined : waitAsked(reply.text);
+      learn(row.throttle, profile, { sign, outcome, said, askedMs }, atMs, random);
+      if (sign !== "none") touched.add(keyOf(row.key));
+    },
+
+    suspend(key, provider, untilMs, why) {
+      suspend(rowOf(key, provider).throttle, untilMs, why.slice(0, whyCharsMax), now());
+      touched.add(keyOf(key));
+    },
+
+    slow(key, provider, why) {
+      const row = rowOf(key, provider);
+      slow(row.throttle, profileOf(row), why.slice(0, whyCharsMax), now());
+      touched.add(keyOf(key));
+    },
+
+    reset(site) {
+      const found = [...rows.values()].filter((row) => row.key.site === site);
+      for (const row of found) {
+        reset(row.throttle, profileOf(row), now());
+        touched.add(keyOf(row.key));
+      }
+      return found.length;
+    },
+
+    status: (site) =>
+      [...rows.values()]
+        .filter((row) => site === undefined || row.key.site === site)
+        .map((row) => statusOf(row, profileOf(row), now()))
+        .toSorted((a, b) => rank[a.state] - rank[b.state] || b.deliveredLastMin - a.deliveredLastMin),
+
+    changes(max) {
+      const changed: { key: string; record: SiteRecord | undefined }[] = [];
+      for (const name of touched) {
+        if (changed.length >= max) break;
+        touched.delete(name);
+        const row = rows.get(name);
+        const record = row === undefined ? undefined : recordOf(row, profileOf(row), now());
+        const stored = record === undefined ? "" : JSON.stringify({ ...record, savedAtMs: 0 });
+        if (row?.stored === stored) continue;
+        if (row !== undefined) row.stored = stored;
+        changed.push({ key: name, record });
+      }
+      return changed;
+    },
+
+    restore(record) {
+      const nowMs = now();
+      if (nowMs - record.savedAtMs > recordMsMax) return;
+      const row = rowOf({ egress: record.egress, site: record.site }, record.provider);
+      const { rate, floorPerMin, connectionsMax } = profileOf(row);
+      const { throttle } = row;
+      throttle.state = record.state;
+      throttle.untilMs = record.untilMs ?? 0;
+      throttle.why = record.why ?? "";
+      throttle.pauses = record.pauses;
+      throttle.connections = Math.min(record.connections, connectionsMax);
+      const learned = record.ratePerMin === undefined ? undefined : Math.max(record.ratePerMin, floorPerMin);
+      // What an operator set since goes before what was learned under other bounds.
+      throttle.ratePerMin =
+        rate === undefined ? learned : Math.min(learned ?? rate.startPerMin, rate.ceilingPerMin);
+      throttle.tokens = Math.min(throttle.tokens, burstOf(throttle.ratePerMin));
+      throttle.troubleAtMs = record.troubleAtMs;
+      row.stored = JSON.stringify({ ...record, savedAtMs: 0 });
+    },
+  };
+}
+
+const rank = { suspended: 0, probing: 1, slowed: 2, open: 3 } as const;
+
+/** The key in the bucket SITES. */
+const keyOf = ({ egress, site }: SiteKey) => `${egress}/${site}`;
+
+function keep(row: Row, atMs: number, reply: Reply | undefined): void {
+  if (reply === undefined) return;
+  row.replies.push({ atMs, code: reply.code, text: reply.text.slice(0, replyCharsMax) });
+  if (row.replies.length > repliesMax) row.replies.shift();
+}
+
+/** What the operator reads as the reason of a pause: the receiver's own words, where there are any. */
+function saidBy({ reply, reason }: Observation): string {
+  const say = reason === undefined ? "" : reasons[reason].say;
+  if (reply === undefined) return say;
+  const text = reply.text.replaceAll(/\s+/g, " ").slice(0, whyCharsMax - 60);
+  return `${say} (${reply.code} ${text})`;
+}
+
+function statusOf(
+  { key, provider, throttle, replies }: Row,
+  profile: ReturnType<Profiles>,
+  nowMs: number,
+): SiteStatus {
+  const { state, untilMs, why, ratePerMin } = throttle;
+  return {
+    ...key,
+    ...(provider === undefined ? {} : { provider }),
+    state,
+    ...(state === "suspended" || state === "probing" ? { untilMs } : {}),
+    ...(state === "open" || why === "" ? {} : { why }),
+    ...(ratePerMin === undefined ? {} : { ratePerMin: Math.round(ratePerMin * 10) / 10 }),
+    connectionsMax: Math.min(throttle.connections, profile.connectionsMax),
+    messagesMax: profile.messagesMax,
+    deliveredLastMin: countOf(throttle.delivered, nowMs),
+    deferredLastMin: countOf(throttle.deferred, nowMs),
+    lastReplies: [...replies],
+  };
+}
+
+/** A site that is as its profile says needs no record. */
+function recordOf(
+  { key, provider, throttle }: Row,
+  profile: ReturnType<Profiles>,
+  nowMs: number,
+): SiteRecord | undefined {
+  const { state, untilMs, why, ratePerMin, connections, pauses, troubleAtMs } = throttle;
+  const isUsual =
+    state === "open" && ratePerMin === profile.rate?.startPerMin && connections >= profile.connectionsMax;
+  if (isUsual) return undefined;
+  return {
+    ...key,
+    ...(provider === undefined ? {} : { provider }),
+    state: state === "probing" ? "suspended" : state,
+    ...(state === "suspended" || state === "probing" ? { untilMs } : {}),
+    ...(why === "" ? {} : { why }),
+    ...(ratePerMin === undefined ? {} : { ratePerMin: Math.round(ratePerMin * 10) / 10 }),
+    connections,
+    pauses,
+    troubleAtMs: Math.max(0, troubleAtMs),
+    savedAtMs: nowMs,
+  };
+}

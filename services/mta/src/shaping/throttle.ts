@@ -1,0 +1,302 @@
+import { countOf, countOne, type Minute, newMinute } from "./minute.ts";
+import type { Profile } from "./profiles.ts";
+import type { Sign } from "./sign.ts";
+
+/**
+ * What one site takes from one source address, as far as it has shown. `open`: as much as it likes. `slowed`: less, since it
+ * asked for that. `suspended`: nothing until `untilMs`. `probing`: one message finds out whether it is over.
+ */
+export type Throttle = {
+  state: "open" | "slowed" | "suspended" | "probing";
+  /** End of the pause, or of the probe's time. */
+  untilMs: number;
+  why: string;
+  /** Absent: no rate is known to be needed. */
+  ratePerMin: number | undefined;
+  tokens: number;
+  tokensAtMs: number;
+  connections: number;
+  /** Outcomes in a row. */
+  successes: number;
+  strikes: number;
+  failures: number;
+  /** Pauses that followed each other: each is twice as long as the one before. */
+  pauses: number;
+  slowedAtMs: number;
+  troubleAtMs: number;
+  raisedAtMs: number;
+  takenAtMs: number;
+  delivered: Minute;
+  deferred: Minute;
+};
+
+/** Successes after which the rate goes up. */
+const streak = 20;
+/** The same for one more connection. */
+const connectionStreak = 10;
+/** Parallel sessions hear of the same limit at the same time: within this time it counts once. */
+const slowedGapMs = 10_000;
+/** A rate that went up shows whether it is too high only after some time. */
+const raisedGapMs = 10_000;
+/** So many strikes in a row, with nothing taken between them, suspend the site. */
+const strikesMax = 3;
+/** A site that took mail a moment ago may drop a connection or two. */
+const recentMs = 60_000;
+const failuresRecentMax = 3;
+const pauseFirstMs = 30_000;
+export const pauseMsMax = 1_800_000;
+export const awayPauseMsMax = 600_000;
+const jitter = 0.15;
+/** A probe that nobody told the outcome of: the service lost it. Longer than a message takes at a slow server. */
+const probeMsMax = 900_000;
+/** After this time without trouble a site is given the start of its profile again. */
+const forgiveMs = 3_600_000;
+/** Tokens that a quiet site saves up, as seconds of its rate. */
+const burstS = 10;
+/** A learned rate this high limits nothing any more. */
+const learnedPerMinMax = 6_000;
+/** A rate is raised when at least this part of it was used: an unused limit proves nothing. */
+const usedShareMin = 0.5;
+const slowStartConnections = 2;
+
+export function newThrottle(profile: Profile, nowMs: number): Throttle {
+  const ratePerMin = profile.rate?.startPerMin;
+  return {
+    state: "open",
+    untilMs: 0,
+    why: "",
+    ratePerMin,
+    tokens: burstOf(ratePerMin),
+    tokensAtMs: nowMs,
+    connections: profile.connectionsMax,
+    successes: 0,
+    strikes: 0,
+    failures: 0,
+    pauses: 0,
+    slowedAtMs: Number.NEGATIVE_INFINITY,
+    troubleAtMs: Number.NEGATIVE_INFINITY,
+    raisedAtMs: Number.NEGATIVE_INFINITY,
+    takenAtMs: Number.NEGATIVE_INFINITY,
+    delivered: newMinute(),
+    deferred: newMinute(),
+  };
+}
+
+/** The most messages that go at once after a quiet time. */
+export const burstOf = (ratePerMin: number | undefined) =>
+  ratePerMin === undefined ? 0 : Math.max(1, Math.floor((ratePerMin / 60) * burstS));
+
+/** Takes one token, or tells when there is one and why there is none now. Changes the throttle. */
+export function takeToken(
+  throttle: Throttle,
+  profile: Profile,
+  nowMs: number,
+): { kind: "go" } | { kind: "wait"; untilMs: number; why: string } {
+  if (throttle.state === "suspended" || throttle.state === "probing") {
+    if (nowMs < throttle.untilMs) {
+      const why =
+        throttle.state === "probing"
+          ? `one message asks whether this is over: ${throttle.why}`
+          : throttle.why;
+      return { kind: "wait", untilMs: throttle.untilMs, why };
+    }
+    throttle.state = "probing";
+    throttle.untilMs = nowMs + probeMsMax;
+    return { kind: "go" };
+  }
+  forgive(throttle, profile, nowMs);
+  if (throttle.ratePerMin === undefined) return { kind: "go" };
+  refill(throttle, nowMs);
+  if (throttle.tokens >= 1) {
+    throttle.tokens -= 1;
+    return { kind: "go" };
+  }
+  const untilMs = Math.ceil(throttle.tokensAtMs + ((1 - throttle.tokens) * 60_000) / throttle.ratePerMin);
+  const learned = throttle.why === "" ? "" : `, since ${throttle.why}`;
+  return {
+    kind: "wait",
+    untilMs: Math.max(untilMs, nowMs + 1),
+    why: `at most ${shownRate(throttle.ratePerMin)}${learned}`,
+  };
+}
+
+/** The message that took a token was not tried after all. */
+export function giveBack(throttle: Throttle, nowMs: number): void {
+  if (throttle.state === "probing") {
+    throttle.state = "suspended";
+    throttle.untilMs = nowMs;
+  } else throttle.tokens = Math.min(throttle.tokens + 1, burstOf(throttle.ratePerMin));
+}
+
+/** What one outcome told. `askedMs` is the wait that the receiver named; `said` is its reply or our words, for the operator. */
+type Seen = { sign: Sign; said: string; askedMs?: number | undefined };
+
+/** Learns from one outcome. Changes the throttle. */
+export function learn(
+  throttle: Throttle,
+  profile: Profile,
+  seen: Seen & { outcome: "delivered" | "deferred" | "bounced" },
+  nowMs: number,
+  random: () => number,
+): void {
+  if (seen.outcome === "deferred") countOne(throttle.deferred, nowMs);
+  switch (seen.sign) {
+    case "taken":
+      countOne(throttle.delivered, nowMs);
+      throttle.takenAtMs = nowMs;
+      throttle.strikes = 0;
+      reopen(throttle, nowMs);
+      grow(throttle, profile, nowMs);
+      break;
+    case "alive":
+      reopen(throttle, nowMs);
+      break;
+    case "away":
+    case "much":
+    case "busy":
+      throttle.successes = 0;
+      // Sessions that began before the pause tell nothing new.
+      if (throttle.state === "suspended" && nowMs < throttle.untilMs) return;
+      if (seen.sign === "away") missed(throttle, seen, nowMs, random);
+      else struck(throttle, profile, seen, nowMs, random);
+      break;
+    case "none":
+      break;
+  }
+}
+
+/** Nobody spoke with us. One such connection proves nothing at a site that took mail a moment ago. */
+function missed(throttle: Throttle, seen: Seen, nowMs: number, random: () => number): void {
+  throttle.failures += 1;
+  const isSure = throttle.failures >= failuresRecentMax || nowMs - throttle.takenAtMs > recentMs;
+  if (throttle.state === "probing" || isSure) pause(throttle, awayPauseMsMax, seen, nowMs, random);
+}
+
+/** It wants less, or is in trouble. */
+function struck(throttle: Throttle, profile: Profile, seen: Seen, nowMs: number, random: () => number): void {
+  throttle.failures = 0;
+  if (throttle.state === "probing") {
+    pause(throttle, pauseMsMax, seen, nowMs, random);
+    return;
+  }
+  if (nowMs - throttle.slowedAtMs < slowedGapMs) return;
+  throttle.strikes += 1;
+  throttle.slowedAtMs = nowMs;
+  // A server in trouble of its own is no judgement on us: only when it stays so, and takes nothing, it is left alone.
+  if (seen.sign === "much" && !profile.isOwn) slow(throttle, profile, seen.said, nowMs);
+  if (throttle.strikes >= strikesMax) pause(throttle, pauseMsMax, seen, nowMs, random);
+}
+
+/** Leaves the site alone until `untilMs`, as a rule or an operator wants it. */
+export function suspend(throttle: Throttle, untilMs: number, why: string, nowMs: number): void {
+  throttle.untilMs = throttle.state === "suspended" ? Math.max(throttle.untilMs, untilMs) : untilMs;
+  throttle.state = "suspended";
+  throttle.why = why;
+  throttle.troubleAtMs = nowMs;
+  throttle.connections = 1;
+}
+
+/** Lowers the rate and the connections once. */
+export function slow(throttle: Throttle, profile: Profile, why: string, nowMs: number): void {
+  refill(throttle, nowMs);
+  if (throttle.ratePerMin === undefined) [throttle.tokens, throttle.tokensAtMs] = [0, nowMs];
+  const rate = throttle.ratePerMin ?? countOf(throttle.delivered, nowMs);
+  throttle.ratePerMin = Math.max(profile.floorPerMin, rate * profile.backoff);
+  throttle.tokens = Math.min(throttle.tokens, burstOf(throttle.ratePerMin));
+  throttle.connections = Math.max(1, Math.floor(throttle.connections / 2));
+  throttle.slowedAtMs = nowMs;
+  throttle.troubleAtMs = nowMs;
+  throttle.why = why;
+  if (throttle.state === "open") throttle.state = "slowed";
+}
+
+/** As if nothing had happened: the operator knows better. */
+export function reset(throttle: Throttle, profile: Profile, nowMs: number): void {
+  const { delivered, deferred, takenAtMs } = throttle;
+  Object.assign(throttle, newThrottle(profile, nowMs), { delivered, deferred, takenAtMs });
+}
+
+function pause(
+  throttle: Throttle,
+  msMax: number,
+  { said, askedMs = 0 }: Seen,
+  nowMs: number,
+  random: () => number,
+): void {
+  throttle.pauses += 1;
+  const doubled = Math.min(pauseFirstMs * 2 ** Math.min(throttle.pauses - 1, 20), msMax);
+  const spread = Math.min(doubled * (1 - jitter + 2 * jitter * random()), msMax);
+  throttle.state = "suspended";
+  throttle.untilMs = Math.round(nowMs + Math.max(spread, Math.min(askedMs, pauseMsMax)));
+  throttle.why = said;
+  throttle.troubleAtMs = nowMs;
+  throttle.strikes = 0;
+  throttle.failures = 0;
+  throttle.connections = 1;
+}
+
+/** The site speaks again: it is met with few connections at first. */
+function reopen(throttle: Throttle, nowMs: number): void {
+  throttle.failures = 0;
+  const isPaused = throttle.state === "suspended" && nowMs < throttle.untilMs;
+  if (throttle.state !== "probing" && (throttle.state !== "suspended" || isPaused)) return;
+  throttle.state = "slowed";
+  throttle.untilMs = 0;
+  throttle.pauses = Math.max(0, throttle.pauses - 2);
+  throttle.connections = slowStartConnections;
+  throttle.tokens = 0;
+  throttle.tokensAtMs = nowMs;
+}
+
+function grow(throttle: Throttle, profile: Profile, nowMs: number): void {
+  throttle.successes += 1;
+  if (throttle.successes % connectionStreak === 0)
+    throttle.connections = Math.min(throttle.connections + 1, profile.connectionsMax);
+  if (throttle.successes >= streak) {
+    throttle.pauses = 0;
+    if (throttle.ratePerMin !== undefined && nowMs - throttle.raisedAtMs >= raisedGapMs)
+      raise(throttle, profile, nowMs);
+  }
+  if (throttle.state === "slowed" && isFull(throttle, profile)) {
+    throttle.state = "open";
+    throttle.why = "";
+  }
+}
+
+function raise(throttle: Throttle, profile: Profile, nowMs: number): void {
+  const rate = throttle.ratePerMin ?? 0;
+  if (countOf(throttle.delivered, nowMs) < rate * usedShareMin) return;
+  throttle.successes = 0;
+  throttle.raisedAtMs = nowMs;
+  refill(throttle, nowMs);
+  const raised = rate * profile.recovery;
+  if (profile.rate !== undefined) throttle.ratePerMin = Math.min(raised, profile.rate.ceilingPerMin);
+  else throttle.ratePerMin = raised >= learnedPerMinMax ? undefined : raised;
+}
+
+/** A site that was in trouble an hour ago and takes little mail would else stay slow for ever. */
+function forgive(throttle: Throttle, profile: Profile, nowMs: number): void {
+  if (throttle.state !== "slowed" || nowMs - throttle.troubleAtMs < forgiveMs) return;
+  const start = profile.rate?.startPerMin;
+  if (start === undefined || (throttle.ratePerMin ?? 0) < start) throttle.ratePerMin = start;
+  throttle.connections = profile.connectionsMax;
+  throttle.state = "open";
+  throttle.why = "";
+}
+
+const isFull = ({ ratePerMin, connections }: Throttle, { rate, connectionsMax }: Profile) =>
+  connections >= connectionsMax &&
+  (ratePerMin === undefined || ratePerMin >= (rate?.startPerMin ?? Number.POSITIVE_INFINITY));
+
+function refill(throttle: Throttle, nowMs: number): void {
+  const { ratePerMin } = throttle;
+  const elapsedMs = Math.max(0, nowMs - throttle.tokensAtMs);
+  if (ratePerMin === undefined) return;
+  throttle.tokens = Math.min(burstOf(ratePerMin), throttle.tokens + (elapsedMs * ratePerMin) / 60_000);
+  throttle.tokensAtMs = nowMs;
+}
+
+const shownRate = (perMin: number) =>
+  perMin >= 60
+    ? `${Math.round(perMin / 60)} messages per second`
+    : `${Math.round(perMin)} messages per minute`;
