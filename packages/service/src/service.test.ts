@@ -32,6 +32,9 @@ test("readyz says what is wrong and healthz stays alive", async () => {
   expect((await fetch(`${health.url}/healthz`)).status).toBe(200);
   nats = undefined;
   expect((await fetch(`${health.url}/readyz`)).status).toBe(200);
-  expect(await (await fetch(`${health.url}/metrics`)).text()).toContain('service="mta"');
+  const metrics = await (await fetch(`${health.url}/metrics`)).text();
+  expect(metrics).toContain('service="mta"');
+  expect(metrics).toContain("nodejs_heap_size_used_bytes");
+  expect(metrics).not.toContain("nodejs_heap_space");
   await health.stop();
 });
