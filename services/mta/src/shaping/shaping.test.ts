@@ -101,3 +101,279 @@ test("a burst of parallel deferrals counts once", () => {
   for (let i = 0; i < 50; i++) see("google", "deferred", "rate.limited");
   expect(status("google")).toMatchObject({ ratePerMin: 50, connectionsMax: 2, deferredLastMin: 50 });
 });
+
+describe("a pause", () => {
+  test("begins with the first message that nobody takes, and one probe at a time asks whether it is over", () => {
+    const { clock, leave, see, status } = setup();
+    expect(leave("mx.dead.example").kind).toBe("go");
+    see("mx.dead.example", "deferred", "network.unreachable");
+    const refused = leave("mx.dead.example");
+    expect(refused).toMatchObject({
+      kind: "wait",
+      why: "mx.dead.example: No server of the receiver could be reached",
+    });
+    clock.nowMs = refused.kind === "wait" ? refused.untilMs : 0;
+    expect(leave("mx.dead.example").kind).toBe("go");
+    expect(status("mx.dead.example")?.state).toBe("probing");
+    expect(leave("mx.dead.example")).toMatchObject({
+      kind: "wait",
+      why: expect.stringContaining("one message asks"),
+    });
+  });
+
+  test("ends with the probe's success, and starts with two connections", () => {
+    const { clock, leave, see, status, shaping, key } = setup();
+    see("mx.dead.example", "deferred", "network.unreachable");
+    clock.nowMs += 40_000;
+    expect(leave("mx.dead.example").kind).toBe("go");
+    see("mx.dead.example", "delivered");
+    expect(status("mx.dead.example")).toMatchObject({ state: "slowed", connectionsMax: 2 });
+    for (let i = 0; i < 180; i++) {
+      expect(leave("mx.dead.example").kind).toBe("go");
+      see("mx.dead.example", "delivered");
+    }
+    expect(shaping.connectionsMax(key("mx.dead.example"))).toBe(20);
+    expect(status("mx.dead.example")?.state).toBe("open");
+  });
+
+  test("ends with any answer about a recipient: the site is there", () => {
+    const { clock, leave, see, status } = setup();
+    see("mx.dead.example", "deferred", "network.unreachable");
+    clock.nowMs += 40_000;
+    leave("mx.dead.example");
+    see("mx.dead.example", "bounced", "mailbox.unknown", "5.1.1 unknown", 550);
+    expect(status("mx.dead.example")?.state).toBe("slowed");
+  });
+
+  test("is given to the next one when the probe was not tried after all", () => {
+    const { clock, leave, see, shaping, key } = setup();
+    see("mx.dead.example", "deferred", "network.unreachable");
+    clock.nowMs += 40_000;
+    expect(leave("mx.dead.example").kind).toBe("go");
+    expect(leave("mx.dead.example").kind).toBe("wait");
+    shaping.giveBack(key("mx.dead.example"));
+    expect(leave("mx.dead.example").kind).toBe("go");
+  });
+
+  test("a site that takes mail does not pause for one dropped connection, but for three in a row", () => {
+    const { see, status } = setup();
+    see("mx.example.com", "delivered");
+    see("mx.example.com", "deferred", "network.unreachable");
+    see("mx.example.com", "deferred", "network.unreachable");
+    expect(status("mx.example.com")?.state).toBe("open");
+    see("mx.example.com", "deferred", "network.unreachable");
+    expect(status("mx.example.com")?.state).toBe("suspended");
+  });
+
+  test("three refusals apart with nothing taken between them pause, and the receiver's own time is kept", () => {
+    const { clock, see, status } = setup();
+    for (let i = 0; i < 3; i++) {
+      see("yahoo", "deferred", "rate.limited", "4.7.0 [TSS04] try again in 20 minutes", 421);
+      clock.nowMs += 11_000;
+    }
+    expect(status("yahoo")).toMatchObject({
+      state: "suspended",
+      untilMs: clock.nowMs - 11_000 + 20 * 60_000,
+      why: expect.stringContaining("TSS04"),
+    });
+  });
+
+  test("sessions that began before it neither lengthen nor end it", () => {
+    const { see, status } = setup();
+    see("mx.dead.example", "deferred", "network.unreachable");
+    const before = status("mx.dead.example")?.untilMs;
+    see("mx.dead.example", "deferred", "network.unreachable");
+    see("mx.dead.example", "delivered");
+    expect(status("mx.dead.example")).toMatchObject({ state: "suspended", untilMs: before });
+  });
+
+  test("an operator's reset makes a site as it was on the first day", () => {
+    const { see, shaping, status, leave } = setup();
+    see("mx.dead.example", "deferred", "network.unreachable");
+    expect(shaping.reset("mx.dead.example")).toBe(1);
+    expect(status("mx.dead.example")?.state).toBe("open");
+    expect(leave("mx.dead.example").kind).toBe("go");
+  });
+});
+
+test("a relay of the operator's own is never slowed, only paused when it is not there", () => {
+  const { see, status, clock } = setup({ routes: new Map([["*", { host: "127.0.0.1", port: 2526 }]]) });
+  see("127.0.0.1=2526", "deferred", "rate.limited");
+  expect(status("127.0.0.1=2526")).toMatchObject({ state: "open", connectionsMax: 20 });
+  clock.nowMs += 70_000;
+  see("127.0.0.1=2526", "deferred", "network.unreachable");
+  expect(status("127.0.0.1=2526")?.state).toBe("suspended");
+});
+
+describe("whatever a site answers", () => {
+  const answers: [Observation["outcome"], Reason | undefined][] = [
+    ["delivered", undefined],
+    ["delivered", undefined],
+    ["delivered", undefined],
+    ["deferred", "rate.limited"],
+    ["deferred", "reputation.listed"],
+    ["deferred", "greylisted"],
+    ["deferred", "receiver.busy"],
+    ["deferred", "network.unreachable"],
+    ["bounced", "mailbox.unknown"],
+    ["deferred", "local.trouble"],
+  ];
+  const bounds = {
+    google: [5, 300, 5],
+    microsoft: [5, 200, 3],
+    yahoo: [3, 150, 3],
+    apple: [5, 150, 3],
+  } as const;
+
+  for (const [site, [floor, ceiling, connections]] of Object.entries(bounds))
+    test(`${site} is never sent to above its ceiling nor kept under its floor, in any minute of a day`, () => {
+      for (let seed = 1; seed <= 5; seed++) {
+        const random = generator(seed);
+        const { clock, leave, see, status } = setup({ seed });
+        const sent: number[] = [];
+        let troubleShare = 0.01;
+        for (let step = 0; step < 20_000; step++) {
+          clock.nowMs += Math.floor(random() * 2_000);
+          if (step % 500 === 0) troubleShare = random() < 0.3 ? 0.9 : 0.01;
+          const allowed = leave(site);
+          if (allowed.kind === "wait") {
+            expect(allowed.untilMs).toBeGreaterThan(clock.nowMs);
+            continue;
+          }
+          sent.push(clock.nowMs);
+          const [outcome, reason] =
+            random() < troubleShare
+              ? (answers[Math.floor(random() * answers.length)] ?? ["delivered"])
+              : ["delivered" as const];
+          see(site, outcome, reason);
+          const row = status(site);
+          expect(row?.ratePerMin).toBeGreaterThanOrEqual(floor);
+          expect(row?.ratePerMin).toBeLessThanOrEqual(ceiling);
+          expect(row?.connectionsMax).toBeGreaterThanOrEqual(1);
+          expect(row?.connectionsMax).toBeLessThanOrEqual(connections);
+        }
+        for (const [first, last] of busiestMinutes(sent))
+          expect(last - first + 1).toBeLessThanOrEqual(ceiling + Math.max(1, ceiling / 6) + 1);
+      }
+    });
+
+  test("a dead site is asked a number of times that grows with the logarithm of the time, then at the cap", () => {
+    for (let seed = 1; seed <= 10; seed++) {
+      const { clock, leave, see } = setup({ seed });
+      const began = clock.nowMs;
+      let probes = 0;
+      let firstHour = 0;
+      // A million messages want to go in the first day; each asks when it is told to.
+      while (clock.nowMs - began < 86_400_000) {
+        const allowed = leave("mx.dead.example");
+        if (allowed.kind === "wait") {
+          clock.nowMs = allowed.untilMs;
+          continue;
+        }
+        probes += 1;
+        if (clock.nowMs - began < 3_600_000) firstHour += 1;
+        see("mx.dead.example", "deferred", "network.unreachable");
+      }
+      expect(firstHour).toBeLessThanOrEqual(12);
+      expect(probes).toBeLessThanOrEqual(24 * 7 + 12);
+    }
+  });
+
+  test("a site that throttled at 120 a minute is near that again within the hour, and never far above it for long", () => {
+    const { clock, leave, see, status } = setup();
+    const took: number[] = [];
+    let refused = 0;
+    for (let second = 0; second < 7_200; second++) {
+      for (let i = 0; i < 20; i++) {
+        if (leave("mx.example.com").kind === "wait") break;
+        const lastMin = took.filter((at) => at > clock.nowMs - 60_000).length;
+        if (lastMin >= 120) {
+          refused += 1;
+          see("mx.example.com", "deferred", "rate.limited");
+        } else {
+          took.push(clock.nowMs);
+          see("mx.example.com", "delivered");
+        }
+      }
+      while ((took[0] ?? clock.nowMs) < clock.nowMs - 3_600_000) took.shift();
+      clock.nowMs += 1_000;
+    }
+    // Of what the site would have taken in the second hour, at least half went through, and few were refused for that.
+    expect(took.length).toBeGreaterThan(3_600);
+    expect(refused).toBeLessThan(took.length / 10);
+    expect(status("mx.example.com")?.ratePerMin).toBeLessThan(400);
+  });
+
+  test("after an hour without trouble a slowed site is what its profile says", () => {
+    const { clock, leave, see, status } = setup();
+    for (let i = 0; i < 2; i++) {
+      see("google", "deferred", "rate.limited");
+      clock.nowMs += 20_000;
+    }
+    expect(status("google")).toMatchObject({ state: "slowed", ratePerMin: 25 });
+    clock.nowMs += 3_600_000;
+    expect(leave("google").kind).toBe("go");
+    expect(status("google")).toMatchObject({ state: "open", ratePerMin: 100, connectionsMax: 5 });
+  });
+});
+
+/** For each event the first and the last index of the minute that begins with it. */
+function* busiestMinutes(times: readonly number[]): Generator<readonly [number, number]> {
+  for (let first = 0, last = 0; first < times.length; first++) {
+    while (last + 1 < times.length && (times[last + 1] ?? 0) < (times[first] ?? 0) + 60_000) last += 1;
+    yield [first, last];
+  }
+}
+
+describe("what an earlier process learned", () => {
+  test("is where the next one starts from; a site as its profile says needs no record", () => {
+    const first = setup();
+    first.see("google", "delivered");
+    first.see("yahoo", "deferred", "rate.limited", "4.7.0 [TSS04] slow down");
+    first.see("mx.dead.example", "deferred", "network.unreachable");
+    const changed = first.shaping.changes(100);
+    expect(changed.map(({ site, record }) => [site, record?.state])).toEqual([
+      ["yahoo", "slowed"],
+      ["mx.dead.example", "suspended"],
+    ]);
+    expect(first.shaping.changes(100)).toEqual([]);
+
+    const second = setup();
+    for (const { record } of changed) if (record !== undefined) second.shaping.restore(record);
+    expect(second.status("yahoo")).toMatchObject({ state: "slowed", ratePerMin: 20 });
+    expect(second.leave("mx.dead.example").kind).toBe("wait");
+    expect(second.shaping.changes(100)).toEqual([]);
+  });
+
+  test("is nothing after a day, and no more than an operator's limit of today", () => {
+    const first = setup();
+    first.see("mx.example.com", "deferred", "rate.limited");
+    const [row] = first.shaping.changes(1);
+    if (row?.record === undefined) throw new Error("the row has a record");
+    const late = setup();
+    late.clock.nowMs += 86_400_001;
+    late.shaping.restore(row.record);
+    expect(late.shaping.status()).toEqual([]);
+    const strict = setup({ limits: "mx.example.com:rate=1/min,connections=3" });
+    strict.shaping.restore({ ...row.record, ratePerMin: 400, connections: 18 });
+    expect(strict.status("mx.example.com")).toMatchObject({ ratePerMin: 1, connectionsMax: 3 });
+  });
+
+  test("rows leave when their site is as usual again, and never more at a time than asked for", () => {
+    const { see, shaping } = setup();
+    for (let i = 0; i < 30; i++) see(`mx${i}.example.com`, "deferred", "network.unreachable");
+    expect(shaping.changes(20)).toHaveLength(20);
+    expect(shaping.changes(20)).toHaveLength(10);
+    shaping.reset("mx3.example.com");
+    expect(shaping.changes(20)).toEqual([
+      { egress: "192.0.2.1", site: "mx3.example.com", record: undefined },
+    ]);
+  });
+
+  test("no more sites are remembered than the bound says", () => {
+    const { see, shaping } = setup();
+    for (let i = 0; i < 10_500; i++) see(`mx${i}.example.com`, "delivered");
+    expect(shaping.status()).toHaveLength(10_000);
+    expect(shaping.status("mx0.example.com")).toEqual([]);
+  });
+});

@@ -68,7 +68,7 @@ export type Shaping = {
   /** The busiest and the sick ones first. `site` is an id; without it, all. */
   status(site?: string): SiteStatus[];
   /** Rows that changed since the last call, at most `max`; without a record the row is gone. */
-  changes(max: number): { key: string; record: SiteRecord | undefined }[];
+  changes(max: number): (SiteKey & { record: SiteRecord | undefined })[];
   /** What an earlier process knew. Rows that are old are left out. */
   restore(record: SiteRecord): void;
 };
@@ -94,7 +94,7 @@ type Row = {
 export function createShaping({ profiles, now, random }: ShapingPorts): Shaping {
   const rows = new Map<string, Row>();
   /** Keys of rows that may have changed since they were stored, and of stored ones that are gone. */
-  const touched = new Set<string>();
+  const touched = new Map<string, SiteKey>();
 
   const rowOf = (key: SiteKey, provider: string | undefined): Row => {
     const name = keyOf(key);
@@ -119,7 +119,8 @@ export function createShaping({ profiles, now, random }: ShapingPorts): Shaping 
     return row;
   };
   const drop = (name: string) => {
-    if (rows.get(name)?.stored !== "") touched.add(name);
+    const row = rows.get(name);
+    if (row !== undefined && row.stored !== "") touched.set(name, row.key);
     rows.delete(name);
   };
   const profileOf = ({ key, provider }: Row) => profiles(key.site, provider);
@@ -129,7 +130,7 @@ export function createShaping({ profiles, now, random }: ShapingPorts): Shaping 
       const row = rowOf(key, provider);
       const before = row.throttle.state;
       const leave = takeToken(row.throttle, profileOf(row), nowMs);
-      if (row.throttle.state !== before) touched.add(keyOf(key));
+      if (row.throttle.state !== before) touched.set(keyOf(key), key);
       if (leave.kind === "go") return leave;
       return { ...leave, why: `${row.provider ?? key.site}: ${leave.why}` };
     },
@@ -157,25 +158,25 @@ export function createShaping({ profiles, now, random }: ShapingPorts): Shaping 
       const said = saidBy(observation);
       const askedMs = reply === undefined ? undefined : waitAsked(reply.text);
       learn(row.throttle, profile, { sign, outcome, said, askedMs }, atMs, random);
-      if (sign !== "none") touched.add(keyOf(row.key));
+      if (sign !== "none") touched.set(keyOf(row.key), row.key);
     },
 
     suspend(key, provider, untilMs, why) {
       suspend(rowOf(key, provider).throttle, untilMs, why.slice(0, whyCharsMax), now());
-      touched.add(keyOf(key));
+      touched.set(keyOf(key), key);
     },
 
     slow(key, provider, why) {
       const row = rowOf(key, provider);
       slow(row.throttle, profileOf(row), why.slice(0, whyCharsMax), now());
-      touched.add(keyOf(key));
+      touched.set(keyOf(key), key);
     },
 
     reset(site) {
       const found = [...rows.values()].filter((row) => row.key.site === site);
       for (const row of found) {
         reset(row.throttle, profileOf(row), now());
-        touched.add(keyOf(row.key));
+        touched.set(keyOf(row.key), row.key);
       }
       return found.length;
     },
@@ -187,16 +188,17 @@ export function createShaping({ profiles, now, random }: ShapingPorts): Shaping 
         .toSorted((a, b) => rank[a.state] - rank[b.state] || b.deliveredLastMin - a.deliveredLastMin),
 
     changes(max) {
-      const changed: { key: string; record: SiteRecord | undefined }[] = [];
-      for (const name of touched) {
+      const changed: (SiteKey & { record: SiteRecord | undefined })[] = [];
+      for (const [name, key] of touched) {
         if (changed.length >= max) break;
         touched.delete(name);
         const row = rows.get(name);
         const record = row === undefined ? undefined : recordOf(row, profileOf(row), now());
         const stored = record === undefined ? "" : JSON.stringify({ ...record, savedAtMs: 0 });
+        // A row that was forgotten had a record, else it would not be here.
         if (row?.stored === stored) continue;
         if (row !== undefined) row.stored = stored;
-        changed.push({ key: name, record });
+        changed.push({ ...key, record });
       }
       return changed;
     },
@@ -225,7 +227,6 @@ export function createShaping({ profiles, now, random }: ShapingPorts): Shaping 
 
 const rank = { suspended: 0, probing: 1, slowed: 2, open: 3 } as const;
 
-/** The key in the bucket SITES. */
 const keyOf = ({ egress, site }: SiteKey) => `${egress}/${site}`;
 
 function keep(row: Row, atMs: number, reply: Reply | undefined): void {
