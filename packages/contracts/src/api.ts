@@ -169,6 +169,12 @@ export const SendRequest = z
     campaign: Campaign.optional().describe(
       "A name for messages that belong together. Campaigns get equal shares of each site, and can be held, counted and judged by themselves.",
     ),
+    require_tls: z
+      .boolean()
+      .optional()
+      .describe(
+        "true: the message travels encrypted to a proven server that promises to do the same (REQUIRETLS, RFC 8689), or it bounces. Few servers offer that. false: it is rather delivered than encrypted, whatever the recipient's domain demands (the header TLS-Required: No). Default: as the recipient's domain demands (DANE, MTA-STS), else encrypted where possible.",
+      ),
   })
   .strict()
   .refine((mail) => mail.html !== undefined || mail.text !== undefined, {

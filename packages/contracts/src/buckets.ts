@@ -201,6 +201,57 @@ export const BreakerRecord = z.object({
 });
 export type BreakerRecord = z.infer<typeof BreakerRecord>;
 
+/** An MTA-STS policy (RFC 8461) as it was fetched. It counts for `maxAgeS` from `fetchedAt`. */
+export const StsPolicyRecord = z.object({
+  domain: z.string().max(253),
+  id: z.string().max(32),
+  mode: z.enum(["enforce", "testing", "none"]),
+  mx: z.array(z.string().max(255)).max(100),
+  maxAgeS: z.number().int().nonnegative(),
+  fetchedAt: TimeMs,
+});
+export type StsPolicyRecord = z.infer<typeof StsPolicyRecord>;
+
+/** Encrypted and failed sessions of one day (UTC) to one domain, as one process counted them, for TLS reports (RFC 8460). */
+export const TlsTally = z.object({
+  /** `2026-11-21`. */
+  day: z.string().regex(/^\d{4}-\d\d-\d\d$/),
+  domain: z.string().max(253),
+  policies: z
+    .array(
+      z.object({
+        type: z.enum(["sts", "tlsa", "no-policy-found"]),
+        /** The lines of an MTA-STS policy, or the TLSA records. */
+        lines: z.array(z.string().max(300)).max(110),
+        mx: z.array(z.string().max(255)).max(100),
+        succeeded: z.number().int().nonnegative(),
+        failed: z.number().int().nonnegative(),
+        failures: z
+          .array(
+            z.object({
+              result: z.string().max(40),
+              mx: z.string().max(253).optional(),
+              ip: z.string().max(45).optional(),
+              localIp: z.string().max(45).optional(),
+              why: z.string().max(300).optional(),
+              count: z.number().int().positive(),
+            }),
+          )
+          .max(50),
+      }),
+    )
+    .max(8),
+});
+export type TlsTally = z.infer<typeof TlsTally>;
+
+/** A TLS report that a process took upon itself, and whether it left. */
+export const TlsReportClaim = z.object({
+  at: TimeMs,
+  isSent: z.boolean(),
+  tries: z.number().int().positive(),
+});
+export type TlsReportClaim = z.infer<typeof TlsReportClaim>;
+
 const hourMs = 3_600_000;
 
 export const buckets = {
@@ -238,6 +289,15 @@ export const buckets = {
   WARMING: { value: WarmingRecord, ttlMs: 0, history: 1 },
   /** Key: `<egress>.<kind>`. The mta's alone. Lost means that the next check, within minutes of a start, finds it again. */
   QUARANTINES: { value: QuarantineRecord, ttlMs: 0, history: 1 },
+  /**
+   * Key: the domain. The mta's alone. Not rebuildable while a domain's DNS or web server is being suppressed: then a policy
+   * that was seen before counts until it runs out, at most a year.
+   */
+  STS_POLICIES: { value: StsPolicyRecord, ttlMs: 366 * 24 * hourMs, history: 1 },
+  /** Key: `<day>.<process>.<domain>`. The mta's alone; lost means sessions missing in a report. Reports leave the day after. */
+  TLS_TALLIES: { value: TlsTally, ttlMs: 4 * 24 * hourMs, history: 1 },
+  /** Key: `<day>.<domain>`. The mta's alone; lost means that a domain may get a day's report twice. */
+  TLS_REPORTS: { value: TlsReportClaim, ttlMs: 4 * 24 * hourMs, history: 1 },
   /** Key: `cursor`. The recorder's alone; lost means a new snapshot. */
   SYNC: { value: SyncCursor, ttlMs: 0, history: 1 },
 } as const;

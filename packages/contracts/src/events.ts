@@ -27,13 +27,46 @@ export const Reply = z.object({
 });
 export type Reply = z.infer<typeof Reply>;
 
+/** How a session was encrypted, and what the policies of the recipient's domain, the message and the operator found. */
+export const TlsSession = z.object({
+  version: z.string(),
+  cipher: z.string(),
+  /** A known authority vouches for the certificate, and it is for the server's name. */
+  authorized: z.boolean(),
+  /** Why `authorized` is false. */
+  problem: z.string().max(300).optional(),
+  certificate: z
+    .object({
+      subject: z.string().max(200),
+      issuer: z.string().max(200),
+      /** SHA-256 of the certificate, hex. */
+      fingerprint: z.string().max(64),
+      endsAt: TimeMs.optional(),
+    })
+    .optional(),
+  /** Every policy that had a say; without `result` it is met. `result` is a word of RFC 8460 §4.3. */
+  policies: z
+    .array(
+      z.object({
+        policy: z.enum(["floor", "sts", "dane", "require-tls"]),
+        /** A breach keeps mail from this server; else it is only told. */
+        isEnforced: z.boolean(),
+        result: z.string().max(40).optional(),
+        why: z.string().max(300).optional(),
+      }),
+    )
+    .max(6)
+    .optional(),
+});
+export type TlsSession = z.infer<typeof TlsSession>;
+
 /** The remote server of one attempt and how we spoke to it. Durations in milliseconds. */
 export const Conversation = z.object({
   mx: z.string().max(253),
   ip: z.string().max(45),
   localIp: z.string().max(45).optional(),
   /** `null`: the connection was not encrypted. */
-  tls: z.object({ version: z.string(), cipher: z.string(), authorized: z.boolean() }).nullable(),
+  tls: TlsSession.nullable(),
   reused: z.boolean(),
   durationMs: z.number().nonnegative(),
   /** The provider that took the message for delivery in our place; its server is `mx`, and `ip` is empty where it is not known. */
@@ -90,6 +123,8 @@ const accepted = {
   /** Absent means transactional. */
   traffic: Traffic.optional(),
   campaign: Campaign.optional(),
+  /** `true`: TLS all the way or not at all (REQUIRETLS). `false`: rather delivered than encrypted (`TLS-Required: No`, RFC 8689). */
+  requireTls: z.boolean().optional(),
   /** Give up at this time. */
   expiresAt: TimeMs,
   apiKeyId: z.string().optional(),

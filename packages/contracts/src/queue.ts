@@ -38,6 +38,8 @@ export const QueueEntry = z.object({
   campaign: Campaign.optional(),
   /** Its sender was told that it waits. */
   isDelayTold: z.literal(true).optional(),
+  /** As in `mail.accepted`. */
+  requireTls: z.boolean().optional(),
   expiresAt: TimeMs,
 });
 export type QueueEntry = z.infer<typeof QueueEntry>;

@@ -82,6 +82,23 @@ export const users = {
     writes: ["ATTEMPTS", "CLAIMS", "PEERS", "SHARES", "SITES", "HOLDS", "BREAKERS", "WARMING", "QUARANTINES"],
     // BODY: dropped parts give way to empty ones.
     puts: ["QUEUE", "BODY"],
+      "STS_POLICIES",
+      "TLS_TALLIES",
+      "TLS_REPORTS",
+    ],
+    writes: [
+      "ATTEMPTS",
+      "CLAIMS",
+      "PEERS",
+      "SHARES",
+      "SITES",
+      "HOLDS",
+      "BREAKERS",
+      "WARMING",
+      "QUARANTINES",
+      "STS_POLICIES",
+      "TLS_TALLIES",
+      "TLS_REPORTS",
     // EVENTS: what became of a message that comes a second time.
     gets: ["BODY", "QUEUE", "EVENTS"],
     drops: ["BODY", "QUEUE"],
