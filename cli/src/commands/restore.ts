@@ -50,9 +50,8 @@ export const command: Command = {
 };
 
 const describe = ({ createdAt, entries, hasQueue }: Manifest) => {
-  const files = entries.filter(({ name }) => name.startsWith("convex/storage/")).length;
   const bytes = entries.reduce((sum, entry) => sum + entry.bytes, 0);
-  return `made at ${createdAt}, ${megabytes(bytes)}, ${files} files, ${hasQueue ? "with" : "without"} the queue`;
+  return `made at ${createdAt}, ${megabytes(bytes)}, ${entries.length} files, ${hasQueue ? "with" : "without"} the queue`;
 };
 
 async function assertEmpty(dataDir: string): Promise<void> {

@@ -4,17 +4,29 @@ import type { Deployment } from "../deployment.ts";
 import { UserError } from "../functions/errors.ts";
 import type { Transaction } from "../functions/transaction.ts";
 import type { Store } from "../store/store.ts";
-import { FileRow, files } from "../store/tables.ts";
+import { FileRow, fileContents, files } from "../store/tables.ts";
 import { decodeId } from "../values/id.ts";
 import type { JsonObject } from "../values/wire.ts";
-import type { Blobs } from "./blobs.ts";
+import type { Blobs, BlobWriter } from "./blobs.ts";
 
 export const FILES_TABLE = "_storage";
 
 const UPLOAD_TOKEN_MS_MAX = 3600_000;
 
-/** A file whose bytes are safe on disk and which no transaction knows yet. */
-export type PreparedFile = { uuid: string; sha256: string; bytes: number; contentType: string | null };
+/**
+ * Files up to this size lie in the database: their bytes become durable together with the document, and with all else
+ * that commits at that moment, where a file of its own costs two fsyncs, during which the engine stands still.
+ */
+const IN_DATABASE_BYTES_MAX = 64 * 1024;
+
+/** A file that no transaction knows yet. Its bytes are `content`, or safe on disk when that is null. */
+export type PreparedFile = {
+  uuid: string;
+  sha256: string;
+  bytes: number;
+  contentType: string | null;
+  content: Uint8Array | null;
+};
 
 export type FileWriter = {
   write(chunk: Uint8Array): void;
@@ -23,7 +35,10 @@ export type FileWriter = {
   abort(): void;
 };
 
-/** File storage: bytes in the data directory, a row and a `_storage` document per file in the database. */
+/**
+ * File storage: a row and a `_storage` document per file in the database, the bytes of small ones too; those of others
+ * in the data directory.
+ */
 export class Files {
   readonly #deployment: Deployment;
   readonly #blobs: Blobs;
@@ -39,27 +54,47 @@ export class Files {
     this.#statements = prepare(deployment.store);
   }
 
-  /** Starts a file, chunk by chunk; `finish` makes it durable. Nothing points to it before `add`. */
-  begin(contentType: string | null, uuid: string = randomUUID()): FileWriter {
-    const writer = this.#blobs.create(uuid);
+  /** Starts a file, chunk by chunk. Nothing points to it before `add`. */
+  begin(contentType: string | null): FileWriter {
+    return this.#begin(contentType, randomUUID(), IN_DATABASE_BYTES_MAX);
+  }
+
+  /** The same under a given name, and never in memory: for who prepares any number of files before one transaction. */
+  beginOnDisk(contentType: string | null, uuid: string): FileWriter {
+    return this.#begin(contentType, uuid, 0);
+  }
+
+  #begin(contentType: string | null, uuid: string, heldBytesMax: number): FileWriter {
     const hasher = new Bun.CryptoHasher("sha256");
+    const held: Uint8Array[] = [];
+    let writer: BlobWriter | undefined;
     let bytes = 0;
     return {
-      write(chunk) {
-        writer.write(chunk);
+      write: (chunk) => {
         hasher.update(chunk);
         bytes += chunk.byteLength;
+        if (bytes <= heldBytesMax) {
+          held.push(new Uint8Array(chunk));
+          return;
+        }
+        writer ??= this.#blobs.create(uuid);
+        for (const before of held.splice(0)) writer.write(before);
+        writer.write(chunk);
       },
-      finish(expected) {
+      finish: (expected) => {
         const sha256 = hasher.digest("hex");
         const base64 = Buffer.from(sha256, "hex").toString("base64");
         if (expected !== null && expected !== sha256 && expected !== base64) {
           throw new UserError("Sha256Mismatch", "The SHA-256 of the file is not the one that was stated");
         }
-        writer.finish();
-        return { uuid, sha256, bytes, contentType };
+        if (bytes > heldBytesMax || heldBytesMax === 0) {
+          writer ??= this.#blobs.create(uuid);
+          writer.finish();
+          return { uuid, sha256, bytes, contentType, content: null };
+        }
+        return { uuid, sha256, bytes, contentType, content: Buffer.concat(held, bytes) };
       },
-      abort: () => writer.abort(),
+      abort: () => writer?.abort(),
     };
   }
 
@@ -83,8 +118,7 @@ export class Files {
       size: file.bytes,
       ...(file.contentType === null ? {} : { contentType: file.contentType }),
     });
-    this.#statements.add.run({ storageId: id, ...file });
-    transaction.afterRollback(() => this.#blobs.delete(file.uuid));
+    this.#keep(transaction, id, file);
     return id;
   }
 
@@ -93,7 +127,20 @@ export class Files {
     const table = this.#deployment.store.table(component, FILES_TABLE);
     if (table === undefined) throw new Error(`Component ${component} has no file table`);
     transaction.restore(table, component, document);
-    this.#statements.add.run({ storageId: document._id as string, ...file });
+    this.#keep(transaction, document._id as string, file);
+  }
+
+  #keep(transaction: Transaction, storageId: string, { content, ...file }: PreparedFile): void {
+    this.#statements.add.run({ storageId, ...file });
+    if (content === null) transaction.afterRollback(() => this.#blobs.delete(file.uuid));
+    else this.#statements.addContent.run({ uuid: file.uuid, content });
+  }
+
+  /** Takes the row away; bytes in the folder go when that is durable. */
+  #forget(transaction: Transaction, { storageId, uuid }: FileRow): void {
+    this.#statements.remove.run({ id: storageId });
+    if (this.#statements.removeContent.all({ uuid }).length === 0)
+      transaction.afterCommit(() => this.#discard(uuid));
   }
 
   /** Forgets all files of a component; their bytes go when that is durable. */
@@ -103,15 +150,14 @@ export class Files {
     if (table === undefined) return;
     for (const { _id } of store.documents(table)) {
       const file = this.#statements.byId.get({ id: _id as string });
-      this.#statements.remove.run({ id: _id as string });
-      if (file !== undefined) transaction.afterCommit(() => this.#discard(file.uuid));
+      if (file !== undefined) this.#forget(transaction, FileRow.parse(file));
     }
     store.clearTable(table);
   }
 
   /** Deletes the bytes of a prepared file that no document will point to. */
   abandon(file: PreparedFile): void {
-    this.#blobs.delete(file.uuid);
+    if (file.content === null) this.#blobs.delete(file.uuid);
   }
 
   url(transaction: Transaction, component: string, id: string): string | null {
@@ -129,13 +175,12 @@ export class Files {
     const file = this.#find(transaction, component, id, "delete");
     if (file === null) throw new UserError("StorageFileNotFound", `storage id ${id} not found`);
     transaction.remove(component, id, FILES_TABLE);
-    this.#statements.remove.run({ id });
-    transaction.afterCommit(() => this.#discard(file.uuid));
+    this.#forget(transaction, file);
   }
 
   blob(transaction: Transaction, component: string, id: string): Blob | null {
     const file = this.#find(transaction, component, id, "get");
-    return file === null ? null : this.#blobs.open(file.uuid, file.contentType);
+    return file === null ? null : this.#open(file);
   }
 
   /** For the public URL, which anyone may read who knows it. */
@@ -143,7 +188,7 @@ export class Files {
     const row = this.#statements.byUuid.get({ uuid });
     if (row === undefined) return null;
     const file = FileRow.parse(row);
-    return { file, blob: this.#blobs.open(file.uuid, file.contentType) };
+    return { file, blob: this.#open(file) };
   }
 
   uploadUrl(component: string, nowMs: number): string {
@@ -192,9 +237,15 @@ export class Files {
     };
   }
 
-  /** The bytes of a file, whether or not it has been deleted since it was pinned. */
-  bytes(uuid: string): Blob {
+  /** The bytes of a file in the folder, whether or not it has been deleted since it was pinned. */
+  bytesOnDisk(uuid: string): Blob {
     return this.#blobs.open(uuid, null);
+  }
+
+  #open({ uuid, contentType }: FileRow): Blob {
+    const content = this.#statements.content.get({ uuid })?.content;
+    if (content === undefined) return this.#blobs.open(uuid, contentType);
+    return new Blob([new Uint8Array(content)], contentType === null ? {} : { type: contentType });
   }
 
   #discard(uuid: string): void {
@@ -246,6 +297,20 @@ function prepare({ sql: { orm } }: Store) {
     remove: orm
       .delete(files)
       .where(eq(files.storageId, value("id")))
+      .prepare(),
+    addContent: orm
+      .insert(fileContents)
+      .values({ uuid: value("uuid"), content: value("content") })
+      .prepare(),
+    content: orm
+      .select({ content: fileContents.content })
+      .from(fileContents)
+      .where(eq(fileContents.uuid, value("uuid")))
+      .prepare(),
+    removeContent: orm
+      .delete(fileContents)
+      .where(eq(fileContents.uuid, value("uuid")))
+      .returning({ uuid: fileContents.uuid })
       .prepare(),
   };
 }

@@ -14,7 +14,7 @@ export type Sql = {
 };
 
 /** Raised by one whenever a table changes shape. */
-export const LAYOUT = 2;
+export const LAYOUT = 3;
 /** What makes a file of a layout one of the next. A newer file is refused, not guessed at. */
 const UPGRADES: Record<number, string[]> = {
   1: [
@@ -26,6 +26,8 @@ const UPGRADES: Record<number, string[]> = {
      )) FROM meta WHERE key = 'schema'`,
     "DELETE FROM meta WHERE key IN ('schema', 'serverVersion')",
   ],
+  // Files that are there stay in their folder; the new table is for new ones.
+  2: [],
 };
 /** Holds the upper levels of all B-trees and the hot leaves; the rest is in the page cache of the system. */
 const PAGE_CACHE_KIB = 64 * 1024;

@@ -141,13 +141,19 @@ export const requests = sqliteTable(
   (table) => [primaryKey({ columns: [table.sessionId, table.requestId] })],
 );
 
-/** Stored files: the bytes lie in the data directory under `uuid`. */
+/** Stored files: the bytes lie in `file_contents`, or in the data directory under `uuid`. */
 export const files = sqliteTable("files", {
   storageId: text().primaryKey(),
   uuid: text().notNull().unique(),
   sha256: text().notNull(),
   bytes: integer().notNull(),
   contentType: text(),
+});
+
+/** The bytes of small files. */
+export const fileContents = sqliteTable("file_contents", {
+  uuid: text().primaryKey(),
+  content: blob({ mode: "buffer" }).notNull(),
 });
 
 export const all = [
@@ -164,6 +170,7 @@ export const all = [
   crons,
   requests,
   files,
+  fileContents,
 ];
 
 export const TableRow = createSelectSchema(tables);

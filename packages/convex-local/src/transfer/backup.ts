@@ -6,7 +6,7 @@ import { copyInChild } from "../store/snapshot.ts";
 import { type Entry, fileEntry, frameEntries } from "./frames.ts";
 import type { Snapshot } from "./snapshot.ts";
 
-/** Everything that a deployment keeps, as one stream of entries: the database, then the files that it knows. */
+/** Everything that a deployment keeps, as one stream of entries: the database, then the files that lie beside it. */
 export function backupOf(snapshot: Snapshot): Response {
   const frames = frameEntries(entriesOf(snapshot));
   const stream = new ReadableStream<Uint8Array>({
@@ -54,8 +54,14 @@ function* entriesOf({
   for (const uuid of uuidsOf(database)) yield fileEntry(`storage/${uuid}`, blob(uuid));
 }
 
+/** A database that was not opened since layout 3 has none. */
+const hasContents = (database: Database) =>
+  database.query("SELECT 1 FROM sqlite_schema WHERE name = 'file_contents'").get() !== null;
+
 function* uuidsOf(database: Database): Generator<string> {
-  const rows = database.prepare<{ uuid: string }, []>("SELECT uuid FROM files ORDER BY uuid");
+  const rows = database.prepare<{ uuid: string }, []>(
+    `SELECT uuid FROM files ${hasContents(database) ? "WHERE uuid NOT IN (SELECT uuid FROM file_contents) " : ""}ORDER BY uuid`,
+  );
   try {
     for (const { uuid } of rows.iterate()) yield uuid;
   } finally {

@@ -235,7 +235,7 @@ export class Imports {
       const document = stated.get(key);
       if (document === undefined || prepared.has(key)) continue;
       const { contentType, sha256, internalId } = document;
-      const writer = this.#deployment.files.begin(
+      const writer = this.#deployment.files.beginOnDisk(
         typeof contentType === "string" ? contentType : null,
         this.#freeUuid(internalId),
       );

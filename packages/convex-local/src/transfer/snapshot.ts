@@ -19,6 +19,14 @@ export type Snapshot = {
   release(): void;
 };
 
+/** The bytes of a small file: they are in the copy itself. */
+function contentIn(database: Database, uuid: string): Blob | undefined {
+  const row = database
+    .query<{ content: Uint8Array<ArrayBuffer> }, [string]>("SELECT content FROM file_contents WHERE uuid = ?")
+    .get(uuid);
+  return row === null ? undefined : new Blob([row.content]);
+}
+
 /** Takes snapshots, one at a time, and gives exports and imports a place for their files. */
 export class Snapshots {
   readonly directory: string;
@@ -60,7 +68,7 @@ export class Snapshots {
           path,
           database,
           at,
-          blob: (uuid) => files.bytes(uuid),
+          blob: (uuid) => contentIn(database, uuid) ?? files.bytesOnDisk(uuid),
           release() {
             pinned.release();
             database.close();

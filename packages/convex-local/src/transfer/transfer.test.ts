@@ -1,5 +1,6 @@
+import { Database } from "bun:sqlite";
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ConvexHttpClient } from "convex/browser";
@@ -116,6 +117,9 @@ async function bytesOf(convex: ConvexLocal, id: string) {
   return { type: answer.headers.get("content-type"), text: await answer.text(), name: url.split("/").at(-1) };
 }
 
+/** Too large for a row of the database. */
+const largeText = "large ".repeat(20_000);
+
 test("an export loads into an empty deployment with the same ids, times, values, references and files", async () => {
   const client = adminOf(source);
   const first: string = await client.mutation(mutation("messages:send"), {
@@ -124,20 +128,24 @@ test("an export loads into an empty deployment with the same ids, times, values,
   });
   await client.mutation(mutation("messages:send"), { author: "b", body: "two\nlines", likes: 0.5 });
   await client.mutation(mutation("messages:increment"), { name: "counter" });
-  const file: string = await client.action(action("files:store"), { text: "the bytes of a file" });
+  const files: string[] = [];
+  for (const text of ["the bytes of a file", largeText])
+    files.push(await client.action(action("files:store"), { text }));
   const path = await exportOf(source, "all.zip");
 
   // The target has numbered its tables in another order.
   const target = await start();
   const written = await importInto(target, await Bun.file(path).bytes(), "zip");
-  expect(written).toEqual({ state: "completed", num_rows_written: 4n });
+  expect(written).toEqual({ state: "completed", num_rows_written: 5n });
   expect(await messagesOf(target)).toEqual(await messagesOf(source));
   expect(await adminOf(target).mutation(mutation("messages:increment"), { name: "counter" })).toBe(2n);
   await adminOf(target).mutation(mutation("messages:like"), { id: first });
-  expect(await bytesOf(target, file)).toEqual(await bytesOf(source, file));
-  expect(await adminOf(target).query(query("files:metadata"), { id: file })).toEqual(
-    await client.query(query("files:metadata"), { id: file }),
-  );
+  for (const id of files) {
+    expect(await bytesOf(target, id)).toEqual(await bytesOf(source, id));
+    expect(await adminOf(target).query(query("files:metadata"), { id })).toEqual(
+      await client.query(query("files:metadata"), { id }),
+    );
+  }
 });
 
 test("an export has the layout that the official backend reads and writes", async () => {
@@ -300,16 +308,26 @@ test("an export of a deployment on disk is of one moment, while mutations go on"
   await client.mutation(mutation("messages:increment"), { name: "after" });
 });
 
-test("a backup stream has the database and every file, and nothing else can be read from it", async () => {
+test("a backup stream has the database with small files in it, and every large one beside it", async () => {
   const answer = await call(source, "GET", "/api/tyto/backup");
   const names: string[] = [];
   for await (const { name, content } of readFrames(answer.body as never)) {
     names.push(name.replace(/[0-9a-f-]{36}/, "UUID"));
-    if (name.startsWith("storage/"))
-      expect(Buffer.concat(await Array.fromAsync(content)).toString()).toBe("the bytes of a file");
+    const bytes = Buffer.concat(await Array.fromAsync(content));
+    if (name.startsWith("storage/")) expect(bytes.toString()).toBe(largeText);
+    else expect(contentsIn(bytes)).toEqual(["the bytes of a file"]);
   }
   expect(names).toEqual(["convex.sqlite3", "storage/UUID"]);
 });
+
+function contentsIn(copy: Uint8Array): string[] {
+  const path = join(directory, "copy.sqlite3");
+  writeFileSync(path, copy);
+  const database = new Database(path, { readonly: true });
+  const rows = database.query<{ content: Uint8Array }, []>("SELECT content FROM file_contents").all();
+  database.close();
+  return rows.map(({ content }) => Buffer.from(content).toString());
+}
 
 test("all of this needs the admin key", async () => {
   for (const [method, path] of [
