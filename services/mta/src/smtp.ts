@@ -1,44 +1,19 @@
-import { connect as connectTcp, isIP, type Socket } from "node:net";
-import { Readable } from "node:stream";
-import { checkServerIdentity, rootCertificates, TLSSocket } from "node:tls";
-import type { Address, Conversation } from "@tyto/contracts";
-import { wireName } from "@tyto/dns";
-import SMTPConnection from "nodemailer/lib/smtp-connection";
-import {
-  acceptance,
-  type Endpoint,
-  hungUp,
-  openingTrouble,
-  type Sent,
-  type SmtpError,
-  sendingTrouble,
-  type Trouble,
-  unreachable,
-  untrusted,
-} from "./trouble.ts";
+import { connect as connectTcp, type Socket } from "node:net";
+import { checkServerIdentity, TLSSocket } from "node:tls";
+import type { Conversation } from "@tyto/contracts";
+import { type Endpoint, hungUp, type Sent, type Trouble, unreachable, untrusted } from "./trouble.ts";
+import type { Mail } from "./wire/envelope.ts";
+import { greet, type TlsLevel } from "./wire/greeting.ts";
+import { type MessageTimeouts, type Progress, transact } from "./wire/transaction.ts";
+import { createWire } from "./wire/wire.ts";
+
+export type { Mail } from "./wire/envelope.ts";
+export type { TlsLevel } from "./wire/greeting.ts";
 
 /** How long each step may take, in ms; see RFC 5321 §4.5.3.2. */
-export type Timeouts = {
+export type Timeouts = MessageTimeouts & {
   connectMs: number;
   greetingMs: number;
-  commandMs: number;
-  /** Without a byte taken by the server while the message is sent. */
-  blockMs: number;
-  /** For the reply to the final dot. */
-  finalMs: number;
-  /** For a whole message, however busy the server keeps the connection. */
-  messageMs: number;
-};
-
-/** What to send. `parts` are bytes with CRLF line ends, sent one behind the other. */
-export type Mail = {
-  envelopeId: string;
-  from: Address;
-  to: Address;
-  parts: readonly Buffer[];
-  has8Bit: boolean;
-  /** The server must promise to encrypt on its own way too (RFC 8689): MAIL FROM with REQUIRETLS. */
-  requireTls?: boolean;
 };
 
 /** An open SMTP session that takes one message at a time. */
@@ -56,12 +31,6 @@ export type Session = {
   onEnd(listener: () => void): void;
 };
 
-/**
- * `demanded`: no session without STARTTLS and TLS 1.2 or newer. `modern` wants TLS 1.2 or newer where the server offers any,
- * `legacy` takes older versions as better than none, `none` does not ask for TLS.
- */
-export type TlsLevel = "demanded" | "modern" | "legacy" | "none";
-
 export type OpenOptions = {
   ehloName: string;
   timeouts: Timeouts;
@@ -78,126 +47,58 @@ export type OpenOptions = {
   signal?: AbortSignal | undefined;
 };
 
-const replyBytesMax = 65_536;
 const quitMsMax = 5_000;
-const pieceBytes = 65_536;
 
 /**
  * Connects, waits for the greeting, says EHLO, and encrypts when the server offers it. Opportunistic: a certificate is
  * looked at and told, not demanded (RFC 7435).
  */
 export async function openSession(endpoint: Endpoint, options: OpenOptions): Promise<Session | Trouble> {
-  const socket = await connectSocket(endpoint, options.timeouts.connectMs, options.signal);
-  if ("kind" in socket) return socket;
-  const localIp = socket.localAddress;
-  const { timeouts, authorities = [] } = options;
-  const serverName = options.serverName ?? endpoint.name;
-  const isDemanded = options.tls === "demanded";
-  const connection = new SMTPConnection({
-    host: endpoint.ip,
-    port: endpoint.port,
-    connection: socket,
-    secure: false,
-    name: options.ehloName,
-    ...(isIP(serverName) === 0 ? { servername: serverName } : {}),
-    requireTLS: isDemanded,
-    opportunisticTLS: !isDemanded,
-    ignoreTLS: options.tls === "none",
-    tls: {
-      rejectUnauthorized: false,
-      minVersion: options.tls === "legacy" ? "TLSv1" : "TLSv1.2",
-      ...(authorities.length === 0 ? {} : { ca: [...rootCertificates, ...authorities] }),
-    },
-    // Covers the greeting and the TLS handshake; the TCP connection stands already.
-    connectionTimeout: 2 * timeouts.greetingMs,
-    greetingTimeout: timeouts.greetingMs,
-    socketTimeout: timeouts.commandMs,
-    socketCloseTimeout: quitMsMax,
-    maxResponseSize: replyBytesMax,
+  const { timeouts, serverName = endpoint.name } = options;
+  const connected = await connectSocket(endpoint, timeouts.connectMs, options.signal);
+  if ("kind" in connected) return connected;
+  const localIp = connected.localAddress;
+  const greeted = await greet(connected, endpoint, {
+    ehloName: options.ehloName,
+    tls: options.tls,
+    serverName,
+    authorities: options.authorities,
+    greetingMs: timeouts.greetingMs,
+    commandMs: timeouts.commandMs,
+    signal: options.signal,
   });
+  if (greeted.kind === "trouble") return greeted;
 
-  let isOpen = true;
-  const endListeners: (() => void)[] = [];
-  /** Takes the failure of whatever is under way; an error while nothing is under way only ends the session. */
-  let fail: (error: SmtpError) => void = () => {};
-  const end = () => {
-    if (!isOpen) return;
-    isOpen = false;
-    for (const listener of endListeners) listener();
-    // nodemailer closes before it tells why; this stands in only for those ends that it tells nobody about.
-    const waiting = fail;
-    setImmediate(() => waiting(new Error("the connection was closed")));
-  };
-  connection.on("error", (error: SmtpError) => fail(error));
-  connection.on("end", end);
-
-  const abort = () => connection.close();
-  options.signal?.addEventListener("abort", abort);
-  const failure = await new Promise<SmtpError | undefined>((resolve) => {
-    fail = resolve;
-    connection.connect(resolve);
-  });
-  options.signal?.removeEventListener("abort", abort);
-  fail = () => {};
-  if (failure !== undefined) {
-    connection.close();
-    return openingTrouble(failure, endpoint, connection.upgrading === true);
-  }
-
-  const tls = describeTls(connection._socket, serverName);
-  const problem =
-    connection._socket instanceof TLSSocket ? options.checkPeer?.(connection._socket) : undefined;
+  const { socket, offers, early } = greeted;
+  const tls = describeTls(socket, serverName);
+  const problem = socket instanceof TLSSocket ? options.checkPeer?.(socket) : undefined;
   if (problem !== undefined) {
-    connection.close();
+    socket.destroy();
     return { ...untrusted(endpoint, problem), tls };
   }
-  const offers = offersOf(connection);
-  const setTimeoutMs = (ms: number) => {
-    if (connection._socket) connection._socket.setTimeout(ms);
-  };
+  const wire = createWire(socket, early);
+  const interruption = createInterruption(() => wire.close("stopped"));
+  wire.onEnd(interruption.forget);
 
   async function send(mail: Mail, signal?: AbortSignal): Promise<Sent> {
     if (signal?.aborted) return { kind: "interrupted" };
-    if (!isOpen) return hungUp(endpoint);
-    const bodyBytes = mail.parts.reduce((sum, part) => sum + part.length, 0);
-    const unfit = fitness(mail, bodyBytes, offers);
-    if (unfit !== undefined) return unfit;
-
-    let isBodyStarted = false;
-    const body = bodyOf(mail.parts, () => {
-      isBodyStarted = true;
-      setTimeoutMs(timeouts.blockMs);
-    });
-    body.once("end", () => setTimeoutMs(timeouts.finalMs));
-    const progress = () => ({ isBodyStarted, isBodyEnded: body.readableEnded });
-
-    const { promise, resolve } = Promise.withResolvers<Sent>();
-    const deadline = setTimeout(() => {
-      resolve(sendingTrouble(new Error("it took too long"), endpoint, progress()));
-      connection.close();
-    }, timeouts.messageMs);
-    const interrupt = () => {
-      // Once the body is under way it is finished: cutting it would waste what the server has taken so far.
-      if (isBodyStarted) return;
-      resolve({ kind: "interrupted" });
-      connection.close();
+    if (!wire.isOpen) return hungUp(endpoint);
+    const progress: Progress = {
+      isBodyStarted: false,
+      isBodyEnded: false,
+      startedMs: performance.now(),
+      envelopeMs: undefined,
+      bodyMs: undefined,
+      replyMs: undefined,
     };
-    signal?.addEventListener("abort", interrupt);
-    fail = (error) => resolve(sendingTrouble(error, endpoint, progress()));
-    connection.send(envelopeOf(mail, bodyBytes), body, (error, info) =>
-      resolve(
-        error
-          ? sendingTrouble(error, endpoint, progress())
-          : acceptance(info?.response ?? "", endpoint, body.readableEnded),
-      ),
-    );
-    const sent = await promise;
-    clearTimeout(deadline);
-    signal?.removeEventListener("abort", interrupt);
-    fail = () => {};
-    body.destroy();
-    if (sent.kind === "trouble") connection.close();
-    else setTimeoutMs(timeouts.commandMs);
+    wire.isAsked = true;
+    interruption.watch(signal, progress);
+    const sent = await transact(wire, endpoint, mail, offers, timeouts, progress);
+    const isInterrupted = interruption.rest();
+    wire.isAsked = false;
+    if (isInterrupted && sent.kind === "trouble") return { kind: "interrupted" };
+    // What stands behind the answer would be taken for the answer to the next message.
+    if (wire.hasUnread) wire.close("it answered more than it was asked");
     return sent;
   }
 
@@ -206,28 +107,52 @@ export async function openSession(endpoint: Endpoint, options: OpenOptions): Pro
     localIp,
     tls,
     get isOpen() {
-      return isOpen;
+      return wire.isOpen;
     },
     send,
-    reset: () =>
-      new Promise<boolean>((resolve) => {
-        if (!isOpen) return resolve(false);
-        fail = () => resolve(false);
-        connection.reset((error) => {
-          fail = () => {};
-          if (error) connection.close();
-          resolve(!error);
-        });
-      }),
-    quit() {
-      if (!isOpen) return;
-      setTimeoutMs(quitMsMax);
-      connection.quit();
+    async reset() {
+      if (!wire.isOpen) return false;
+      wire.isAsked = true;
+      wire.write("RSET\r\n");
+      const reply = await wire.reply(timeouts.commandMs);
+      wire.isAsked = false;
+      const isReset = reply.kind === "reply" && reply.code < 300 && !wire.hasUnread;
+      if (!isReset) wire.close("it refused RSET");
+      return isReset;
     },
-    onEnd(listener) {
-      if (isOpen) endListeners.push(listener);
-      else listener();
+    quit: () => wire.quit(quitMsMax),
+    onEnd: wire.onEnd,
+  };
+}
+
+/**
+ * Cuts a message off when the caller stops, as long as its body has not begun. All messages of a session come with the
+ * same signal as a rule: the listener stays with it instead of coming and going with each.
+ */
+function createInterruption(cut: () => void) {
+  let watched: AbortSignal | undefined;
+  let underWay: Progress | undefined;
+  let isCut = false;
+  const interrupt = () => {
+    if (underWay === undefined || underWay.isBodyStarted) return;
+    isCut = true;
+    cut();
+  };
+  const watch = (signal: AbortSignal | undefined, progress: Progress | undefined) => {
+    underWay = progress;
+    if (signal === watched) return;
+    watched?.removeEventListener("abort", interrupt);
+    watched = signal;
+    watched?.addEventListener("abort", interrupt);
+  };
+  return {
+    watch,
+    /** The message is over; tells whether it was cut off. */
+    rest(): boolean {
+      underWay = undefined;
+      return isCut;
     },
+    forget: () => watch(undefined, undefined),
   };
 }
 
@@ -252,85 +177,7 @@ async function connectSocket(
   return unreachable(endpoint, result);
 }
 
-type Offers = { has(keyword: string): boolean; sizeMax: number };
-
-/** What EHLO offered. nodemailer keeps it in fields that its types do not show. */
-function offersOf(connection: SMTPConnection): Offers {
-  const { _supportedExtensions = [], _maxAllowedSize = 0 } = connection as unknown as {
-    _supportedExtensions?: string[];
-    _maxAllowedSize?: number;
-  };
-  return { has: (keyword) => _supportedExtensions.includes(keyword), sizeMax: _maxAllowedSize };
-}
-
-function fitness(mail: Mail, bodyBytes: number, offers: Offers): Sent | undefined {
-  // RFC 6531 §3.2: nodemailer would send the raw address to a server that cannot handle it.
-  if (!isAscii(wireAddress(mail.to)) && !offers.has("SMTPUTF8"))
-    return {
-      kind: "unfit",
-      reason: "address.needs-smtputf8",
-      explanation: "the server does not offer SMTPUTF8 (RFC 6531)",
-    };
-  // RFC 8689 §4.2.1: the message stays here rather than to travel without the promise.
-  if (mail.requireTls === true && !offers.has("REQUIRETLS"))
-    return {
-      kind: "unfit",
-      reason: "network.tls",
-      explanation:
-        "5.7.30 the message requires TLS all the way, and the server does not offer REQUIRETLS (RFC 8689)",
-    };
-  // RFC 1870 §6: an announced limit makes the message not worth sending.
-  if (offers.sizeMax > 0 && bodyBytes > offers.sizeMax)
-    return {
-      kind: "unfit",
-      reason: "content.too-large",
-      explanation: `the message has ${bodyBytes} bytes, the server takes ${offers.sizeMax}`,
-    };
-  return undefined;
-}
-
-const isAscii = (text: string) => /^[\0-\x7f]*$/.test(text);
-
-/** The address with its domain in A-labels (RFC 5890), which every server understands. */
-function wireAddress(address: string): string {
-  const at = address.lastIndexOf("@");
-  return `${address.slice(0, at)}@${wireName(address.slice(at + 1))}`;
-}
-
-const envelopeOf = (mail: Mail, bodyBytes: number) => ({
-  from: mail.from,
-  to: [wireAddress(mail.to)],
-  size: bodyBytes,
-  use8BitMime: mail.has8Bit,
-  requireTLSExtensionEnabled: mail.requireTls === true,
-  dsn: { ret: "HDRS", envid: mail.envelopeId },
-});
-
-/** The message as a stream, in pieces: its end tells that the final dot goes out, its start that the server asked for it. */
-function bodyOf(parts: readonly Buffer[], onStart: () => void): Readable {
-  const bytes = parts.filter((part) => part.length > 0);
-  let part = 0;
-  let offset = 0;
-  return new Readable({
-    read() {
-      if (part === 0 && offset === 0) onStart();
-      const current = bytes[part];
-      if (current === undefined) {
-        this.push(null);
-        return;
-      }
-      const piece = current.subarray(offset, offset + pieceBytes);
-      offset += piece.length;
-      if (offset >= current.length) {
-        part++;
-        offset = 0;
-      }
-      this.push(piece);
-    },
-  });
-}
-
-function describeTls(socket: Socket | false | null, name: string): Conversation["tls"] {
+function describeTls(socket: Socket, name: string): Conversation["tls"] {
   if (!(socket instanceof TLSSocket)) return null;
   // Bun checks the name only when it is told to reject; here it is told to go on and say so.
   const isNamed = checkServerIdentity(name, socket.getPeerCertificate()) === undefined;

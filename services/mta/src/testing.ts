@@ -11,7 +11,7 @@
  *
  * `want` lines tell what each message in turn has to come to (a part of the result), `mail` what the messages are.
  * `S:` is a line that the server sends, `C:` a line that it must receive (`*` stands for anything), `B:` takes a
- * message up to the final dot. `raw "..."` sends bytes as they are; `tls` and `broken tls` answer a handshake;
+ * message up to the final dot, `BDAT` one that comes as a single chunk (RFC 3030). `raw "..."` sends bytes as they are; `tls` and `broken tls` answer a handshake;
  * `close`, `reset` and `stall` end the connection, politely, rudely, or not at all. `connection` begins the script of
  * the next connection. Beyond the last script a connection is refused by closing it.
  */
@@ -31,8 +31,9 @@ export function parseDialog(name: string, text: string): Dialog {
   for (const line of text.split("\n")) {
     if (line.startsWith("#") || line.trim() === "") continue;
     const [, verb = "", rest = ""] =
-      /^(want|mail|connection|S:|C:|B:|raw|tls|broken tls|old tls|close|reset|stall)(?: (.*))?$/.exec(line) ??
-      [];
+      /^(want|mail|connection|S:|C:|B:|BDAT|raw|tls|broken tls|old tls|close|reset|stall)(?: (.*))?$/.exec(
+        line,
+      ) ?? [];
     if (verb === "") throw new Error(`${name}: cannot read ${JSON.stringify(line)}`);
     if (verb === "want") dialog.wants.push(JSON.parse(rest));
     else if (verb === "mail") dialog.mail = JSON.parse(rest) as Record<string, unknown>;
@@ -97,6 +98,15 @@ export async function startScripted(
         }
         case "B:": {
           const body = await wire.until("\r\n.\r\n");
+          if (body === undefined) return void state.faults.push(`${name}: the message did not end`);
+          state.bodies.push(body);
+          break;
+        }
+        case "BDAT": {
+          const line = await wire.until("\r\n");
+          const bytes = /^BDAT (\d+) LAST$/.exec(line ?? "")?.[1];
+          if (bytes === undefined) state.faults.push(`${name}: came ${JSON.stringify(line)} for BDAT`);
+          const body = await wire.take(Number(bytes ?? 0));
           if (body === undefined) return void state.faults.push(`${name}: the message did not end`);
           state.bodies.push(body);
           break;
@@ -166,6 +176,17 @@ function reader(socket: Socket) {
       }
       const found = text.slice(0, text.indexOf(mark));
       text = text.slice(found.length + mark.length);
+      return found;
+    },
+    async take(bytes: number): Promise<string | undefined> {
+      while (text.length < bytes) {
+        if (isEnded) return undefined;
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+      const found = text.slice(0, bytes);
+      text = text.slice(bytes);
       return found;
     },
   };

@@ -87,54 +87,40 @@ export function openingTrouble(error: SmtpError, { name, ip }: Endpoint, isUpgra
   };
 }
 
-export type Progress = { isBodyStarted: boolean; isBodyEnded: boolean };
+/** What ended a session while a message was on its way: a reply about the session, or no reply at all. */
+export type Cause = {
+  why: string;
+  reply?: { text: string };
+  isTimeout?: boolean;
+  /** The beginning of a reply that never ended. */
+  unfinished?: string;
+};
 
-/**
- * What a failed message means. Replies to MAIL, RCPT, DATA and the message are refusals; 421 and lost connections are
- * about the session. Whatever is no reply at all decides nothing.
- */
-export function sendingTrouble(error: SmtpError, { name, ip }: Endpoint, progress: Progress): Sent {
-  const reply = replyOf(error);
-  const isAnswer = error.code === "EENVELOPE" || error.code === "EMESSAGE";
-  if (isAnswer && reply !== undefined && reply.code >= 400 && (reply.code !== 421 || progress.isBodyEnded))
-    return { kind: "refused", reply };
-
-  const isFinalAnswer = error.code === "EMESSAGE" && error.response !== undefined;
+/** What it means that a session failed; how far the message got decides what the server may have of it. */
+export function sessionTrouble(
+  { name, ip }: Endpoint,
+  progress: { isBodyStarted: boolean; isBodyEnded: boolean },
+  cause: Cause,
+): Trouble {
+  // A reply that was cut tells people why; it answers nothing.
+  const reply = parseReply(cause.reply?.text ?? failureIn(cause.unfinished));
   const isInDoubt = progress.isBodyEnded;
   const doubt = isInDoubt ? " after the whole message was sent; it may have arrived" : "";
-  const what = isFinalAnswer
-    ? `answered the message with something that is no reply: ${JSON.stringify(error.response?.slice(0, 100))}`
-    : wordsOf(error);
+  const why = cause.reply === undefined ? `: ${cause.why}` : ", it is closing";
   return {
     kind: "trouble",
     step: "session",
     reason: reply === undefined ? "receiver.busy" : classifyReply(reply).reason,
-    explanation: `the session with ${name} [${ip}] failed${doubt}: ${what}`,
+    explanation: `the session with ${name} [${ip}] failed${doubt}${why}`,
     ...(reply === undefined ? {} : { reply }),
     isInDoubt,
     isHungUp:
-      !progress.isBodyStarted && error.code !== "ETIMEDOUT" && (reply === undefined || reply.code === 421),
+      !progress.isBodyStarted && cause.isTimeout !== true && (reply === undefined || reply.code === 421),
     isTlsTooOld: false,
   };
 }
 
-/** A 2xx counts only when it is well formed and the whole message had gone out before it. */
-export function acceptance(response: string, endpoint: Endpoint, isBodyEnded: boolean): Sent {
-  const reply = isUniform(response) ? parseReply(response) : undefined;
-  if (isBodyEnded && reply !== undefined && reply.code < 300) return { kind: "accepted", reply };
-  const why = isBodyEnded
-    ? `the answer to the message is no reply: ${JSON.stringify(response.slice(0, 100))}`
-    : "the server answered before the message was sent";
-  return {
-    kind: "trouble",
-    step: "session",
-    reason: "receiver.busy",
-    explanation: `the session with ${endpoint.name} [${endpoint.ip}] failed: ${why}`,
-    isInDoubt: isBodyEnded,
-    isHungUp: false,
-    isTlsTooOld: false,
-  };
-}
+const failureIn = (unfinished = "") => (/^[45]\d\d /.test(unfinished) ? unfinished : "");
 
 /** Every line has the same code, as RFC 5321 §4.2.1 wants it. */
 const isUniform = (response: string) =>

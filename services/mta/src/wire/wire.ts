@@ -1,0 +1,127 @@
+import type { Socket } from "node:net";
+import { createDeadline } from "./deadline.ts";
+import { createReplies, type WireReply } from "./replies.ts";
+
+/** Why there is nothing more to read: the connection ended, the time is over, or no reply came. */
+export type Break = {
+  kind: "break";
+  why: string;
+  isTimeout: boolean;
+  /** The beginning of a reply that never ended. */
+  unfinished: string;
+};
+
+/** The server's side of a session after its opening: commands go out, replies come in. One caller reads at a time. */
+export type Wire = {
+  readonly isOpen: boolean;
+  /** Something came that nobody has read yet. */
+  readonly hasUnread: boolean;
+  /** While false, whatever the server says ends the session: nobody asked. */
+  isAsked: boolean;
+  write(bytes: string | Buffer): void;
+  /** The next reply, or why there is none. A break is for good. */
+  reply(timeoutMs: number): Promise<WireReply | Break>;
+  /** Waits until the server has taken what was written, or says something before that. */
+  taken(timeoutMs: number): Promise<"taken" | "answered" | Break>;
+  /** Ends the connection at once; a caller that waits is told `why`. */
+  close(why: string): void;
+  /** Says QUIT and closes when it is answered, at the latest after `quitMsMax`. */
+  quit(quitMsMax: number): void;
+  /** Called once when the session ends, whoever ends it. */
+  onEnd(listener: () => void): void;
+};
+
+/** Takes a socket over. `early` is what the server said before that without being asked. */
+export function createWire(socket: Socket, early: string): Wire {
+  const replies = createReplies();
+  const endListeners: (() => void)[] = [];
+  let broken: Break | undefined;
+  let wake: (() => void) | undefined;
+  let isLeaving = false;
+
+  const deadline = createDeadline(() => end("no answer in time", true));
+
+  function notify() {
+    const waiting = wake;
+    wake = undefined;
+    waiting?.();
+  }
+  function end(why: string, isTimeout = false) {
+    if (broken !== undefined) return;
+    broken = { kind: "break", why, isTimeout, unfinished: replies.unfinished };
+    deadline.stop();
+    // The data that the system still holds goes nowhere: what was cut must not look complete.
+    socket.destroy();
+    notify();
+    if (!isLeaving) for (const listener of endListeners) listener();
+  }
+  const wait = () =>
+    new Promise<void>((resolve) => {
+      wake = resolve;
+    });
+
+  socket.setTimeout(0);
+  socket.on("data", (bytes: Buffer) => {
+    replies.feed(bytes);
+    if (wire.isAsked) notify();
+    else if (replies.hasUnread) end("it spoke without being asked");
+  });
+  socket.on("drain", notify);
+  socket.on("end", () => end("it closed the connection"));
+  socket.on("close", () => end("the connection was closed"));
+  socket.on("error", (error: Error & { code?: string }) => end(error.code ?? error.message));
+
+  const wire: Wire = {
+    isAsked: false,
+    get isOpen() {
+      return broken === undefined && !isLeaving;
+    },
+    get hasUnread() {
+      return replies.hasUnread;
+    },
+    write(bytes) {
+      if (broken === undefined) socket.write(bytes);
+    },
+    async reply(timeoutMs) {
+      deadline.set(timeoutMs);
+      for (;;) {
+        const reply = replies.next();
+        if (reply?.kind === "malformed") end(`it answered with ${reply.why}`);
+        else if (reply !== undefined) {
+          deadline.clear();
+          return reply;
+        }
+        if (broken !== undefined) return broken;
+        await wait();
+      }
+    },
+    async taken(timeoutMs) {
+      deadline.set(timeoutMs);
+      while (broken === undefined && !replies.hasUnread && socket.writableLength > 0) await wait();
+      deadline.clear();
+      if (replies.hasUnread) return "answered";
+      return broken ?? "taken";
+    },
+    close: (why) => end(why),
+    quit(quitMsMax) {
+      if (broken !== undefined || isLeaving) return;
+      isLeaving = true;
+      for (const listener of endListeners) listener();
+      wire.isAsked = true;
+      wire.write("QUIT\r\n");
+      void wire.reply(quitMsMax).then((reply) => {
+        if (reply.kind !== "reply") return;
+        deadline.set(quitMsMax);
+        socket.end();
+      });
+    },
+    onEnd(listener) {
+      if (wire.isOpen) endListeners.push(listener);
+      else listener();
+    },
+  };
+  if (early !== "") replies.feed(Buffer.from(early, "latin1"));
+  if (socket.destroyed) end("the connection was closed");
+  else if (replies.hasUnread) end("it spoke without being asked");
+  return wire;
+}
