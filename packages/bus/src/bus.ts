@@ -185,8 +185,40 @@ export type Queue = {
     options: { concurrency: number; perShard?: number },
     handler: (entry: QueueEntry, arrival: Arrival) => Promise<Verdict>,
   ): Promise<Consumption>;
+  /**
+   * What is stored, in its order: entries with `withEntries`, else summaries where messages have them. Some may be in hand, or
+   * acknowledged a moment ago. Two pulls of memory however long the queue is. Throws Failure `upstream.down`.
+   */
+  scan: QueueScan;
+  /** Takes a stored message out, with its schedule if it is one. Harmless when it is gone. */
+  remove(scanned: Pick<Scanned, "sequence" | "subject">): Promise<void>;
   /** Entries ready to be sent and entries that wait for their time. */
   depth(): Promise<{ ready: number; later: number }>;
+};
+
+export type QueueScan = (options: {
+  withEntries: boolean;
+  /** Begins at this position. */
+  fromSequence?: number;
+}) => AsyncGenerator<Scanned>;
+
+/** One message of the queue. */
+export type Scanned = {
+  sequence: number;
+  subject: string;
+  storedAtMs: number;
+  /** Set while it waits for its time. */
+  dueAtMs?: number;
+  summary?: ScannedSummary;
+  entries?: readonly QueueEntry[];
+};
+
+export type ScannedSummary = {
+  entries: number;
+  site?: string;
+  /** How many entries each organisation has in it. */
+  organizations: Readonly<Record<string, number>>;
+  oldestAtMs?: number;
 };
 
 export type Bucket<B extends BucketName> = {

@@ -81,6 +81,10 @@ export const readFound = ({ subject, data, isStrayAnswer }: Found): Read<StoredE
 export const readEntry = (arrived: Arrived): Read<QueueEntry> =>
   isStrayAnswer(arrived) ? strayAnswer : read(QueueEntry, arrived.data);
 
+/** All entries of a message of the queue, which may hold one or several lines. */
+export const readEntries = (arrived: Arrived): Read<QueueEntry>[] =>
+  isStrayAnswer(arrived) ? [strayAnswer] : linesOf(arrived.data).map((line) => read(QueueEntry, line));
+
 export const readValue = <B extends BucketName>(bucket: B, found: Found): Read<BucketValue<B>> =>
   found.isStrayAnswer ? strayAnswer : read(buckets[bucket].value, found.data);
 

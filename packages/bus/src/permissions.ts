@@ -7,6 +7,7 @@ import {
   type BucketName,
   consumers,
   controlSubject,
+  looks,
   streams,
   type UserName,
   type UserSpec,
@@ -29,6 +30,7 @@ export function permissionsOf(name: UserName): Permissions {
       ...spec.reads.flatMap((bucket) => directGet(bucketStream(bucket))),
       ...spec.gets.flatMap(directGet),
       ...spec.drops.flatMap((stream) => [`$JS.API.STREAM.PURGE.${stream}`, `$JS.API.STREAM.INFO.${stream}`]),
+      ...spec.looks.flatMap(looking),
       ...spec.asks.map(controlSubject),
       ...(spec.answers.length > 0 ? [`${answerPrefix}>`] : []),
     ],
@@ -43,6 +45,15 @@ export function permissionsOf(name: UserName): Permissions {
 
 /** By subject, and (the second form) by sequence. */
 const directGet = (stream: string) => [`$JS.API.DIRECT.GET.${stream}.>`, `$JS.API.DIRECT.GET.${stream}`];
+
+/** Begin somewhere, and pull. */
+const looking = (stream: string) =>
+  Object.entries(looks)
+    .filter(([, look]) => look.stream === stream)
+    .flatMap(([durable]) => [
+      `$JS.API.CONSUMER.RESET.${stream}.${durable}`,
+      `$JS.API.CONSUMER.MSG.NEXT.${stream}.${durable}`,
+    ]);
 
 /** Pull, acknowledge, look at and bury; one wildcard where all durables of a stream are this user's. */
 function consuming(spec: UserSpec): string[] {

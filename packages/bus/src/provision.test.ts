@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { buckets, consumers, streams } from "@tyto/contracts";
+import { buckets, consumers, looks, streams } from "@tyto/contracts";
 import type { NatsConnection } from "nats";
 import { provision } from "./provision.ts";
 import { plainClient, silentLog, startNats, type TestNats } from "./testing.ts";
@@ -28,8 +28,8 @@ async function changed(): Promise<unknown[]> {
 }
 
 test("everything that the contracts declare is made, and a second run changes nothing", async () => {
-  const all = Object.keys(streams).length + Object.keys(buckets).length + Object.keys(consumers).length;
-  expect((await changed()).length).toBe(all);
+  const all = [streams, buckets, consumers, looks].flatMap((declared) => Object.keys(declared));
+  expect((await changed()).length).toBe(all.length);
   expect(await changed()).toEqual([]);
 });
 

@@ -5,6 +5,8 @@ import {
   type ConsumerSpec,
   consumers,
   Failure,
+  type LookSpec,
+  looks,
   type StreamSpec,
   streams,
 } from "@tyto/contracts";
@@ -35,8 +37,13 @@ export async function provision(login: Login, log: BusLog): Promise<void> {
       ...(Object.keys(buckets) as BucketName[]).map(bucketConfig),
     ];
     const made = await inTurns(configs, (config) => ensureStream(requests, config));
-    const durables = Object.entries(consumers);
-    const consumed = await inTurns(durables, ([name, spec]) => ensureConsumer(requests, name, spec));
+    const durables = [
+      ...Object.entries(consumers).map(([name, spec]) => ({ spec, config: consumerConfig(name, spec) })),
+      ...Object.entries(looks).map(([name, spec]) => ({ spec, config: lookConfig(name, spec) })),
+    ];
+    const consumed = await inTurns(durables, ({ spec, config }) =>
+      ensureConsumer(requests, spec.stream, config),
+    );
     const changed = [...made, ...consumed].filter((name) => name !== undefined);
     log.info("bus.provisioned", { streams: configs.length, durables: durables.length, changed });
   } finally {
@@ -109,6 +116,20 @@ export function consumerConfig(name: string, spec: ConsumerSpec): Config {
   };
 }
 
+export function lookConfig(name: string, { filter, headersOnly }: LookSpec): Config {
+  return {
+    durable_name: name,
+    name,
+    filter_subjects: [filter],
+    ack_policy: "none",
+    max_deliver: -1,
+    deliver_policy: "all",
+    replay_policy: "instant",
+    headers_only: headersOnly,
+    max_waiting: 16,
+  };
+}
+
 const ask = <T>(requests: Requests, subject: string, body?: unknown): Promise<T> =>
   requests.askJson<T>({
     subject,
@@ -153,11 +174,10 @@ async function ensureStream(requests: Requests, wanted: Config): Promise<string 
 
 async function ensureConsumer(
   requests: Requests,
-  name: string,
-  spec: ConsumerSpec,
+  stream: string,
+  wanted: Config,
 ): Promise<string | undefined> {
-  const { stream } = spec;
-  const wanted = consumerConfig(name, spec);
+  const name = String(wanted.name);
   const askInfo = () =>
     find<{ config: Config }>(requests, `$JS.API.CONSUMER.INFO.${stream}.${name}`, consumerMissing);
   const present = await askInfo();

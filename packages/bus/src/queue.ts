@@ -6,6 +6,8 @@ import { consumeLanes, type Parts, specOf, toArrival } from "./consume.ts";
 import { readEntry, writeEntry } from "./contract.ts";
 import type { Direct } from "./direct.ts";
 import type { Headers } from "./link.ts";
+import { createLook } from "./look.ts";
+import { createQueueScan } from "./queue-scan.ts";
 import { encode, type Requests, StreamError } from "./requests.ts";
 import { atomicMessagesMax, type Message } from "./store.ts";
 import { createSweep, queueDurables } from "./sweep.ts";
@@ -104,6 +106,17 @@ export function createQueue(
           await sweeping.stop();
         },
       };
+    },
+
+    scan: createQueueScan({ look: createLook(parts, requestMs), shard: sweep.shard, log: parts.log }),
+
+    async remove({ subject, sequence }) {
+      await requests.askJson({
+        subject: `$JS.API.STREAM.PURGE.${stream}`,
+        // Everything at its subject up to and with it.
+        data: encode({ filter: subject, seq: sequence + 1 }),
+        giveUpAtMs: giveUpAtMs(),
+      });
     },
 
     async depth() {

@@ -141,3 +141,21 @@ export const consumers: Record<string, ConsumerSpec> = {
     ]),
   ),
 };
+
+/**
+ * Durables that only look, for what counts or searches: nothing is acknowledged, and each look begins at a position of its
+ * own. One look at a time on each; who needs one takes any that is free.
+ */
+export type LookSpec = { stream: StreamName; filter: string; headersOnly: boolean };
+
+const looksAtOnce = 4;
+const queueLooks = (name: string, headersOnly: boolean): [string, LookSpec][] =>
+  Array.from({ length: looksAtOnce }, (_, index) => [
+    `${name}-${index}`,
+    { stream: "QUEUE", filter: "queue.>", headersOnly },
+  ]);
+
+export const looks: Record<string, LookSpec> = Object.fromEntries([
+  ...queueLooks("mta-count", true),
+  ...queueLooks("mta-read", false),
+]);

@@ -17,6 +17,8 @@ export type UserSpec = {
   puts: readonly StreamName[];
   gets: readonly StreamName[];
   drops: readonly StreamName[];
+  /** Streams that it counts and searches, by the durables that only look. */
+  looks: readonly StreamName[];
   /** What it asks running processes, and what it answers; who may ask hears the answers to its own questions only. */
   asks: readonly ControlName[];
   answers: readonly ControlName[];
@@ -33,6 +35,7 @@ export const users = {
     puts: ["BODY", "RATE"],
     gets: [],
     drops: [],
+    looks: [],
     // Not to begin deliveries for a while is a matter between mta processes.
     asks: mtaControls.filter((name) => name !== "mta.withhold"),
     answers: [],
@@ -46,6 +49,7 @@ export const users = {
     // EVENTS: where it ended when the scanner came, to know what may have been here before.
     gets: ["BODY", "EVENTS"],
     drops: ["BODY"],
+    looks: [],
     asks: [],
     answers: [],
   },
@@ -102,6 +106,7 @@ export const users = {
     // EVENTS: what became of a message that comes a second time.
     gets: ["BODY", "QUEUE", "EVENTS"],
     drops: ["BODY", "QUEUE"],
+    looks: ["QUEUE"],
     asks: ["mta.withhold"],
     answers: mtaControls,
   },
@@ -122,6 +127,7 @@ export const users = {
     puts: ["RAW"],
     gets: [],
     drops: [],
+    looks: [],
     asks: [],
     answers: [],
   },
@@ -134,6 +140,7 @@ export const users = {
     puts: ["RAW"],
     gets: ["RAW"],
     drops: ["RAW"],
+    looks: [],
     asks: [],
     answers: [],
   },

@@ -1,0 +1,110 @@
+/** The queue looked through: what waits in it, told by headers where they tell enough, else by the entries themselves. */
+import { consumers } from "@tyto/contracts";
+import type { MsgHdrs } from "nats";
+import type { QueueScan, Scanned, ScannedSummary } from "./bus.ts";
+import { readEntries } from "./contract.ts";
+import type { BusLog } from "./log.ts";
+import type { createLook, Looked } from "./look.ts";
+import { queueDurables, type ShardInfo } from "./sweep.ts";
+
+const stream = "QUEUE";
+/** What a message of the queue holds, so that counting reads no entries. */
+export const queueHeaders = {
+  entries: "Tyto-Entries",
+  site: "Tyto-Site",
+  organizations: "Tyto-Organizations",
+  oldest: "Tyto-Oldest",
+} as const;
+
+type Parts = {
+  look: ReturnType<typeof createLook>;
+  shard(durable: string): Promise<ShardInfo>;
+  log: BusLog;
+};
+
+export function createQueueScan({ look, shard, log }: Parts): QueueScan {
+  return async function* scan({ withEntries, fromSequence = 1 }) {
+    const isOver = await acknowledged(shard);
+    let next = fromSequence;
+    let isSummarised = !withEntries;
+    if (isSummarised)
+      for await (const looked of look(stream, { headersOnly: true, fromSequence: next })) {
+        const summary = summaryOf(looked.message.headers);
+        if (summary === undefined) {
+          // Without these headers: read as a whole, from here on.
+          isSummarised = false;
+          break;
+        }
+        next = looked.sequence + 1;
+        if (!isOver(looked)) yield { ...placeOf(looked), summary };
+      }
+    if (isSummarised) return;
+    for await (const looked of look(stream, { headersOnly: false, fromSequence: next })) {
+      if (isOver(looked)) continue;
+      const { message, sequence } = looked;
+      const lines = readEntries({ subject: message.subject, data: message.data, headers: message.headers });
+      for (const line of lines)
+        if (!line.ok) log.warn("bus.entry-unreadable", { sequence, problem: line.problem });
+      yield { ...placeOf(looked), entries: lines.flatMap((line) => (line.ok ? [line.value] : [])) };
+    }
+  };
+}
+
+/** What lies below its shard's floor of acknowledgements waits for the sweep only. */
+async function acknowledged(shard: Parts["shard"]): Promise<(looked: Looked) => boolean> {
+  const floors = new Map(
+    await Promise.all(
+      queueDurables.map(async (durable): Promise<[string, number]> => {
+        const prefix = consumers[durable]?.filter[0]?.replace(/>$/, "") ?? "";
+        return [prefix, (await shard(durable)).ack_floor.stream_seq];
+      }),
+    ),
+  );
+  const dots = Math.max(0, ...[...floors.keys()].map((prefix) => prefix.split(".").length - 1));
+  return ({ message: { subject }, sequence }) => {
+    let end = -1;
+    for (let dot = 0; dot < dots; dot++) end = subject.indexOf(".", end + 1);
+    return sequence <= (floors.get(subject.slice(0, end + 1)) ?? 0);
+  };
+}
+
+function placeOf({
+  sequence,
+  storedAtMs,
+  message,
+}: Looked): Pick<Scanned, "sequence" | "subject" | "storedAtMs" | "dueAtMs"> {
+  const schedule = message.headers?.get("Nats-Schedule") ?? "";
+  const dueAtMs = schedule.startsWith("@at ") ? Date.parse(schedule.slice(4)) : Number.NaN;
+  return {
+    sequence,
+    subject: message.subject,
+    storedAtMs,
+    ...(Number.isNaN(dueAtMs) || !message.subject.startsWith("queue.later.") ? {} : { dueAtMs }),
+  };
+}
+
+/** `undefined` for a message that does not tell. */
+export function summaryOf(headers: MsgHdrs | undefined): ScannedSummary | undefined {
+  const entries = Number(headers?.get(queueHeaders.entries) || Number.NaN);
+  if (headers === undefined || !Number.isSafeInteger(entries)) return undefined;
+  const site = headers.get(queueHeaders.site);
+  const oldestAtMs = Number(headers.get(queueHeaders.oldest) || Number.NaN);
+  const organizations = headers
+    .get(queueHeaders.organizations)
+    .split(/[,\s]+/)
+    .filter((part) => part !== "")
+    .map((part): [string, number] => {
+      const [organization = "", count] = part.split(/[=:]/);
+      return [organization, count === undefined ? 1 : Number(count) || 0];
+    });
+  const [only] = organizations;
+  return {
+    entries,
+    ...(site === "" ? {} : { site }),
+    organizations:
+      organizations.length === 1 && only !== undefined
+        ? { [only[0]]: entries }
+        : Object.fromEntries(organizations),
+    ...(Number.isNaN(oldestAtMs) ? {} : { oldestAtMs }),
+  };
+}
