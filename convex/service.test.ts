@@ -125,10 +125,16 @@ test("a domain is prepared, keyed, verified, and lost, and the log tells what se
   const values = (await log()).map(({ bucket, key, value }) => {
     expect([bucket, key]).toEqual(["DOMAINS", "example.com"]);
     if (value === null) return null;
-    const { keys, verified } = DomainRecord.parse(JSON.parse(value));
-    return [keys.length, verified];
+    const { keys, verified, unpublished } = DomainRecord.parse(JSON.parse(value));
+    return [keys.length, verified, unpublished];
   });
-  expect(values).toEqual([[0, false], [2, false], [2, true], null]);
+  expect(values).toEqual([
+    [0, false, undefined],
+    [2, false, undefined],
+    [2, false, [record.purpose]],
+    [2, true, []],
+    null,
+  ]);
 });
 
 test("nobody but the services' bucket sees a sealed private key", async () => {

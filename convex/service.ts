@@ -8,6 +8,7 @@ import { defined } from "./model/defined.ts";
 import * as domains from "./model/domains.ts";
 import * as inboxes from "./model/inboxes.ts";
 import * as messages from "./model/messages.ts";
+import { afterLook } from "./model/rotation.ts";
 import { dnsRecord, domainState, messageStatus, scope, suppressionCause } from "./model/shapes.ts";
 import * as suppressions from "./model/suppressions.ts";
 
@@ -119,6 +120,19 @@ export const removeDomain = gatewayMutation({
   },
 });
 
+/**
+ * Asks for next keys of a domain, which the mta makes; harmless while a rotation is under way. They take over with the look
+ * at DNS that finds all of them. Fails with `domain.unknown`.
+ */
+export const rotateDomainKeys = gatewayMutation({
+  args: { domain: v.string() },
+  returns: domains.domainRow,
+  handler: async (ctx, { domain }) => {
+    await domains.startRotation(ctx, await domains.requireDomain(ctx, domain), Date.now());
+    return domains.domainView(await domains.requireDomain(ctx, domain));
+  },
+});
+
 /** Stores what a look at DNS found. Fails with `domain.unknown`. */
 export const recordDnsCheck = gatewayMutation({
   args: { domain: v.string(), records: v.array(dnsRecord), state: domainState, checkedAt: v.number() },
@@ -127,7 +141,7 @@ export const recordDnsCheck = gatewayMutation({
     const row = await domains.requireDomain(ctx, domain);
     // A check that began earlier knows less than one that began later.
     if (row.checkedAt === undefined || row.checkedAt <= checkedAt)
-      await domains.updateDomain(ctx, row, { records, state, checkedAt });
+      await domains.updateDomain(ctx, row, afterLook(row, { records, state, checkedAt }));
     return domains.domainView(await domains.requireDomain(ctx, domain));
   },
 });

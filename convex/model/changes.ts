@@ -2,7 +2,7 @@
  * The change log of what Convex owns and services read from NATS: suppressions, domains, API keys, inboxes. Every change is
  * one row with the next sequence, in the mutation that makes it, so that a follower misses none.
  */
-import type { BucketValue } from "@tyto/contracts";
+import { type BucketValue, dnsPurposes } from "@tyto/contracts";
 import type { WithoutSystemFields } from "convex/server";
 import type { Doc } from "../_generated/dataModel";
 import type { MutationCtx, QueryCtx } from "../_generated/server";
@@ -86,6 +86,17 @@ const readRows: Record<
     ).map((row) => ({ key: row.key, value: inboxValue(row) })),
 };
 
+/** What the records of keys that sign, and all others, lack in DNS. A record that nobody could be asked for is not told. */
+const unpublishedIn = (records: Row<"domains">["records"]) =>
+  dnsPurposes.filter((purpose) =>
+    records.some(
+      (record) =>
+        record.purpose === purpose &&
+        record.stage === undefined &&
+        (record.state === "missing" || record.state === "different"),
+    ),
+  );
+
 /** A value before it was parsed: brands taken off, since rows hold plain strings that were checked on the way in. */
 type Plain<T> = T extends string
   ? string
@@ -106,6 +117,9 @@ export const domainValue = ({
   returnPathHost,
   keys,
   state,
+  checkedAt,
+  records,
+  rotation,
 }: Row<"domains">): string =>
   JSON.stringify({
     domain,
@@ -113,6 +127,8 @@ export const domainValue = ({
     returnPathHost,
     keys,
     verified: state === "verified",
+    ...(rotation === undefined ? {} : { rotation: { number: rotation.number, keys: rotation.keys } }),
+    ...(checkedAt === undefined ? {} : { unpublished: unpublishedIn(records) }),
   } satisfies Plain<BucketValue<"DOMAINS">>);
 
 export const apiKeyValue = ({ apiKeyId, organizationId, name, scopes, createdAt }: Row<"apiKeys">): string =>

@@ -7,7 +7,8 @@ import type { MutationCtx, QueryCtx } from "../_generated/server";
 import { refusal } from "../functions.ts";
 import { appendChanges, domainValue } from "./changes.ts";
 import { defined } from "./defined.ts";
-import { dnsRecord, domainPublicKey, domainState } from "./shapes.ts";
+import { type DomainChange, publicOf, rotationFor } from "./rotation.ts";
+import { dnsRecord, domainPublicKey, domainState, retiredKey } from "./shapes.ts";
 
 type Domain = WithoutSystemFields<Doc<"domains">>;
 export const domainsMax = 1_000;
@@ -30,10 +31,10 @@ export async function addDomain(ctx: MutationCtx, domain: Domain): Promise<void>
   await appendChanges(ctx, [{ bucket: "DOMAINS", key: domain.domain, value: domainValue(domain) }]);
 }
 
-/** Changes a domain; the log gets a row only if what services see of it changed. */
-export async function updateDomain(ctx: MutationCtx, row: Doc<"domains">, changed: Partial<Domain>) {
+/** Changes a domain, `undefined` takes a field away; the log gets a row only if what services see of it changed. */
+export async function updateDomain(ctx: MutationCtx, row: Doc<"domains">, changed: DomainChange) {
   await ctx.db.patch(row._id, changed);
-  const value = domainValue({ ...row, ...changed });
+  const value = domainValue(defined({ ...row, ...changed }) as Doc<"domains">);
   if (value !== domainValue(row)) await appendChanges(ctx, [{ bucket: "DOMAINS", key: row.domain, value }]);
 }
 
@@ -43,17 +44,31 @@ export async function removeDomain(ctx: MutationCtx, row: Doc<"domains">): Promi
 }
 
 /**
- * Keeps the keys of `domain.keyed` if the domain has none: two processes may both make some, and only the set that
+ * Keeps the keys of `domain.keyed` where the domain waits for them: two processes may both make some, and only the set that
  * everybody hears of through the log may sign. False if nothing was kept.
  */
 export async function keepFirstKeys(ctx: MutationCtx, event: Payload<"domain.keyed">): Promise<boolean> {
   const row = await findDomain(ctx, event.domain);
-  if (row === null || row.keys.length > 0) return false;
+  if (row === null) return false;
+  const { rotation } = row;
+  if (event.rotation !== undefined) {
+    if (rotation?.number !== event.rotation || rotation.keys.length > 0) return false;
+    await updateDomain(ctx, row, { rotation: { ...rotation, keys: event.keys } });
+    return true;
+  }
+  if (row.keys.length > 0) return false;
   await updateDomain(ctx, row, {
     keys: event.keys,
+    keysSince: event.at,
     state: row.state === "preparing" ? "pending" : row.state,
   });
   return true;
+}
+
+/** Asks for next keys of a domain that has some; harmless while others are on their way. */
+export async function startRotation(ctx: MutationCtx, row: Doc<"domains">, startedAt: number): Promise<void> {
+  const rotation = rotationFor(row, startedAt);
+  if (rotation !== undefined) await updateDomain(ctx, row, { rotation });
 }
 
 /** What people and the gateway see: never the sealed private keys. */
@@ -65,7 +80,17 @@ export const domainView = (row: Doc<"domains">) =>
     createdAt: row.createdAt,
     checkedAt: row.checkedAt,
     records: row.records,
-    keys: row.keys.map(({ selector, algorithm, publicKey }) => ({ selector, algorithm, publicKey })),
+    keys: row.keys.map(publicOf),
+    keysSince: row.keysSince,
+    rotation:
+      row.rotation === undefined
+        ? undefined
+        : {
+            number: row.rotation.number,
+            startedAt: row.rotation.startedAt,
+            keys: row.rotation.keys.map(publicOf),
+          },
+    retired: row.retired,
   });
 
 export const domainRow = v.object({
@@ -76,4 +101,9 @@ export const domainRow = v.object({
   checkedAt: v.optional(v.number()),
   records: v.array(dnsRecord),
   keys: v.array(domainPublicKey),
+  keysSince: v.optional(v.number()),
+  rotation: v.optional(
+    v.object({ number: v.number(), startedAt: v.number(), keys: v.array(domainPublicKey) }),
+  ),
+  retired: v.optional(v.array(retiredKey)),
 });

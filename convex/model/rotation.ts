@@ -7,8 +7,12 @@ import type { Doc } from "../_generated/dataModel";
 import type { DomainKey } from "./shapes.ts";
 
 type Domain = WithoutSystemFields<Doc<"domains">>;
-/** Fields that get another value, or none (`undefined`). */
-export type DomainChange = { [Field in keyof Domain]?: Domain[Field] | undefined };
+/** Fields that get another value, or none (`undefined`) where they may be absent. */
+export type DomainChange = {
+  [Field in keyof Domain]?: Domain[Field] | OptionalIn<Domain, Field>;
+};
+type OptionalIn<T, Field extends keyof T> =
+  Partial<Pick<T, Field>> extends Pick<T, Field> ? undefined : never;
 type Look = Pick<Domain, "records" | "state"> & { checkedAt: number };
 
 /** Longer than a message is tried (5 days), and than receivers and mailing lists sit on one that they verify late. */

@@ -1,5 +1,5 @@
 /** Validators that several tables and functions share. Each type is inferred from its validator. */
-import { inboundKinds, messageStatuses, reasons, scopes as scopeNames } from "@tyto/contracts";
+import { dnsPurposes, inboundKinds, messageStatuses, reasons, scopes as scopeNames } from "@tyto/contracts";
 import { type Infer, v } from "convex/values";
 import { literals } from "convex-helpers/validators";
 
@@ -71,11 +71,13 @@ export const suppressionCause = literals("bounce", "complaint", "manual", "unsub
 
 export const domainState = literals("preparing", "pending", "verified", "failing");
 export const dnsRecord = v.object({
-  purpose: literals("dkim", "spf", "return-path", "dmarc"),
+  purpose: literals(...dnsPurposes),
   type: literals("TXT", "MX"),
   name: v.string(),
   value: v.string(),
   required: v.boolean(),
+  /** Of a DKIM key that does not sign yet, or signs no more. */
+  stage: v.optional(literals("next", "old")),
   state: literals("unchecked", "found", "missing", "different", "unreachable"),
   found: v.array(v.string()),
 });
@@ -88,6 +90,14 @@ const publicKey = {
 export const domainPublicKey = v.object(publicKey);
 export const domainKey = v.object({ ...publicKey, sealedPrivateKey: v.string() });
 export type DomainKey = Infer<typeof domainKey>;
+/** Next keys of a domain, empty until the mta made them. They become its keys when DNS shows all of them. */
+export const domainRotation = v.object({
+  number: v.number(),
+  startedAt: v.number(),
+  keys: v.array(domainKey),
+});
+/** A key that signs no more. Its record stays published until `keepUntil`, and counts until it is gone from DNS after that. */
+export const retiredKey = v.object({ ...publicKey, keepUntil: v.number() });
 
 export const scope = literals(...scopeNames);
 

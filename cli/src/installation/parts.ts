@@ -39,7 +39,7 @@ type ServiceName = "gateway" | "scanner" | "mta" | "bounce" | "recorder" | "llm"
 const services: Record<ServiceName, { health: PortName; shared: string[]; secrets: SecretName[] }> = {
   gateway: {
     health: "GATEWAY_HEALTH_PORT",
-    shared: ["TYTO_DNS_SERVERS", "RATE_LIMIT_PER_S", "TRUST_PROXY"],
+    shared: ["TYTO_DNS_SERVERS", "RATE_LIMIT_PER_S", "TRUST_PROXY", "DKIM_ROTATE_DAYS", "BULK_SENDER_RULES"],
     secrets: ["GATEWAY_JWT_KEY", "BETTER_AUTH_SECRET", "MTA_API_KEY", "BOUNCE_VERP_KEY"],
   },
   scanner: { health: "SCANNER_HEALTH_PORT", shared: [], secrets: [] },

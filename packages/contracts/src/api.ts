@@ -3,7 +3,7 @@
  * here once and are quoted by the reference.
  */
 import { z } from "zod";
-import { Scope } from "./buckets.ts";
+import { dnsPurposes, Scope } from "./buckets.ts";
 import { type ErrorCode, errors } from "./errors.ts";
 import { Address, Campaign, Domain, Traffic } from "./values.ts";
 
@@ -317,11 +317,17 @@ export type InboxView = z.infer<typeof InboxView>;
 
 /** One DNS record to publish, and what was found when it was last looked up. */
 export const DnsRecordView = z.object({
-  purpose: z.enum(["dkim", "spf", "return-path", "dmarc"]),
+  purpose: z.enum(dnsPurposes),
   type: z.enum(["TXT", "MX"]),
   name: z.string(),
   value: z.string(),
   required: z.boolean(),
+  stage: z
+    .enum(["next", "old"])
+    .optional()
+    .describe(
+      "Of DKIM keys. next: publish it, and it signs once all next keys are seen in DNS. old: it signs no more, and stays published until `keep_until` of the domain's rotation for mail that is under way. Absent: it signs.",
+    ),
   state: z.enum(["unchecked", "found", "missing", "different", "unreachable"]),
   found: z.array(z.string()),
 });
@@ -333,6 +339,16 @@ export const DomainView = z.object({
   created_at: z.iso.datetime(),
   checked_at: z.iso.datetime().optional(),
   records: z.array(DnsRecordView),
+  rotation: z
+    .object({
+      started_at: z.iso.datetime().optional().describe("Next keys wait to be published since then"),
+      keep_until: z.iso
+        .datetime()
+        .optional()
+        .describe("Records of old keys have to stay published until then, and can be removed after it"),
+    })
+    .optional()
+    .describe("Present while there are next or old keys"),
 });
 export type DomainView = z.infer<typeof DomainView>;
 export const DomainAdd = z.object({ domain: Domain }).strict();

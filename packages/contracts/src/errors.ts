@@ -69,6 +69,12 @@ export const errors = {
     smtp: [550, "5.7.1"],
     say: "The sender's domain is not set up here",
   },
+  "bulk.refused": {
+    retry: false,
+    http: 422,
+    smtp: [550, "5.7.1"],
+    say: "Bulk mail has to keep the large receivers' rules for senders",
+  },
   "domain.exists": { retry: false, http: 409, smtp: [554, "5.5.0"], say: "This domain is set up already" },
   "recipient.suppressed": {
     retry: false,

@@ -51,6 +51,8 @@ const settings = {
       }
     })
     .optional(),
+  /** Keys older than this get successors by themselves; 0: never. */
+  DKIM_ROTATE_DAYS: z.coerce.number().int().min(0).max(3_650).default(180),
   RATE_LIMIT_PER_S: count(200, 1_000_000),
   TRUST_PROXY: flag(false),
 };
@@ -72,6 +74,7 @@ export function gatewayConfig(env: Record<string, string | undefined> = process.
     mailHostname: read.MAIL_HOSTNAME,
     verpKey: read.BOUNCE_VERP_KEY,
     dnsServers: read.TYTO_DNS_SERVERS ?? systemServers(),
+    rotateDays: read.DKIM_ROTATE_DAYS,
     rateLimitPerS: read.RATE_LIMIT_PER_S,
     trustProxy: read.TRUST_PROXY,
   };

@@ -14,7 +14,7 @@ const keys = [
   },
 ] as const;
 const hosts = { returnPathHost: "bounces.example.com", mailHostname: "mail.tyto.test" };
-const wanted = recordsOf("example.com", keys, hosts);
+const wanted = recordsOf("example.com", { keys, next: [], old: [] }, hosts);
 
 let dns: DnsServer;
 let resolver: Resolver;

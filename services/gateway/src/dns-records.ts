@@ -10,8 +10,14 @@ export type MailHosts = { returnPathHost: string; mailHostname: string };
 /** Bounces to `x@<domain>` would meet the domain's own mail server, so the return path has a name of its own. */
 export const returnPathHostOf = (domain: string) => `bounces.${domain}`;
 
-/** What to publish: DKIM once the keys exist, then SPF and MX of the return path, then DMARC. All unchecked. */
-export function recordsOf(domain: string, keys: readonly PublicKey[], hosts: MailHosts): DnsRecordView[] {
+/** The keys of a domain: those that sign, those that will, and those that did and whose mail may be under way. */
+export type KeySets = Record<"keys" | "next" | "old", readonly PublicKey[]>;
+
+/**
+ * What to publish: DKIM once the keys exist, then SPF and MX of the return path, then DMARC. All unchecked. The domain is
+ * in order without keys that do not sign.
+ */
+export function recordsOf(domain: string, { keys, next, old }: KeySets, hosts: MailHosts): DnsRecordView[] {
   const record = (
     purpose: DnsRecordView["purpose"],
     type: DnsRecordView["type"],
@@ -26,18 +32,21 @@ export function recordsOf(domain: string, keys: readonly PublicKey[], hosts: Mai
     state: "unchecked",
     found: [],
   });
+  const keyRecord = ({ selector, algorithm, publicKey }: PublicKey) => {
+    const kind = algorithm === "ed25519-sha256" ? "ed25519" : "rsa";
+    // RFC 6376 §3.6.1, RFC 8463 §4.
+    return record("dkim", "TXT", `${selector}._domainkey.${domain}`, `v=DKIM1; k=${kind}; p=${publicKey}`);
+  };
   return [
-    ...keys.map(({ selector, algorithm, publicKey }) => {
-      const kind = algorithm === "ed25519-sha256" ? "ed25519" : "rsa";
-      // RFC 6376 §3.6.1, RFC 8463 §4.
-      return record("dkim", "TXT", `${selector}._domainkey.${domain}`, `v=DKIM1; k=${kind}; p=${publicKey}`);
-    }),
+    ...keys.map(keyRecord),
+    ...next.map((key) => ({ ...keyRecord(key), required: false, stage: "next" as const })),
     // SPF is asked for the domain of the return path (RFC 7208 §2.4); our mail leaves from the mail host's addresses.
     record("spf", "TXT", hosts.returnPathHost, `v=spf1 a:${hosts.mailHostname} -all`),
     record("return-path", "MX", hosts.returnPathHost, `10 ${hosts.mailHostname}`),
     // A policy of the owner's choice counts as found; this one asks receivers for nothing but reports (RFC 9989 §4.7), which
     // bounce takes there.
     record("dmarc", "TXT", `_dmarc.${domain}`, `v=DMARC1; p=none; rua=mailto:dmarc@${hosts.returnPathHost}`),
+    ...old.map((key) => ({ ...keyRecord(key), required: false, stage: "old" as const })),
   ];
 }
 
@@ -122,7 +131,7 @@ export function stateOfDomain(
   records: readonly DnsRecordView[],
   before: DomainView["state"],
 ): DomainView["state"] {
-  if (!records.some(({ purpose }) => purpose === "dkim")) return "preparing";
+  if (!records.some(({ purpose, required }) => purpose === "dkim" && required)) return "preparing";
   const required = records.filter((record) => record.required);
   if (required.every(({ state }) => state === "found")) return "verified";
   const isOpen = required.some(({ state }) => state === "unreachable" || state === "unchecked");

@@ -23,6 +23,7 @@ import { removeApiKey } from "./routes/remove-api-key.ts";
 import { removeDomain } from "./routes/remove-domain.ts";
 import { removeInbox } from "./routes/remove-inbox.ts";
 import { removeSuppression } from "./routes/remove-suppression.ts";
+import { rotateKeys } from "./routes/rotate-keys.ts";
 import { sendBatch } from "./routes/send-batch.ts";
 import { sendEmail } from "./routes/send-email.ts";
 import { createStore, type Store } from "./store.ts";
@@ -54,6 +55,7 @@ export function publicRoutes(api: Api, ports: PublicPorts): void {
   addDomain(api, guards, domains);
   getDomain(api, guards, domains);
   checkDomain(api, guards, domains);
+  rotateKeys(api, guards, domains);
   removeDomain(api, guards, domains);
   listInboxes(api, guards, store);
   addInbox(api, guards, store);
@@ -153,6 +155,7 @@ export function describePublicApi(): string {
       get: uncalled,
       add: uncalled,
       check: uncalled,
+      rotate: uncalled,
       remove: uncalled,
       signing: uncalled,
     },

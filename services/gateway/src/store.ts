@@ -26,10 +26,14 @@ export type EmailFilter = {
   tag?: string | undefined;
   domain?: string | undefined;
 };
-/** A domain with what is public of its keys. */
+type PublicKey = Pick<DomainRecord["keys"][number], "selector" | "algorithm" | "publicKey">;
+/** A domain with what is public of its keys: those that sign, those that will, those that did. Times in ms since 1970. */
 export type StoredDomain = DomainView & {
   returnPathHost: string;
-  keys: Pick<DomainRecord["keys"][number], "selector" | "algorithm" | "publicKey">[];
+  keys: PublicKey[];
+  keysSinceMs: number;
+  next: { number: number; startedAtMs: number; keys: PublicKey[] } | undefined;
+  old: (PublicKey & { keepUntil: number })[];
 };
 
 export type Store = ReturnType<typeof createStore>;
@@ -69,6 +73,9 @@ export function createStore({ query, mutation }: Convex) {
     /** Throws Failure `domain.exists`. */
     addDomain: async (domain: string, returnPathHost: string, records: DnsRecordView[]) =>
       storedDomain(await mutation(service.addDomain, { domain, returnPathHost, records })),
+    /** Throws Failure `domain.unknown`. */
+    rotateDomainKeys: async (domain: string) =>
+      storedDomain(await mutation(service.rotateDomainKeys, { domain })),
     removeDomain: (domain: string) => mutation(service.removeDomain, { domain }),
     recordDnsCheck: async (
       domain: string,
@@ -103,13 +110,17 @@ export const newDomainRecord = ({ domain, returnPathHost }: StoredDomain): Domai
 });
 
 /** What the API shows of a domain. */
-export const domainView = ({ domain, state, created_at, checked_at, records }: StoredDomain): DomainView => ({
-  domain,
-  state,
-  created_at,
-  ...(checked_at === undefined ? {} : { checked_at }),
-  records,
-});
+export const domainView = (stored: StoredDomain): DomainView => {
+  const { domain, state, created_at, checked_at, records, rotation } = stored;
+  return {
+    domain,
+    state,
+    created_at,
+    ...(checked_at === undefined ? {} : { checked_at }),
+    records,
+    ...(rotation === undefined ? {} : { rotation }),
+  };
+};
 
 const iso = (ms: number) => new Date(ms).toISOString();
 
@@ -171,7 +182,9 @@ const suppressionView = (
   ...(row.evidence === undefined ? {} : { evidence: row.evidence }),
 });
 
-const storedDomain = (row: FunctionReturnType<typeof api.service.listDomains>[number]): StoredDomain => ({
+type StoredRow = FunctionReturnType<typeof api.service.listDomains>[number];
+
+const storedDomain = (row: StoredRow): StoredDomain => ({
   domain: row.domain,
   state: row.state,
   returnPathHost: row.returnPathHost,
@@ -179,7 +192,29 @@ const storedDomain = (row: FunctionReturnType<typeof api.service.listDomains>[nu
   ...(row.checkedAt === undefined ? {} : { checked_at: iso(row.checkedAt) }),
   records: row.records,
   keys: row.keys,
+  keysSinceMs: row.keysSince ?? row.createdAt,
+  next:
+    row.rotation === undefined
+      ? undefined
+      : { number: row.rotation.number, startedAtMs: row.rotation.startedAt, keys: row.rotation.keys },
+  old: row.retired ?? [],
+  ...rotationView(row),
 });
+
+function rotationView({
+  rotation,
+  retired = [],
+}: Pick<StoredRow, "rotation" | "retired">): Pick<DomainView, "rotation"> {
+  if (rotation === undefined && retired.length === 0) return {};
+  return {
+    rotation: {
+      ...(rotation === undefined ? {} : { started_at: iso(rotation.startedAt) }),
+      ...(retired.length === 0
+        ? {}
+        : { keep_until: iso(Math.max(...retired.map(({ keepUntil }) => keepUntil))) }),
+    },
+  };
+}
 
 const inboxView = ({
   pattern,

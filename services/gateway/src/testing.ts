@@ -65,8 +65,14 @@ export type TestGateway = {
   revoke(key: string): Promise<void>;
   /** Waits until the gateway takes the domain's records for published, or not. */
   whenVerified(domain: string, verified: boolean): Promise<void>;
+  /** Waits until the gateway knows that a key of this selector signs for the domain. */
+  whenSigning(domain: string, selector: string): Promise<void>;
+  /** The domain as the bucket has it. */
+  domainRecord(domain: string): Promise<DomainRecord | undefined>;
   /** Whether domains that were added get keys, as the mta makes them; those that wait get theirs at once. */
   makesKeys(does: boolean): Promise<void>;
+  /** Looks at the DNS of domains that are due, as happens every few minutes. */
+  sweep(): Promise<void>;
   /** Resolves when what the gateway does behind its answers is done. */
   settled(): Promise<void>;
   /** Every event of the stream so far, in order. */
@@ -98,6 +104,14 @@ const signingKey = {
   sealedPrivateKey: "sealed",
 } as const;
 
+const nextKeys = (domain: string, rotation: number) =>
+  sample("domain.keyed", {
+    id: `${domain}.${rotation}.keyed`,
+    domain,
+    rotation,
+    keys: [{ ...signingKey, selector: `tyto${rotation}r`, publicKey: `TkVX${rotation}` }],
+  });
+
 export async function startTestGateway(options: TestGatewayOptions = {}): Promise<TestGateway> {
   const nats = await startNats({ users: options.users ?? false });
   const dns = await startDns(options.zone ?? {});
@@ -112,9 +126,12 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
   const sync = createSync(convex, recorder);
   let makesKeys = options.makesKeys ?? false;
   const giveKeys = async () => {
-    for (const { domain, keys } of await gateway.query(api.service.listDomains, {}))
+    for (const { domain, keys, rotation } of await gateway.query(api.service.listDomains, {})) {
       if (makesKeys && keys.length === 0)
         await convex.mutation(internal.record.apply, { events: [sample("domain.keyed", { domain })] });
+      if (makesKeys && rotation?.keys.length === 0)
+        await convex.mutation(internal.record.apply, { events: [nextKeys(domain, rotation.number)] });
+    }
     await sync();
   };
   const answer = async <R>(ask: () => Promise<R>): Promise<R> => {
@@ -134,7 +151,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
       }),
   };
   const { privateKey } = await generateKeyPair("ES256", { extractable: true });
-  const { app, apiKeys, domainRecords, settled, stop } = await wire(
+  const { app, apiKeys, domainRecords, domainWatch, settled, stop } = await wire(
     {
       bus,
       convex: asConvex,
@@ -153,6 +170,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
       rootApiKey: rootKey,
       mailHostname,
       verpKey,
+      rotateDays: 180,
       rateLimitPerS: 1_000_000,
       trustProxy: false,
       keysWaitMsMax: 300,
@@ -241,10 +259,18 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
     async whenVerified(domain, verified) {
       await domainRecords.waitFor(domain, (known) => known?.verified === verified, arriveMsMax);
     },
+    async whenSigning(domain, selector) {
+      const signs = (known: DomainRecord | undefined) =>
+        known?.keys.some((key) => key.selector === selector) ?? false;
+      if (!signs(await domainRecords.waitFor(domain, signs, arriveMsMax)))
+        throw new Error(`${selector} does not sign`);
+    },
+    domainRecord: (domain) => recorder.bucket("DOMAINS").get(domain),
     async makesKeys(does) {
       makesKeys = does;
       await giveKeys();
     },
+    sweep: () => domainWatch.sweep(),
     settled: () => settled(),
     events,
     async record() {

@@ -10,6 +10,7 @@ import { convexAuthStore } from "./auth-store.ts";
 import { isOwnOrigin } from "./caller.ts";
 import type { GatewayConfig } from "./config.ts";
 import type { Convex } from "./convex.ts";
+import { type DomainWatch, watchDomains } from "./domain-watch.ts";
 import { createDomains } from "./domains.ts";
 import { createIdempotency } from "./idempotency.ts";
 import { callerOf } from "./keys.ts";
@@ -43,6 +44,7 @@ export type WiringConfig = Pick<
   | "rootApiKey"
   | "mailHostname"
   | "verpKey"
+  | "rotateDays"
   | "rateLimitPerS"
   | "trustProxy"
 > & {
@@ -54,6 +56,7 @@ export type Wired = {
   app: Api;
   apiKeys: Mirror<ApiKeyRecord>;
   domainRecords: Mirror<DomainRecord>;
+  domainWatch: DomainWatch;
   /** Resolves when nothing is on its way behind the answers. */
   settled(): Promise<void>;
   stop(): Promise<void>;
@@ -77,6 +80,10 @@ export async function wire(connections: Connections, config: WiringConfig): Prom
   keyed.follow((domain) => {
     domains.check(domain).catch((error: unknown) => log.warn("domain.check-failed", { domain, error }));
   });
+  const domainWatch = watchDomains(
+    { domains, listDomains: store.listDomains, now, random: Math.random, log },
+    config.rotateDays,
+  );
   const suppressions = createSuppressions(bus.bucket("SUPPRESSIONS"), store);
   const auth = createAuth({
     store: convexAuthStore(convex),
@@ -134,8 +141,10 @@ export async function wire(connections: Connections, config: WiringConfig): Prom
     app,
     apiKeys,
     domainRecords,
+    domainWatch,
     settled: touches.settled,
     async stop() {
+      await domainWatch.stop();
       await touches.settled();
       apiKeys.stop();
       domainRecords.stop();

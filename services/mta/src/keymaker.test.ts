@@ -9,7 +9,7 @@ import {
 } from "@tyto/contracts";
 import { silentLog } from "@tyto/service";
 import { createKeymaker } from "./keymaker.ts";
-import { createVault } from "./keys.ts";
+import { createVault, makeKeys } from "./keys.ts";
 
 const domain = Domain.parse("example.com");
 const record: DomainRecord = {
@@ -56,6 +56,24 @@ test("a domain with keys is left alone; one that was taken away and came back ge
   await keymaker.settled();
   expect(offers.map(({ domain: name }) => name)).toEqual([domain, domain]);
   expect(offers[0]?.id).not.toBe(offers[1]?.id ?? "");
+  await keymaker.stop();
+});
+
+test("a rotation is offered one set with selectors of its own, and the next rotation another", async () => {
+  const { keymaker, offers } = setUp();
+  const keys = await makeKeys(domain, vault);
+  const rotating = { ...record, keys, rotation: { number: 2, keys: [] } };
+  keymaker.see(domain, rotating);
+  keymaker.see(domain, { ...rotating, verified: true });
+  await keymaker.settled();
+  expect(offers.map((offer) => [offer.rotation, ...offer.keys.map(({ selector }) => selector)])).toEqual([
+    [2, "tyto2r", "tyto2e"],
+  ]);
+  keymaker.see(domain, { ...rotating, rotation: { number: 2, keys: offers[0]?.keys ?? [] } });
+  keymaker.see(domain, { ...rotating, rotation: { number: 3, keys: [] } });
+  await keymaker.settled();
+  expect(offers.map(({ rotation }) => rotation)).toEqual([2, 3]);
+  expect(() => events["domain.keyed"].parse(offers[1])).not.toThrow();
   await keymaker.stop();
 });
 

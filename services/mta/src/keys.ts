@@ -56,25 +56,33 @@ const rsaBits = 2_048;
 
 const generate = promisify(generateKeyPair);
 
-/** New keys of a domain: RSA, which every receiver verifies, and Ed25519 (RFC 8463) beside it. */
-export async function makeKeys(domain: Domain, vault: Vault): Promise<Payload<"domain.keyed">["keys"]> {
+/**
+ * New keys of a domain: RSA, which every receiver verifies, and Ed25519 (RFC 8463) beside it. `number` counts the domain's
+ * sets of keys, so that each has selectors of its own and the old ones can stay published.
+ */
+export async function makeKeys(
+  domain: Domain,
+  vault: Vault,
+  number = 1,
+): Promise<Payload<"domain.keyed">["keys"]> {
+  const [rsaSelector, ed25519Selector] = [`tyto${number}r`, `tyto${number}e`];
   const [rsa, ed25519] = await Promise.all([
     generate("rsa", { modulusLength: rsaBits }),
     generate("ed25519", {}),
   ]);
   return [
     {
-      selector: "tyto1r",
+      selector: rsaSelector,
       algorithm: "rsa-sha256",
       publicKey: rsa.publicKey.export({ type: "spki", format: "der" }).toString("base64"),
-      sealedPrivateKey: vault.seal(rsa.privateKey, domain, "tyto1r"),
+      sealedPrivateKey: vault.seal(rsa.privateKey, domain, rsaSelector),
     },
     {
-      selector: "tyto1e",
+      selector: ed25519Selector,
       algorithm: "ed25519-sha256",
       // RFC 8463 §4: the bare 32 octets, which stand at the end of the SubjectPublicKeyInfo.
       publicKey: ed25519.publicKey.export({ type: "spki", format: "der" }).subarray(-32).toString("base64"),
-      sealedPrivateKey: vault.seal(ed25519.privateKey, domain, "tyto1e"),
+      sealedPrivateKey: vault.seal(ed25519.privateKey, domain, ed25519Selector),
     },
   ];
 }

@@ -45,6 +45,22 @@ test("a domain without keys is asked for again each time; with keys it is kept f
   expect(await signerOf(domain)).toBeUndefined();
 });
 
+test("next keys do not sign; they do within ten seconds of taking over", async () => {
+  const next = await makeKeys(domain, vault, 2);
+  let nowMs = 0;
+  let present: DomainRecord = { ...record, rotation: { number: 2, keys: next } };
+  const signerOf = createSigners(
+    async () => present,
+    vault,
+    () => nowMs,
+  );
+  const selectors = async () => (await signerOf(domain))?.keys.map(({ selector }) => selector);
+  expect(await selectors()).toEqual(["tyto1r", "tyto1e"]);
+  present = { ...record, keys: next };
+  nowMs = 10_000;
+  expect(await selectors()).toEqual(["tyto2r", "tyto2e"]);
+});
+
 test("a key that does not open is an error and not an unsigned message", async () => {
   const other = createVault("another secret of the test, long enough");
   const signerOf = createSigners(
