@@ -1,6 +1,7 @@
 export * from "./api.ts";
 export * from "./buckets.ts";
 export * from "./control.ts";
+export * from "./egress.ts";
 export * from "./errors.ts";
 export * from "./events.ts";
 export * from "./inbound.ts";

@@ -82,10 +82,6 @@ export const users = {
       "BREAKERS",
       "WARMING",
       "QUARANTINES",
-    ],
-    writes: ["ATTEMPTS", "CLAIMS", "PEERS", "SHARES", "SITES", "HOLDS", "BREAKERS", "WARMING", "QUARANTINES"],
-    // BODY: dropped parts give way to empty ones.
-    puts: ["QUEUE", "BODY"],
       "STS_POLICIES",
       "TLS_TALLIES",
       "TLS_REPORTS",
@@ -103,6 +99,9 @@ export const users = {
       "STS_POLICIES",
       "TLS_TALLIES",
       "TLS_REPORTS",
+    ],
+    // BODY: dropped parts give way to empty ones.
+    puts: ["QUEUE", "BODY"],
     // EVENTS: what became of a message that comes a second time.
     gets: ["BODY", "QUEUE", "EVENTS"],
     drops: ["BODY", "QUEUE"],
