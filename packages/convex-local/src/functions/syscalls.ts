@@ -157,12 +157,19 @@ const inTransactions: Record<string, Handler> = {
     const id = writable(frame).insert(frame.component, text(table), asDocument(value, "insert"));
     return `{"_id":"${id}"}`; // Ids are letters and digits.
   },
-  "1.0/shallowMerge": (_, frame, { id, table, value }) =>
-    writable(frame).patch(frame.component, text(id), asDocument(value, "patch"), userTable(table)),
-  "1.0/replace": (_, frame, { id, table, value }) =>
-    writable(frame).replace(frame.component, text(id), asDocument(value, "replace"), userTable(table)),
-  "1.0/remove": (_, frame, { id, table }) =>
-    writable(frame).remove(frame.component, text(id), userTable(table)),
+  // The client gives the caller nothing of what these three answer, and would parse it all the same.
+  "1.0/shallowMerge": (_, frame, { id, table, value }) => {
+    writable(frame).patch(frame.component, text(id), asDocument(value, "patch"), userTable(table));
+    return "null";
+  },
+  "1.0/replace": (_, frame, { id, table, value }) => {
+    writable(frame).replace(frame.component, text(id), asDocument(value, "replace"), userTable(table));
+    return "null";
+  },
+  "1.0/remove": (_, frame, { id, table }) => {
+    writable(frame).remove(frame.component, text(id), userTable(table));
+    return "null";
+  },
 
   "1.0/runUdf": async (deployment, frame, args) => {
     const transaction = transactionOf(frame);

@@ -248,8 +248,8 @@ export class Transaction implements Source {
   }
 
   /** Shallow merge: members of `value` replace those of the document, `{"$undefined": null}` removes them. */
-  patch(component: string, id: string, value: JsonObject, tableName?: string): string {
-    return this.#change(component, id, tableName, "patch", (before) => {
+  patch(component: string, id: string, value: JsonObject, tableName?: string): void {
+    this.#change(component, id, tableName, "patch", (before) => {
       const after: JsonObject = { ...before };
       for (const [name, member] of Object.entries(value)) {
         if (kindOf(member) === "undefined") delete after[name];
@@ -259,22 +259,21 @@ export class Transaction implements Source {
     });
   }
 
-  replace(component: string, id: string, value: JsonObject, tableName?: string): string {
-    return this.#change(component, id, tableName, "replace", ({ _id, _creationTime }) => ({
+  replace(component: string, id: string, value: JsonObject, tableName?: string): void {
+    this.#change(component, id, tableName, "replace", ({ _id, _creationTime }) => ({
       _creationTime: _creationTime as number,
       _id: _id as string,
       ...value,
     }));
   }
 
-  remove(component: string, id: string, tableName?: string): string {
+  remove(component: string, id: string, tableName?: string): void {
     this.open();
     const { table, stored } = this.#existing(component, id, tableName, "delete");
     this.usage.add("documentsWritten", 1);
     const before = JSON.parse(stored.json) as JsonObject;
     this.#store.remove(table, stored, sortKey([id]), before, this.writes);
     this.writeCount++;
-    return stored.json;
   }
 
   count(component: string, tableName: string): number {
@@ -360,7 +359,7 @@ export class Transaction implements Source {
     tableName: string | undefined,
     method: string,
     change: (before: JsonObject) => JsonObject,
-  ): string {
+  ): void {
     this.open();
     const { table, stored } = this.#existing(component, id, tableName, method);
     const before = JSON.parse(stored.json) as JsonObject;
@@ -374,9 +373,8 @@ export class Transaction implements Source {
     checkUserFields(fields);
     this.#check(component, table, after, method);
     const ordered = withSortedFields(after);
-    const json = this.#store.update(table, stored, sortKey([id]), before, ordered, this.writes);
+    this.#store.update(table, stored, sortKey([id]), before, ordered, this.writes);
     this.writeCount++;
-    return json;
   }
 
   #fillCommitTs(ts: number): void {

@@ -300,7 +300,7 @@ export class Store {
     return this.#indexRowInserts[rows];
   }
 
-  /** `doc` is the row that `get` has found. Returns the document's text. */
+  /** `doc` is the row that `get` has found. */
   update(
     table: Table,
     { doc }: Stored,
@@ -308,21 +308,20 @@ export class Store {
     before: JsonObject,
     after: JsonObject,
     writes: Write[],
-  ): string {
-    const json = JSON.stringify(after);
-    this.#hot.update.run(json, doc);
+  ): void {
+    this.#hot.update.run(JSON.stringify(after), doc);
     writes.push({ indexId: byIdIndexId(table), key, before });
     for (const companion of table.companions) companion.update(doc, before, after, writes);
     for (const index of table.indexes) {
       const from = indexKey(index, before);
-      const to = indexKey(index, after);
       writes.push({ indexId: index.id, key: from });
+      // Most writes change none of an index's fields, and most fields are texts and numbers.
+      if (index.fields.every((path) => fieldAt(before, path) === fieldAt(after, path))) continue;
+      const to = indexKey(index, after);
       if (compareKeys(from, to) === 0) continue;
-      this.#hot.deleteIndexRow.run(index.id, from);
-      this.#hot.insertIndexRow.run(index.id, to, doc);
+      this.#hot.moveIndexRow.run(to, index.id, from);
       writes.push({ indexId: index.id, key: to });
     }
-    return json;
   }
 
   remove(table: Table, { doc }: Stored, key: SortKey, before: JsonObject, writes: Write[]): void {
@@ -409,6 +408,9 @@ function prepareHot({ raw }: Sql) {
     delete: raw.prepare<never, [number]>("DELETE FROM docs WHERE doc = ?"),
     insertIndexRow: raw.prepare<never, [number, SortKey, number]>(
       "INSERT INTO index_rows (index_id, key, doc) VALUES (?, ?, ?)",
+    ),
+    moveIndexRow: raw.prepare<never, [SortKey, number, SortKey]>(
+      "UPDATE index_rows SET key = ? WHERE index_id = ? AND key = ?",
     ),
     deleteIndexRow: raw.prepare<never, [number, SortKey]>(
       "DELETE FROM index_rows WHERE index_id = ? AND key = ?",
