@@ -12,7 +12,7 @@ async function seeded(nowMs: number) {
     [sample("mail.accepted", { recipients }), sample("mail.deferred")],
     [sample("mail.delivered"), sample("mail.bounced", {}, 1)],
   ])
-    await t.mutation(internal.record.apply, { events });
+    await t.mutation(internal.record.apply, { events: JSON.stringify(events) });
   return { t, user: await asUser(t) };
 }
 

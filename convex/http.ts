@@ -150,26 +150,26 @@ function eventsIn(body: Uint8Array): unknown[] | undefined {
 const wellFormed = (_key: string, value: unknown) =>
   typeof value === "string" ? value.replace(/[\ud800-\udfff]/gu, "\ufffd") : value;
 
-/** Cuts a batch into transactions that stay within Convex's limits, in order. */
-function* parts(batch: readonly StoredEvent[]): Generator<StoredEvent[]> {
-  let part: StoredEvent[] = [];
+/** Cuts a batch into transactions that stay within Convex's limits, in order; each as the JSON of its events. */
+function* parts(batch: readonly StoredEvent[]): Generator<string> {
+  let part: string[] = [];
   let rows = 0;
   let bytes = 0;
   for (const event of batch) {
     const eventRows = rowsOf(event);
-    const eventBytes = JSON.stringify(event.payload).length;
-    const isFull = rows + eventRows > rowsPerTransactionMax || bytes + eventBytes > bytesPerTransactionMax;
+    const text = JSON.stringify(event);
+    const isFull = rows + eventRows > rowsPerTransactionMax || bytes + text.length > bytesPerTransactionMax;
     if (part.length > 0 && isFull) {
-      yield part;
+      yield `[${part.join(",")}]`;
       part = [];
       rows = 0;
       bytes = 0;
     }
-    part.push(event);
+    part.push(text);
     rows += eventRows;
-    bytes += eventBytes;
+    bytes += text.length;
   }
-  if (part.length > 0) yield part;
+  if (part.length > 0) yield `[${part.join(",")}]`;
 }
 
 /** About how many rows an event reads and writes. */

@@ -14,7 +14,9 @@ const upload = (t: TestDeployment, rawId: string) =>
 test("received mail is listed newest first, with its file whichever of the two came first", async () => {
   const t = startConvex();
   await t.mutation(internal.inbound.keepRawFiles, { files: [await upload(t, "in1")] });
-  await t.mutation(internal.record.apply, { events: [received(1), received(2), received(3)] });
+  await t.mutation(internal.record.apply, {
+    events: JSON.stringify([received(1), received(2), received(3)]),
+  });
   await t.mutation(internal.inbound.keepRawFiles, { files: [await upload(t, "in2")] });
   const { page } = await (await asUser(t)).query(api.inbound.list, everything);
   expect(page.map(({ inboundId, rawUrl }) => [inboundId, rawUrl !== undefined])).toEqual([

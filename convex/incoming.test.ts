@@ -19,7 +19,8 @@ import {
 
 const dayMs = 86_400_000;
 const start = () => startConvex({ now: () => noon + 3_600_000 });
-const apply = (t: TestDeployment, ...events: StoredEvent[]) => t.mutation(internal.record.apply, { events });
+const apply = (t: TestDeployment, ...events: StoredEvent[]) =>
+  t.mutation(internal.record.apply, { events: JSON.stringify(events) });
 const firstPage = { numItems: 50, cursor: null };
 const addDomain = (t: TestDeployment, domain = "example.com") =>
   asGateway(t).mutation(api.service.addDomain, { domain, returnPathHost: `bounces.${domain}`, records: [] });

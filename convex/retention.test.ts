@@ -25,7 +25,7 @@ async function sweep(t: TestDeployment) {
 test("mail leaves whole after its days, files included; suppressions stay", async () => {
   const t = startConvex({ now: () => noon });
   await t.mutation(internal.record.apply, {
-    events: [sample("mail.accepted"), sample("mail.bounced"), sample("mail.received")],
+    events: JSON.stringify([sample("mail.accepted"), sample("mail.bounced"), sample("mail.received")]),
   });
   const storageId = await t.run((ctx) => ctx.storage.store(new Blob(["raw"])));
   await t.mutation(internal.inbound.keepRawFiles, { files: [{ rawId: "inbound1", storageId, bytes: 3 }] });
@@ -69,7 +69,7 @@ test("minutes leave before hours", async () => {
   const t = startConvex({ now: () => noon });
   const periods = async () =>
     (await t.run((ctx) => ctx.db.query("counters").collect())).map(({ period }) => period).sort();
-  await t.mutation(internal.record.apply, { events: [sample("mail.accepted")] });
+  await t.mutation(internal.record.apply, { events: JSON.stringify([sample("mail.accepted")]) });
   expect(await periods()).toEqual(["hour", "minute"]);
   t.advance((minutesKeptDays + 1) * dayMs);
   await sweep(t);

@@ -56,12 +56,12 @@ test("what a person asked for outlasts an earlier bounce, and a bounce never rep
     cause: "unsubscribe" as const,
   };
   const cause = async () => (await t.run((ctx) => ctx.db.query("suppressions").unique()))?.cause;
-  await t.mutation(internal.record.apply, { events: [bounce] });
+  await t.mutation(internal.record.apply, { events: JSON.stringify([bounce]) });
   expect(await cause()).toBe("bounce");
   await gateway.mutation(api.service.addSuppression, manual);
   expect(await cause()).toBe("unsubscribe");
   await t.mutation(internal.record.apply, {
-    events: [{ ...bounce, payload: { ...bounce.payload, id: "another", at: noon - 1 } }],
+    events: JSON.stringify([{ ...bounce, payload: { ...bounce.payload, id: "another", at: noon - 1 } }]),
   });
   expect(await cause()).toBe("unsubscribe");
 });
@@ -106,7 +106,7 @@ test("a domain is prepared, keyed, verified, and lost, and the log tells what se
     keys: [],
   });
   expect(await refusalOf(gateway.mutation(api.service.addDomain, domain))).toBe("domain.exists");
-  await t.mutation(internal.record.apply, { events: [sample("domain.keyed")] });
+  await t.mutation(internal.record.apply, { events: JSON.stringify([sample("domain.keyed")]) });
   const check = (state: "pending" | "verified" | "failing", at: number) =>
     gateway.mutation(api.service.recordDnsCheck, {
       domain: "example.com",
@@ -140,7 +140,7 @@ test("a domain is prepared, keyed, verified, and lost, and the log tells what se
 test("nobody but the services' bucket sees a sealed private key", async () => {
   const { t, gateway, recorder } = start();
   await gateway.mutation(api.service.addDomain, domain);
-  await t.mutation(internal.record.apply, { events: [sample("domain.keyed")] });
+  await t.mutation(internal.record.apply, { events: JSON.stringify([sample("domain.keyed")]) });
   const user = await asUser(t);
   const seen = [
     await user.query(api.domains.list, {}),

@@ -15,7 +15,7 @@ import {
 import { suppressionKey as keyInConvex } from "./suppressions.ts";
 
 const apply = (t: TestDeployment, events: readonly StoredEvent[]) =>
-  t.mutation(internal.record.apply, { events: [...events] });
+  t.mutation(internal.record.apply, { events: JSON.stringify(events) });
 
 /** Everything that events left behind, without what names the run: ids and times of insertion, shards. */
 async function trace(t: TestDeployment) {

@@ -128,9 +128,13 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
   const giveKeys = async () => {
     for (const { domain, keys, rotation } of await gateway.query(api.service.listDomains, {})) {
       if (makesKeys && keys.length === 0)
-        await convex.mutation(internal.record.apply, { events: [sample("domain.keyed", { domain })] });
+        await convex.mutation(internal.record.apply, {
+          events: JSON.stringify([sample("domain.keyed", { domain })]),
+        });
       if (makesKeys && rotation?.keys.length === 0)
-        await convex.mutation(internal.record.apply, { events: [nextKeys(domain, rotation.number)] });
+        await convex.mutation(internal.record.apply, {
+          events: JSON.stringify([nextKeys(domain, rotation.number)]),
+        });
     }
     await sync();
   };
@@ -277,7 +281,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
       const all = await events();
       const fresh = all.slice(recorded);
       recorded = all.length;
-      if (fresh.length > 0) await convex.mutation(internal.record.apply, { events: fresh });
+      if (fresh.length > 0) await convex.mutation(internal.record.apply, { events: JSON.stringify(fresh) });
     },
     async signIn() {
       const account = { name: "Ada", email: "ada@tyto.test", password: "correct horse battery" };

@@ -122,7 +122,7 @@ test("a change reaches its bucket while it is followed, and a removal too", asyn
 test("a bounce of the recipient's fault becomes a suppression that the gateway and the mta can read", async () => {
   const store = startStore();
   start(store);
-  await store.convex.mutation(internal.record.apply, { events: [sample("mail.bounced")] });
+  await store.convex.mutation(internal.record.apply, { events: JSON.stringify([sample("mail.bounced")]) });
   await until(() => isSuppressed(0));
   const gateway = await nats.connect("gateway");
   expect(await gateway.bucket("SUPPRESSIONS").get(suppressionKey(addressOf(0)))).toMatchObject({
@@ -139,7 +139,10 @@ test("keys of a domain come back through the bucket, sealed, and only the first 
   await until(async () => (await bus.bucket("DOMAINS").get("example.com"))?.keys.length === 0);
   const other = [{ selector: "x", algorithm: "rsa-sha256", publicKey: "WA==", sealedPrivateKey: "sealed x" }];
   await store.convex.mutation(internal.record.apply, {
-    events: [sample("domain.keyed"), sample("domain.keyed", { id: "second.keyed", keys: other })],
+    events: JSON.stringify([
+      sample("domain.keyed"),
+      sample("domain.keyed", { id: "second.keyed", keys: other }),
+    ]),
   });
   await until(async () => (await bus.bucket("DOMAINS").get("example.com"))?.keys.length === 2);
   expect(await bus.bucket("DOMAINS").get("example.com")).toMatchObject({
