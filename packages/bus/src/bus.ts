@@ -81,10 +81,12 @@ export type Bus = {
    * Hands over up to `batchMax` events in stream order at a time. The handler returns one verdict for all of them, or
    * a list with one for each in the same order, so that one bad event can be rejected without the rest. After a
    * handler threw, the next try waits at most `throwWaitMsMax` (10 s).
+   * A batch waits `waitMs` to fill; when a twentieth of it came in that time it waits `flowWaitMs` in all, since who is
+   * told of many does not look at each, and large batches cost less per event.
    */
   consumeBatches(
     durable: string,
-    options: { batchMax: number; waitMs: number; throwWaitMsMax?: number },
+    options: { batchMax: number; waitMs: number; flowWaitMs?: number; throwWaitMsMax?: number },
     handler: (
       batch: readonly { event: StoredEvent; arrival: Arrival }[],
     ) => Promise<Verdict | readonly Verdict[]>,

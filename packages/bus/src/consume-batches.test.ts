@@ -59,6 +59,21 @@ test("events come in the order of the stream, at most batchMax at a time", async
   expect(batches.length).toBeLessThan(20);
 });
 
+test("many events at a time wait for more, a single one does not", async () => {
+  await publish(ids(30));
+  const sizes: number[] = [];
+  const options = { batchMax: 40, waitMs: 200, flowWaitMs: 3_600_000 };
+  await bus.consumeBatches("recorder", options, async (batch) => {
+    sizes.push(batch.length);
+    return done;
+  });
+  await publish(ids(10));
+  await until("all are settled", isSettled);
+  await publish(ids(1));
+  await until("the last one is settled", isSettled);
+  expect(sizes).toEqual([40, 1]);
+});
+
 test("a batch that is to be tried again comes again first, whole and in order", async () => {
   const wanted = ids(12);
   await publish(wanted);

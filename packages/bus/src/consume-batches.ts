@@ -23,8 +23,9 @@ export function consumeBatches(
   {
     batchMax,
     waitMs: fillMs,
+    flowWaitMs = fillMs,
     throwWaitMsMax = throwWaitMsMaxDefault,
-  }: { batchMax: number; waitMs: number; throwWaitMsMax?: number },
+  }: { batchMax: number; waitMs: number; flowWaitMs?: number; throwWaitMsMax?: number },
   handler: BatchHandler,
 ): Consumption {
   const { link, log, metrics } = parts;
@@ -139,10 +140,15 @@ export function consumeBatches(
     }
   };
 
+  const isFull = () => waiting.length >= batchMax;
+  /** So many within one `waitMs` are a flow. */
+  const flowMin = Math.max(2, batchMax / 20);
+
   const loop = async () => {
     while (!ending.signal.aborted) {
       await until(() => waiting.length > 0);
-      await until(() => waiting.length >= batchMax, fillMs);
+      await until(isFull, fillMs);
+      if (waiting.length >= flowMin && flowWaitMs > fillMs) await until(isFull, flowWaitMs - fillMs);
       if (ending.signal.aborted) break;
       waiting.sort((a, b) => a.delivery.sequence - b.delivery.sequence || a.delivery.line - b.delivery.line);
       const batch = waiting.slice(0, batchMax);

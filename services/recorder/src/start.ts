@@ -12,8 +12,8 @@ import { createToken } from "./token.ts";
 const batchMax = 200;
 /** Raw messages go side by side with them, and wait for nobody. */
 const rawBatchMax = 100;
-/** How long a batch waits to fill: people watch the dashboard live. */
-const fillMs = 50;
+/** How long a batch waits to fill. People watch the dashboard live; a count that runs may run in larger steps. */
+const fill = { waitMs: 50, flowWaitMs: 250 };
 /** Batches on their way at once; Convex applies events in any order. */
 const lanes = 2;
 
@@ -46,8 +46,8 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
     wait,
   });
   for (let lane = 0; lane < lanes; lane++)
-    await bus.consumeBatches("recorder", { batchMax, waitMs: fillMs }, recorder.record);
-  await bus.consumeBatches("recorder-raw", { batchMax: rawBatchMax, waitMs: fillMs }, rawRecorder.record);
+    await bus.consumeBatches("recorder", { batchMax, ...fill }, recorder.record);
+  await bus.consumeBatches("recorder-raw", { batchMax: rawBatchMax, ...fill }, rawRecorder.record);
 
   health.addCheck("nats", () => (bus.isConnected() ? undefined : "disconnected"));
   health.addCheck("convex", recorder.problem);
