@@ -150,7 +150,13 @@ export const HoldList = z.object({ data: z.array(HoldView) });
 export const HoldAdd = z
   .object({
     scope: holdScope,
-    id: z.string().max(253).default("").describe("The site, domain, organisation or campaign"),
+    id: z
+      .string()
+      .max(253)
+      .default("*")
+      .describe(
+        "The site, domain, organisation, or campaign (`<organisation>/<campaign>`); `*` for everything",
+      ),
     why: z.string().min(1).max(300),
     for_s: z
       .number()

@@ -36,6 +36,8 @@ export const QueueEntry = z.object({
   /** Absent means transactional. */
   traffic: Traffic.optional(),
   campaign: Campaign.optional(),
+  /** The pool that an operator bound it to; absent leaves the choice to the egress plan. */
+  pool: z.string().max(253).optional(),
   /** Its sender was told that it waits. */
   isDelayTold: z.literal(true).optional(),
   /** As in `mail.accepted`. */

@@ -1,0 +1,87 @@
+import type { Bus } from "@tyto/bus";
+import {
+  type ControlAnswer,
+  type ControlRequest,
+  type DeliveryId,
+  Failure,
+  type Hold,
+  type PoolState,
+} from "@tyto/contracts";
+import { type ActPorts, createAct, reasonOf } from "./act.ts";
+import { createCount } from "./count.ts";
+import { createLookup, type LookupPorts } from "./lookup.ts";
+import { processState, type StatePorts, siteState } from "./state.ts";
+import type { Traces } from "./trace.ts";
+import type { Withholding } from "./withhold.ts";
+
+export type AnswerPorts = {
+  control: Bus["control"];
+  state: StatePorts;
+  lookup: LookupPorts;
+  act: Omit<ActPorts, "withhold">;
+  withholding: Withholding;
+  traces: Traces;
+  /** Where we send from, as it is looked at now. */
+  pools(): PoolState[];
+  rules(): ControlAnswer<"mta.rules">["rules"];
+  tryRules(request: ControlRequest<"mta.rules-trial">): Promise<ControlAnswer<"mta.rules-trial">>;
+  holds: {
+    list(): Hold[];
+    hold(hold: ControlRequest<"mta.hold">): Promise<Hold>;
+    release(key: string, by: string): Promise<boolean>;
+  };
+};
+
+/** Answers what the gateway asks of a running mta, and what mta processes ask each other. */
+export function answerQuestions(ports: AnswerPorts): { stop(): void } {
+  const { control, state, withholding, traces, holds, act } = ports;
+  const { activity } = state;
+
+  /** What any process has in hand of these; nothing is changed when one of them does not say. */
+  const withhold = async (deliveryIds: readonly DeliveryId[], forMs: number) => {
+    const { answers, silent } = await control.askAll("mta.withhold", {
+      deliveryIds: [...deliveryIds],
+      forMs,
+    });
+    if (answers.length === 0 || silent > 0)
+      throw new Failure("upstream.down", `${silent} mta processes did not say what they have in hand`, {
+        hint: "Not every mta process answers; nothing more was changed. Try again",
+        retryAfterS: 5,
+      });
+    return new Set(answers.flatMap(({ inHand }) => inHand));
+  };
+  const actOn = createAct({ ...act, withhold });
+  const count = createCount({
+    scan: act.queue.scan,
+    siteOf: act.siteOf,
+    reasonOf: async ({ deliveryId }) => reasonOf(await act.markOf(deliveryId)),
+    now: state.now,
+  });
+  const lookUp = createLookup(ports.lookup);
+
+  const answering = [
+    control.answer("mta.queue", count),
+    control.answer("mta.state", async () => processState(state)),
+    control.answer("mta.act", actOn),
+    control.answer("mta.withhold", async ({ deliveryIds, forMs }) => ({
+      inHand: withholding.withhold(deliveryIds, forMs),
+    })),
+    control.answer("mta.site", lookUp),
+    control.answer("mta.replies", async ({ site }) => {
+      const known = siteState(state, site);
+      return { ...(known === undefined ? {} : { state: known }), replies: activity.replies(site) };
+    }),
+    control.answer("mta.pools", async () => ({ process: state.process, pools: ports.pools() })),
+    control.answer("mta.rules", async () => ({ rules: ports.rules() })),
+    control.answer("mta.rules-trial", ports.tryRules),
+    control.answer("mta.holds", async () => ({ holds: holds.list() })),
+    control.answer("mta.hold", holds.hold),
+    control.answer("mta.release", async ({ key, by }) => ({ wasHeld: await holds.release(key, by) })),
+    control.answerOften("mta.trace", ({ domain }, say, ended) => traces.listen(domain, say, ended)),
+  ];
+  return {
+    stop() {
+      for (const one of answering) one.stop();
+    },
+  };
+}

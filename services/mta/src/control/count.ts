@@ -1,0 +1,156 @@
+import type { QueueScan, Scanned } from "@tyto/bus";
+import {
+  type ControlAnswer,
+  type ControlRequest,
+  type QueueEntry,
+  type Traffic,
+  traffics,
+  type Waiting,
+} from "@tyto/contracts";
+import { isSite, isTold, matches, type SiteOfDomain, siteOfEntry } from "./matching.ts";
+
+type Request = ControlRequest<"mta.queue">;
+type Counted = ControlAnswer<"mta.queue">;
+
+export type CountPorts = {
+  scan: QueueScan;
+  siteOf: SiteOfDomain;
+  /** Why the last attempt of an entry failed, where that is stored. */
+  reasonOf(entry: QueueEntry): Promise<string | undefined>;
+  now: () => number;
+};
+
+/** Rows that are told apart; what is beyond is counted together. */
+const keysMax = 50_000;
+/** A count is told again for this many times as long as it took, and at least so long. */
+const restFactor = 5;
+const restMsMin = 1_000;
+const keptMax = 16;
+
+/**
+ * Counts what waits in the queue, by headers where they tell enough. Memory grows with the number of sites, never with
+ * the queue. Whoever asks the same again soon gets the same count.
+ */
+export function createCount(ports: CountPorts): (request: Request) => Promise<Counted> {
+  const kept = new Map<string, { answer: Promise<Counted>; untilMs: number }>();
+  return (request) => {
+    const key = JSON.stringify(request);
+    const nowMs = ports.now();
+    const before = kept.get(key);
+    if (before !== undefined && before.untilMs > nowMs) return before.answer;
+    const answer = count(ports, request);
+    const entry = { answer, untilMs: Number.POSITIVE_INFINITY };
+    kept.delete(key);
+    kept.set(key, entry);
+    const oldest = kept.keys().next();
+    if (kept.size > keptMax && !oldest.done) kept.delete(oldest.value);
+    answer.then(
+      () => {
+        entry.untilMs = ports.now() + Math.max(restMsMin, restFactor * (ports.now() - nowMs));
+      },
+      () => kept.delete(key),
+    );
+    return answer;
+  };
+}
+
+type Tally = { entries: number; ready: number; later: number; oldestAtMs: number; nextAtMs: number };
+const newTally = (): Tally => ({
+  ...{ entries: 0, ready: 0, later: 0 },
+  ...{ oldestAtMs: Number.POSITIVE_INFINITY, nextAtMs: Number.POSITIVE_INFINITY },
+});
+
+async function count(ports: CountPorts, { by, filter, rowsMax }: Request): Promise<Counted> {
+  const countedAtMs = ports.now();
+  const total = newTally();
+  const overflow = newTally();
+  const rows = new Map<string, Tally>();
+  const classes = new Map<Traffic, Tally>(traffics.map((traffic) => [traffic, newTally()]));
+  const rowOf = (key: string): Tally => {
+    const known = rows.get(key);
+    if (known !== undefined) return known;
+    if (rows.size >= keysMax) return overflow;
+    const fresh = newTally();
+    rows.set(key, fresh);
+    return fresh;
+  };
+  const take = (key: string, traffic: Traffic | undefined, part: Part) => {
+    if (part.entries === 0) return;
+    add(total, part);
+    add(rowOf(key), part);
+    const ofClass = traffic && classes.get(traffic);
+    if (ofClass !== undefined) add(ofClass, part);
+  };
+
+  const withEntries = by === "campaign" || !isTold(filter);
+  for await (const scanned of ports.scan({ withEntries })) {
+    const { summary, entries = [], dueAtMs } = scanned;
+    if (summary === undefined) {
+      for (const entry of entries) {
+        if (!matches(entry, filter, ports.siteOf)) continue;
+        if (filter.reason !== undefined && (await ports.reasonOf(entry)) !== filter.reason) continue;
+        take(keyOf(by, entry, ports.siteOf), entry.traffic ?? "transactional", {
+          ...{ entries: 1, oldestAtMs: entry.acceptedAt },
+          dueAtMs,
+        });
+      }
+      continue;
+    }
+    const site = summary.site ?? "";
+    if (filter.site !== undefined && !isSite(filter.site, site)) continue;
+    const { oldestAtMs = scanned.storedAtMs } = summary;
+    for (const [organization, of] of Object.entries(summary.organizations)) {
+      if (filter.organizationId !== undefined && filter.organizationId !== organization) continue;
+      take(by === "site" ? site : organization, trafficOf(scanned), { entries: of, oldestAtMs, dueAtMs });
+    }
+  }
+
+  const sorted = [...rows].sort(([, one], [, other]) => other.entries - one.entries);
+  const beyond = sorted.slice(rowsMax);
+  for (const [, tally] of beyond) merge(overflow, tally);
+  return {
+    countedAtMs,
+    total: toWaiting(total),
+    classes: [...classes].map(([traffic, tally]) => ({ traffic, ...toWaiting(tally) })),
+    rows: sorted.slice(0, rowsMax).map(([key, tally]) => {
+      const provider = by === "site" ? ports.siteOf(key)?.provider : undefined;
+      return { key, ...(provider === undefined ? {} : { provider }), ...toWaiting(tally) };
+    }),
+    ...(overflow.entries === 0 ? {} : { rest: { rows: beyond.length, ...toWaiting(overflow) } }),
+  };
+}
+
+type Part = { entries: number; oldestAtMs: number; dueAtMs: number | undefined };
+
+function add(tally: Tally, { entries, oldestAtMs, dueAtMs }: Part): void {
+  tally.entries += entries;
+  if (dueAtMs === undefined) tally.ready += entries;
+  else tally.later += entries;
+  tally.oldestAtMs = Math.min(tally.oldestAtMs, oldestAtMs);
+  tally.nextAtMs = Math.min(tally.nextAtMs, dueAtMs ?? Number.POSITIVE_INFINITY);
+}
+
+function merge(into: Tally, tally: Tally): void {
+  into.entries += tally.entries;
+  into.ready += tally.ready;
+  into.later += tally.later;
+  into.oldestAtMs = Math.min(into.oldestAtMs, tally.oldestAtMs);
+  into.nextAtMs = Math.min(into.nextAtMs, tally.nextAtMs);
+}
+
+const toWaiting = ({ entries, ready, later, oldestAtMs, nextAtMs }: Tally): Waiting => ({
+  ...{ entries, ready, later },
+  ...(Number.isFinite(oldestAtMs) ? { oldestAtMs } : {}),
+  ...(Number.isFinite(nextAtMs) ? { nextAtMs } : {}),
+});
+
+function keyOf(by: Request["by"], entry: QueueEntry, siteOf: SiteOfDomain): string {
+  if (by === "site") return siteOfEntry(entry, siteOf);
+  return by === "organization" ? entry.organizationId : (entry.campaign ?? "");
+}
+
+/** The class stands in the subject of what is ready: `queue.send.<class>.…`. */
+function trafficOf({ subject }: Scanned): Traffic | undefined {
+  const token = subject.split(".")[2];
+  return traffics.find((traffic) => traffic === token);
+}

@@ -1,0 +1,99 @@
+import type { BreakerState, FlowState, Hold, ProcessState, SiteLimit, SiteState } from "@tyto/contracts";
+import type { Activity } from "./activity.ts";
+
+/** What this process knows of itself; parts that are not wired tell nothing. */
+export type StatePorts = {
+  process: string;
+  startedAtMs: number;
+  activity: Activity;
+  connections(): { open: number; idle: number; max: number };
+  connectionsTo(site: string): number;
+  inHand(site?: string): number;
+  limitsOf(site: string): SiteLimit[];
+  holds(): readonly Hold[];
+  breakers(): readonly BreakerState[];
+  now: () => number;
+};
+
+const sitesMax = 500;
+const groupsMax = 300;
+const breakersMax = 300;
+const limitsMax = 16;
+
+/** One process as it stands. */
+export function processState(ports: StatePorts): ProcessState {
+  const { process, startedAtMs, activity } = ports;
+  const sites = activity
+    .sites()
+    .map(({ site }) => siteState(ports, site))
+    .filter((site) => site !== undefined)
+    .sort((one, other) => weight(other) - weight(one))
+    .slice(0, sitesMax);
+  const group = (kind: "organization" | "campaign") =>
+    activity.busy(kind, groupsMax).map(({ key, lastMinute }) => ({
+      key,
+      ...heldBy(ports.holds(), kind, key),
+      lastMinute,
+    }));
+  return {
+    ...{ process, startedAtMs, sites },
+    connections: ports.connections(),
+    inHand: ports.inHand(),
+    lastMinute: activity.total(),
+    organizations: group("organization"),
+    campaigns: group("campaign"),
+    breakers: ports.breakers().slice(0, breakersMax),
+  };
+}
+
+/** `undefined` for a site that nothing is known of. */
+export function siteState(ports: StatePorts, site: string): SiteState | undefined {
+  const { activity } = ports;
+  const known = activity.sites().find((one) => one.site === site);
+  const limits = ports.limitsOf(site).slice(0, limitsMax);
+  if (known === undefined && limits.length === 0) return undefined;
+  const held = heldBy(ports.holds(), "site", site);
+  const flow = held.state === "held" ? held : flowOf(limits);
+  return {
+    site,
+    ...(known?.provider === undefined ? {} : { provider: known.provider }),
+    ...flow,
+    connections: ports.connectionsTo(site),
+    inHand: ports.inHand(site),
+    lastMinute: activity.of("site", site),
+    limits,
+  };
+}
+
+type Flow = { state: FlowState; untilMs?: number; why?: string };
+
+/** The way that is open decides: a site is suspended when all our addresses are. */
+export function flowOf(limits: readonly SiteLimit[]): Flow {
+  const order = ["open", "slowed", "suspended", "held"] as const;
+  const [best] = limits.toSorted(
+    (one, other) =>
+      order.indexOf(one.state) - order.indexOf(other.state) || (one.untilMs ?? 0) - (other.untilMs ?? 0),
+  );
+  if (best === undefined) return { state: "open" };
+  const { state, untilMs, why } = best;
+  return { state, ...(untilMs === undefined ? {} : { untilMs }), ...(why === undefined ? {} : { why }) };
+}
+
+/** Everything held counts for each site, organisation and campaign. */
+export function heldBy(holds: readonly Hold[], scope: Hold["scope"], id: string): Flow {
+  const hold = holds.find(
+    (one) =>
+      one.scope === "everything" ||
+      (one.scope === scope && (one.id === id || (scope === "campaign" && one.id.endsWith(`/${id}`)))),
+  );
+  if (hold === undefined) return { state: "open" };
+  const { untilMs, why, by } = hold;
+  return { state: "held", why: `held by ${by}: ${why}`, ...(untilMs === undefined ? {} : { untilMs }) };
+}
+
+const weight = ({ state, lastMinute, connections }: SiteState) =>
+  (state === "open" ? 0 : 1_000_000) +
+  lastMinute.delivered +
+  lastMinute.deferred +
+  lastMinute.bounced +
+  connections;
