@@ -153,3 +153,28 @@ test("a bucket that was emptied and filled anew is read from its start", async (
   client = await plainClient(nats.login("admin"));
   watch.stop();
 });
+
+test("an update succeeds only at the revision that was seen, and a removed key can be had again", async () => {
+  const bucket = bus.bucket("CLAIMS");
+  const first = await bucket.update("seen", claim(1), 0);
+  expect(first).toBeGreaterThan(0);
+  expect(await bucket.update("seen", claim(2), 0)).toBeUndefined();
+  const second = await bucket.update("seen", claim(2), first ?? 0);
+  expect(second).toBeGreaterThan(first ?? 0);
+  expect(await bucket.update("seen", claim(3), first ?? 0)).toBeUndefined();
+  const removed = await bucket.update("seen", undefined, second ?? 0);
+  expect(await bucket.get("seen")).toBeUndefined();
+  const revisions: [string, number][] = [];
+  const watch = await bucket.watch((key, _value, revision) => revisions.push([key, revision]));
+  watch.stop();
+  expect(revisions).toEqual([["seen", removed ?? 0]]);
+  expect(await bucket.update("seen", claim(4), removed ?? 0)).toBeGreaterThan(removed ?? 0);
+});
+
+test("of many that update a key at once, one succeeds", async () => {
+  const bucket = bus.bucket("CLAIMS");
+  const outcomes = await Promise.all(
+    Array.from({ length: 20 }, (_, at) => bucket.update("raced", claim(at), 0)),
+  );
+  expect(outcomes.filter((revision) => revision !== undefined).length).toBe(1);
+});

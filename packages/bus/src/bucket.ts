@@ -69,6 +69,19 @@ export function createBucket<B extends BucketName>(
       }
       throw new Failure("upstream.down", `${name} ${key} changes all the time`);
     },
+    async update(key, value, revision) {
+      const data = value === undefined ? new Uint8Array() : writeValue(name, value);
+      const headers = {
+        "Nats-Expected-Last-Subject-Sequence": String(revision),
+        ...(value === undefined ? { "KV-Operation": "DEL" } : {}),
+      };
+      try {
+        return (await store.one(message(key, data, headers))).seq;
+      } catch (error) {
+        if (error instanceof StreamError && error.errorCode === wrongLastSequence) return undefined;
+        throw error;
+      }
+    },
     watch: (onChange) => watchBucket(parts, name, onChange),
   };
 }
@@ -80,4 +93,8 @@ function checkedKey(key: string): string {
   return key;
 }
 
-export type OnChange<B extends BucketName> = (key: string, value: BucketValue<B> | undefined) => void;
+export type OnChange<B extends BucketName> = (
+  key: string,
+  value: BucketValue<B> | undefined,
+  revision: number,
+) => void;

@@ -229,6 +229,14 @@ export type Bucket<B extends BucketName> = {
   /** True if the key was free and now holds the value. */
   create(key: string, value: BucketValue<B>): Promise<boolean>;
   delete(key: string): Promise<void>;
-  /** Calls back for every present value first, then for each change; resolves when the present ones were delivered. */
-  watch(onChange: (key: string, value: BucketValue<B> | undefined) => void): Promise<{ stop(): void }>;
+  /**
+   * Puts the value (or, for `undefined`, removes the key) if the key is still at `revision`, as `watch` told it; 0 stands for a
+   * key that never was. Tells the new revision, or `undefined` when somebody else was first. Throws Failure `upstream.down`
+   * when it is not known whether it was stored.
+   */
+  update(key: string, value: BucketValue<B> | undefined, revision: number): Promise<number | undefined>;
+  /** Calls back for every present value first, then for each change in its order; resolves when the present ones were delivered. */
+  watch(
+    onChange: (key: string, value: BucketValue<B> | undefined, revision: number) => void,
+  ): Promise<{ stop(): void }>;
 };

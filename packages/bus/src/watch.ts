@@ -32,9 +32,9 @@ export async function watchBucket<B extends BucketName>(
   const hand = (found: Found) => {
     seen = found.sequence;
     const key = found.subject.slice(prefix.length);
-    if (isDeleted(found)) return onChange(key, undefined);
+    if (isDeleted(found)) return onChange(key, undefined, found.sequence);
     const value = readValue(bucket, found);
-    if (value.ok) onChange(key, value.value);
+    if (value.ok) onChange(key, value.value, found.sequence);
     else log.error("bus.value-breaks-contract", { bucket, key, problem: value.problem });
   };
 

@@ -272,8 +272,11 @@ export const buckets = {
   ATTEMPTS: { value: AttemptMark, ttlMs: 6 * hourMs, history: 1 },
   /** Key: message id. Written by gateway and mta for scheduled messages only; not rebuildable, kept past the longest schedule (30 days). */
   CLAIMS: { value: Claim, ttlMs: 40 * 24 * hourMs, history: 1 },
-  /** Key: an mta process's name. The mta's alone; rebuilt within seconds by those that live. Longer than a silent one is reckoned with. */
-  PEERS: { value: PeerRecord, ttlMs: 60_000, history: 1 },
+  /**
+   * Key: an mta process's name. The mta's alone; rebuilt within seconds by those that live. It lives longer than a silent
+   * process is reckoned with, and holds all beats of that time: who has read its own has then read those of others before it.
+   */
+  PEERS: { value: PeerRecord, ttlMs: 60_000, history: 64 },
   /** Key: egress and site. The mta's alone; worth nothing beyond the lives of those in it, who renew it every few hours. */
   SHARES: { value: ShareRecord, ttlMs: 24 * hourMs, history: 1 },
   /**
