@@ -53,6 +53,14 @@ const ports = (change: Partial<AttemptPorts> = {}): AttemptPorts => ({
   }),
   returnPath: (id, at) => Address.parse(`${id}@${at}`),
   personalFields: (id, at) => Buffer.from(`X-Personal: ${id} ${at}\r\n`),
+  demandOf: async ({ name }) => ({
+    domain: "example.org",
+    host: name,
+    clauses: [],
+    serverName: name,
+    sts: { kind: "none" },
+    key: "",
+  }),
   async carry(mailOf, hosts) {
     carried.push({ mail: await mailOf(), hosts });
     return accepted;

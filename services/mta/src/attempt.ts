@@ -13,6 +13,7 @@ import type { Host, Path } from "./mx.ts";
 import type { Failed, Outcome } from "./outcome.ts";
 import type { Signer } from "./signers.ts";
 import type { Mail } from "./smtp.ts";
+import type { Demand } from "./tls/demand.ts";
 
 /** The outside world, as one attempt needs it. */
 export type AttemptPorts = {
@@ -22,7 +23,15 @@ export type AttemptPorts = {
   returnPath(id: DeliveryId, host: Domain): Address;
   /** Header fields that this recipient's copy has of its own. */
   personalFields(id: DeliveryId, host: Domain): Buffer;
-  carry(mailOf: MailOf, hosts: readonly Host[], siteWaitMs: number, hold: Hold): Promise<Carried>;
+  /** What a session to a host has to be for this entry. */
+  demandOf(host: Host, entry: QueueEntry): Promise<Demand>;
+  carry(
+    mailOf: MailOf,
+    hosts: readonly Host[],
+    siteWaitMs: number,
+    hold: Hold,
+    demandOf: (host: Host) => Promise<Demand>,
+  ): Promise<Carried>;
   log: Pick<Log, "error">;
 };
 
@@ -52,7 +61,9 @@ export const attempt =
 
       const returnPath = ports.returnPath(entry.deliveryId, signer.returnPathHost);
       const mailOf = () => composed(ports, entry, signer, returnPath);
-      const carried = await ports.carry(mailOf, path.hosts, siteWaitMs, hold);
+      const carried = await ports.carry(mailOf, path.hosts, siteWaitMs, hold, (host) =>
+        ports.demandOf(host, entry),
+      );
       if (carried.kind !== "accepted") return carried;
       const { reply, conversation } = carried;
       const dkim = signer.keys.map(({ domain, selector, algorithm }) => ({ domain, selector, algorithm }));
@@ -78,6 +89,7 @@ async function composed(
     to: entry.recipient,
     parts: [signed, ...(personal === undefined ? [] : [personal]), content.bytes],
     has8Bit: content.has8Bit,
+    ...(entry.requireTls === true ? { requireTls: true } : {}),
   };
 }
 

@@ -1,4 +1,6 @@
+import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { Address } from "@tyto/contracts";
 import { parseServers, type Server, systemServers } from "@tyto/dns";
 import { busSettings, count, loadConfig, processSettings, secret } from "@tyto/service";
 import { z } from "zod";
@@ -6,6 +8,7 @@ import { parsePlan, plainPlan } from "./egress/plan.ts";
 import { parseRoutes } from "./routes.ts";
 import { parseSiteLimits } from "./shaping/profiles.ts";
 import type { Timeouts } from "./smtp.ts";
+import { parseFloors } from "./tls/floor.ts";
 
 /** A time in seconds, within bounds. */
 const seconds = (fallback: number, max: number) => z.coerce.number().min(0.1).max(max).default(fallback);
@@ -20,6 +23,15 @@ const read = <T>(parse: (text: string) => T) =>
       return z.NEVER;
     }
   });
+
+/** The certificates of a PEM file, one text each. */
+function readAuthorities(path: string): string[] {
+  const found = readFileSync(path, "utf8").match(
+    /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g,
+  );
+  if (found === null) throw new TypeError(`must name a PEM file with certificates, and ${path} has none`);
+  return found.map((text) => new X509Certificate(text).toString());
+}
 
 const shape = {
   ...busSettings,
@@ -37,6 +49,10 @@ const shape = {
   MTA_SITE_LIMITS: read(parseSiteLimits).default(parseSiteLimits("")),
   MTA_CACHE_MB: count(64, 65_536),
   MTA_ALLOW_PRIVATE: z.stringbool().optional(),
+  TYTO_DNS_VALIDATES: z.stringbool().optional(),
+  MTA_TLS: read(parseFloors).default(parseFloors("")),
+  MTA_TLS_CA_FILE: read(readAuthorities).default([]),
+  MTA_TLS_REPORT_FROM: Address.optional(),
   RETRY_FIRST_S: seconds(300, 86_400),
   // RFC 5321 §4.5.3.2 for all but the connection, where Postfix's 30 s have proved right.
   SMTP_CONNECT_S: seconds(30, 600),
@@ -80,6 +96,18 @@ export function readConfig(env: Record<string, string | undefined> = process.env
     // Who names a resolver of their own has a network of their own; who does not, sends to the internet.
     allowPrivate: settings.MTA_ALLOW_PRIVATE ?? settings.TYTO_DNS_SERVERS !== undefined,
     firstWaitMs: settings.RETRY_FIRST_S * 1_000,
+    dnsValidates: settings.TYTO_DNS_VALIDATES,
+    tlsFloors: settings.MTA_TLS,
+    authorities: settings.MTA_TLS_CA_FILE,
+    tlsReporter:
+      settings.MTA_TLS_REPORT_FROM === undefined
+        ? undefined
+        : {
+            domain: settings.MTA_TLS_REPORT_FROM.slice(
+              settings.MTA_TLS_REPORT_FROM.lastIndexOf("@") + 1,
+            ).toLowerCase(),
+            contact: settings.MTA_TLS_REPORT_FROM,
+          },
     timeouts,
   };
 }

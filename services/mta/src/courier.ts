@@ -4,6 +4,7 @@ import type { Host } from "./mx.ts";
 import type { Failed } from "./outcome.ts";
 import type { Lease, Pool } from "./pool.ts";
 import type { Mail } from "./smtp.ts";
+import { type Demand, refusalOf } from "./tls/demand.ts";
 import type { Sent } from "./trouble.ts";
 
 /** What came of taking one message to the mail servers of its recipient. */
@@ -20,6 +21,8 @@ export type CarryOptions = {
   siteWaitMs: number;
   signal: AbortSignal;
   hold: Hold;
+  /** What a session to a host has to be for this message; nothing by default. */
+  demandOf?: ((host: Host) => Promise<Demand>) | undefined;
 };
 
 /** MX hosts tried in one attempt, and the time after which no further one is begun. */
@@ -37,18 +40,31 @@ export async function carry(
   mailOf: MailOf,
   hosts: readonly Host[],
   pool: Pool<Failed>,
-  { siteWaitMs, signal, hold }: CarryOptions,
+  { siteWaitMs, signal, hold, demandOf }: CarryOptions,
 ): Promise<Carried> {
   const untilMs = performance.now() + triesMsMax;
   let failed: Failed | undefined;
   for (const host of hosts.slice(0, hostsTriedMax)) {
     if (performance.now() > untilMs) break;
-    const result = await tryHost(mailOf, host, pool, { siteWaitMs, signal, hold });
+    const demand = await demandOf?.(host);
+    const result =
+      refused(host, demand) ??
+      (await tryHost(mailOf, { ...host, ...(demand && { demand }) }, pool, { siteWaitMs, signal, hold }));
     if (result.kind !== "failed" || result.isInDoubt) return result;
     // One host that may answer later outweighs any number that never will.
     if (failed === undefined || (failed.isPermanent && !result.isPermanent)) failed = result;
   }
   return failed ?? failure("network.dns", "there is no mail server to try");
+}
+
+/** Some demands cannot be met by this host, whoever connects. */
+function refused({ name }: Host, demand: Demand | undefined): Failed | undefined {
+  const refusal = demand && refusalOf(demand);
+  if (refusal === undefined) return undefined;
+  return {
+    ...failure("network.tls", `no mail to ${name}: ${refusal.why}`),
+    isPermanent: refusal.isPermanent,
+  };
 }
 
 async function tryHost(

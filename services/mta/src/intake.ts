@@ -113,7 +113,7 @@ const laterThan = (atMs: number | undefined, nowMs: number) =>
 export function entriesOf(message: AcceptedMessage): QueueEntry[] {
   const { messageId, organizationId, from, domain, bodyBytes, bodyChunks, bodyPack, scheduledAt, expiresAt } =
     message;
-  const { unsubscribe, traffic, campaign } = message;
+  const { unsubscribe, traffic, campaign, requireTls } = message;
   return message.recipients.map(({ address }, index) => ({
     deliveryId: deliveryId(messageId, index),
     messageId,
@@ -131,6 +131,7 @@ export function entriesOf(message: AcceptedMessage): QueueEntry[] {
     ...(unsubscribe === undefined ? {} : { unsubscribe }),
     ...(traffic === undefined ? {} : { traffic }),
     ...(campaign === undefined ? {} : { campaign }),
+    ...(requireTls === undefined ? {} : { requireTls }),
     expiresAt,
   }));
 }

@@ -26,6 +26,12 @@ export function createMetrics(
       help: "Queue entries that came back although their attempt was over, and were not sent again",
       registers,
     }),
+    tlsSessions: new Counter({
+      name: "tyto_mta_tls_sessions_total",
+      help: "Sessions opened, or given up because of their encryption, by the policy of the domain and the result (RFC 8460)",
+      labelNames: ["policy", "result"] as const,
+      registers,
+    }),
     duration: new Histogram({
       name: "tyto_mta_attempt_seconds",
       help: "Time from taking an entry to its outcome",

@@ -2,6 +2,7 @@ import { isIP } from "node:net";
 import type { Reason } from "@tyto/contracts";
 import { type Answer, DnsError, type Resolver } from "@tyto/dns";
 import { type Routes, routeOf } from "./routes.ts";
+import type { Demand } from "./tls/demand.ts";
 
 /** A mail server to try: its name, or an IP address from the route table. */
 export type Host = {
@@ -11,6 +12,8 @@ export type Host = {
   isTrusted: boolean;
   /** The recipient's domain itself, which stands in for absent MX records. */
   isImplicit: boolean;
+  /** What a session to it has to be; absent where nobody has asked yet. */
+  demand?: Demand;
 };
 
 /** Where a domain's mail goes: hosts in the order to try them, or why there are none. */

@@ -44,6 +44,10 @@ export type Pool<F> = {
   close(): void;
 };
 
+/** A host, and what its sessions have to be: one that nobody has looked at must not carry what may only go to a proven server. */
+const keyOf = ({ name, port, demand }: Host): string =>
+  demand === undefined || demand.key === "" ? `${name}:${port}` : `${name}:${port} ${demand.key}`;
+
 type Idle = { session: Session; messages: number; timer: Timer };
 type Site = {
   /** Open, being opened, or leased. */
@@ -232,7 +236,7 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
 
   return {
     async acquire(host, { waitMs, fresh = false, signal }) {
-      const key = `${host.name}:${host.port}`;
+      const key = keyOf(host);
       if (signal?.aborted) return { kind: "interrupted" };
       if (fresh) quitIdle(key, siteOf(key));
       const site = siteOf(key);

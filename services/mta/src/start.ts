@@ -1,5 +1,5 @@
 import { connectBus } from "@tyto/bus";
-import { Domain, type DomainRecord } from "@tyto/contracts";
+import { Domain, type DomainRecord, newMessageId } from "@tyto/contracts";
 import { createResolver } from "@tyto/dns";
 import { encodeReturnPath } from "@tyto/mail";
 import { type Log, type Running, serveHealth } from "@tyto/service";
@@ -20,6 +20,9 @@ import { createPast } from "./past.ts";
 import { personalFields } from "./personal.ts";
 import { createPool } from "./pool.ts";
 import { createSigners } from "./signers.ts";
+import { createHttps, reachableAddresses } from "./tls/https.ts";
+import { createTlsPolicies } from "./tls/policies.ts";
+import { createReportMail } from "./tls/report-mail.ts";
 
 const smtpPort = 25;
 /** Postfix and the large receivers end idle connections after minutes; ours are of no use longer than a burst. */
@@ -44,7 +47,7 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
   const random = Math.random;
   const stopping = new AbortController();
   const vault = createVault(config.secret);
-  const resolver = createResolver({ servers: config.dnsServers });
+  const resolver = createResolver({ servers: config.dnsServers, validates: config.dnsValidates });
   const marks = bus.bucket("ATTEMPTS");
   const claims = bus.bucket("CLAIMS");
   const domains = bus.bucket("DOMAINS");
@@ -58,15 +61,44 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
   });
   const bodies = createBodies(bus.bodies);
   const contents = createContents(bodies.load, config.cacheBytesMax, now);
+  const tls = createTlsPolicies({
+    resolver,
+    https: createHttps({
+      addressesOf: (host) => reachableAddresses(host, resolver, config.allowPrivate),
+      authorities: config.authorities,
+    }),
+    floors: config.tlsFloors,
+    policies: bus.bucket("STS_POLICIES"),
+    tallies: bus.bucket("TLS_TALLIES"),
+    claims: bus.bucket("TLS_REPORTS"),
+    reporter: config.tlsReporter,
+    mailReport: createReportMail({
+      domainOf: domains.get,
+      putBody: bus.bodies.put,
+      queue: bus.queue.add,
+      now,
+    }),
+    count: (policy, result) => metrics.tlsSessions.inc({ policy, result }),
+    process: newMessageId(now()),
+    now,
+    random,
+    log,
+  });
+  if (config.tlsReporter === undefined)
+    log.info("mta.tls-reports-off", {
+      hint: "MTA_TLS_REPORT_FROM names the address that TLS reports come from",
+    });
   const pool = createPool<Failed>({
     open: (host, signal) =>
       openHost(
         host,
         {
           resolver,
-          ehloName: config.ehloName,
+          egress: { id: "system", ehloName: config.ehloName },
           timeouts: config.timeouts,
           allowPrivate: config.allowPrivate,
+          authorities: config.authorities,
+          see: tls.see,
         },
         signal,
       ),
@@ -93,8 +125,10 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
     contentOf: contents.get,
     returnPath: (id, host) => encodeReturnPath(id, host, config.verpKey),
     personalFields: (id, host) => personalFields(id, host, config.siteUrl, config.verpKey),
-    carry: (mailOf, hosts, siteWaitMs, hold) =>
-      carry(mailOf, hosts, pool, { siteWaitMs, hold, signal: stopping.signal }),
+    demandOf: (host, { recipient, requireTls }) =>
+      tls.demandOf(host, recipient.slice(recipient.lastIndexOf("@") + 1), requireTls),
+    carry: (mailOf, hosts, siteWaitMs, hold, demandOf) =>
+      carry(mailOf, hosts, pool, { siteWaitMs, hold, demandOf, signal: stopping.signal }),
     log,
   });
   const deliveries = createDeliveries({
@@ -138,6 +172,8 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
     bus.queue.consume({ concurrency: entriesPerConnection * config.concurrency }, deliveries.fromQueue),
   ]);
 
+  const policing = tls.run();
+
   return {
     url: health.url,
     async stop() {
@@ -147,6 +183,7 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
       await stopped;
       watch.stop();
       await keymaker.stop();
+      await policing.stop();
       pool.close();
       await bus.drain();
       await health.stop();

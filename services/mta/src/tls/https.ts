@@ -1,5 +1,7 @@
-import { isIPv6 } from "node:net";
+import { isIP, isIPv6 } from "node:net";
 import { rootCertificates } from "node:tls";
+import type { Resolver } from "@tyto/dns";
+import { scopeOf } from "../mx.ts";
 
 export type HttpsRequest = {
   method: "GET" | "POST";
@@ -21,15 +23,36 @@ export type HttpsOptions = {
   authorities: readonly string[];
 };
 
+export type Https = (url: URL, request: HttpsRequest) => Promise<HttpsAnswer>;
+
 const addressesMax = 3;
+
+/** The addresses of a host that are on the public internet; all of them with `allowPrivate`. Throws DnsError. */
+export async function reachableAddresses(
+  host: string,
+  resolver: Pick<Resolver, "a" | "aaaa">,
+  allowPrivate: boolean,
+): Promise<readonly string[]> {
+  const bare = host.replace(/^\[|\]$/g, "");
+  const found = isIP(bare) === 0 ? await lookUp(bare, resolver) : [bare];
+  return allowPrivate ? found : found.filter((ip) => scopeOf(ip) === "public");
+}
+
+async function lookUp(host: string, resolver: Pick<Resolver, "a" | "aaaa">): Promise<readonly string[]> {
+  const [v4, v6] = await Promise.allSettled([resolver.a(host), resolver.aaaa(host)]);
+  const found = [v4, v6].flatMap((result) => (result.status === "fulfilled" ? result.value.records : []));
+  const failed = [v4, v6].find((result) => result.status === "rejected");
+  if (found.length === 0 && failed !== undefined) throw failed.reason;
+  return found;
+}
 
 /**
  * One HTTPS request to a host of a stranger: bounded in time and bytes, no redirects, the certificate verified, and only to
  * addresses that the caller allows, so that nobody can have us talk to a machine behind our firewall.
  */
 export const createHttps =
-  ({ addressesOf, authorities }: HttpsOptions) =>
-  async (url: URL, request: HttpsRequest): Promise<HttpsAnswer> => {
+  ({ addressesOf, authorities }: HttpsOptions): Https =>
+  async (url, request) => {
     if (url.protocol !== "https:") return failed(`${url.protocol}// is not https`);
     const signal = AbortSignal.timeout(request.timeoutMs);
     let last = failed(`${url.hostname} has no address that we may connect to`);

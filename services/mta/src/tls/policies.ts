@@ -1,34 +1,75 @@
 import { DnsError, type Resolver, wireName } from "@tyto/dns";
+import type { Log } from "@tyto/service";
 import type { Host } from "../mx.ts";
 import { type DaneFinding, findTlsa } from "./dane.ts";
-import { type Demand, demandOf, type Encryption, type Finding } from "./demand.ts";
+import { type Demand, demandOf, refusalOf } from "./demand.ts";
 import { type Floors, floorOf } from "./floor.ts";
-import type { createReports } from "./reports.ts";
-import type { Sts, StsFinding } from "./sts.ts";
+import type { Https } from "./https.ts";
+import { type OpenedSession, outcomesOf } from "./outcomes.ts";
+import type { Reporter } from "./report.ts";
+import { createReports, type ReportPorts } from "./reports.ts";
+import { createSts, type Fetched, type StsFinding, type StsPorts } from "./sts.ts";
 import type { TlsOutcome } from "./tally.ts";
 
 export type TlsPolicyPorts = {
-  resolver: Pick<Resolver, "mx" | "a" | "aaaa" | "query" | "tlsa">;
+  resolver: Resolver;
+  https: Https;
+  /** What the operator asks, by domain. */
   floors: Floors;
-  sts: Sts;
-  reports: Pick<ReturnType<typeof createReports>, "count" | "status" | "tallyOf">;
-};
-
-/** What came of opening a session, for reports. */
-export type OpenedSession = {
-  encryption: Encryption;
-  findings: readonly Finding[];
-  ip?: string;
-  localIp?: string | undefined;
+  policies: StsPorts["store"];
+  tallies: ReportPorts["tallies"];
+  claims: ReportPorts["claims"];
+  /** Absent: nobody gets a TLS report. */
+  reporter: Reporter | undefined;
+  mailReport: ReportPorts["mail"];
+  /** Is told of every outcome, for metrics. */
+  count?(type: TlsOutcome["type"], result: string): void;
+  /** Names this process. */
+  process: string;
+  now: () => number;
+  random: () => number;
+  log: Pick<Log, "info" | "warn">;
 };
 
 export type TlsPolicies = ReturnType<typeof createTlsPolicies>;
 
+/** RFC 8461 §3.3 asks for at least 64 KB and a minute; a message waits for it, so it is less. */
+const policyBytesMax = 65_536;
+const policyMsMax = 10_000;
+const reportAnswerBytesMax = 65_536;
+const reportMsMax = 60_000;
+const refreshMs = 3_600_000;
+
 const noPolicy: StsFinding = { kind: "none" };
 const noRecords: DaneFinding = { kind: "none" };
 
-/** Everything that decides about the encryption of sessions: MTA-STS, DANE, REQUIRETLS and what the operator asks. */
-export function createTlsPolicies({ resolver, floors, sts, reports }: TlsPolicyPorts) {
+/**
+ * Everything that decides about the encryption of sessions: MTA-STS, DANE, REQUIRETLS and what the operator asks; and the
+ * reports to domains about what came of it.
+ */
+export function createTlsPolicies(ports: TlsPolicyPorts) {
+  const { resolver, https, floors, now, log } = ports;
+  const txt = async (name: string) => (await resolver.txt(name)).records;
+  const sts = createSts({
+    txt,
+    fetchPolicy: (domain) => fetchPolicy(https, domain),
+    store: ports.policies,
+    now,
+    log,
+  });
+  const reports = createReports({
+    txt,
+    tallies: ports.tallies,
+    claims: ports.claims,
+    post: (url, packed) => postReport(https, url, packed),
+    mail: ports.mailReport,
+    reporter: ports.reporter,
+    process: ports.process,
+    now,
+    random: ports.random,
+    log,
+  });
+
   /** Whether DNSSEC vouches for the names of a domain's mail servers. A failure is a no: finding the path fails too then. */
   async function isMxAuthenticated(domain: string): Promise<boolean> {
     try {
@@ -39,30 +80,51 @@ export function createTlsPolicies({ resolver, floors, sts, reports }: TlsPolicyP
     }
   }
 
+  /** Counts a session that was opened, or given up because of its encryption, for the reports to its domain. */
+  function see(demand: Demand, session: OpenedSession): void {
+    for (const outcome of outcomesOf(demand, session)) {
+      reports.count(demand.domain, outcome);
+      ports.count?.(outcome.type, outcome.problem?.result ?? "ok");
+    }
+  }
+
   return {
     /**
      * What a session to this host has to be for a message to `domain`. Hosts of the operator's own routes are bound by the
-     * floor and the message alone. May wait seconds for the policy of a domain that nobody has written to before.
+     * floor and the message alone. May wait seconds for the policy of a domain that nobody has written to before. Throws
+     * Failure when what is kept cannot be read.
      */
     async demandOf(
       host: Pick<Host, "name" | "port" | "isTrusted">,
       domain: string,
       requireTls: boolean | undefined,
     ): Promise<Demand> {
-      const facts = { domain, host: host.name, floor: floorOf(floors, domain), requireTls };
+      const name = wireName(domain);
+      const facts = { domain: name, host: host.name, floor: floorOf(floors, name), requireTls };
       if (host.isTrusted) return demandOf({ ...facts, isHostCertain: true, sts: noPolicy, dane: noRecords });
-      const [policy, isHostCertain] = await Promise.all([
-        sts.find(wireName(domain)),
-        isMxAuthenticated(domain),
-      ]);
+      const [policy, isHostCertain] = await Promise.all([sts.find(name), isMxAuthenticated(name)]);
       const dane = isHostCertain ? await findTlsa(host, resolver) : noRecords;
-      return demandOf({ ...facts, isHostCertain, sts: policy, dane });
+      const demand = demandOf({ ...facts, isHostCertain, sts: policy, dane });
+      if (refusalOf(demand) !== undefined) see(demand, { findings: demand.clauses });
+      return demand;
     },
 
-    /** Counts a session that was opened, or refused because of its encryption, for the reports to its domain. */
-    see(demand: Demand, session: OpenedSession): void {
-      for (const outcome of outcomesOf(demand, session)) reports.count(demand.domain, outcome);
+    see,
+
+    /** Refreshes policies, keeps counts and sends reports by itself until `stop`. */
+    run(): { stop(): Promise<void> } {
+      const reporting = reports.run();
+      const refreshing = setInterval(() => void sts.refreshKept(), refreshMs);
+      return {
+        async stop() {
+          clearInterval(refreshing);
+          await reporting.stop();
+        },
+      };
     },
+    /** Sends the reports of past days at once. */
+    sendReports: reports.send,
+    saveCounts: reports.save,
 
     status: () => ({ sts: sts.status(), reports: reports.status() }),
 
@@ -70,60 +132,36 @@ export function createTlsPolicies({ resolver, floors, sts, reports }: TlsPolicyP
     domain: (domain: string) => ({
       floor: floorOf(floors, domain),
       ...sts.remembered(domain),
-      today: reports.tallyOf(domain),
+      today: reports.tallyOf(domain.toLowerCase()),
     }),
   };
 }
 
-/** A session counts once for each policy that the domain publishes, or once as one without (RFC 8460 §4.2). */
-export function outcomesOf(
-  demand: Demand,
-  { encryption, findings, ip, localIp }: OpenedSession,
-): TlsOutcome[] {
-  const where = {
-    host: demand.host,
-    ...(ip === undefined ? {} : { ip }),
-    ...(localIp === undefined ? {} : { localIp }),
-  };
-  const problemOf = (policy: Finding["policy"]) => {
-    const problem = findings.find(
-      (finding) => finding.policy === policy && finding.problem !== undefined,
-    )?.problem;
-    return problem === undefined ? {} : { problem };
-  };
-  const outcomes: TlsOutcome[] = [];
-  const { sts, tlsa } = demand;
-  if (demand.clauses.some(({ policy }) => policy === "sts"))
-    outcomes.push({
-      type: "sts",
-      lines: sts.kind === "policy" ? linesOf(sts.policy) : [],
-      mx: sts.kind === "policy" ? sts.policy.mx : [],
-      ...where,
-      ...problemOf("sts"),
-    });
-  if (demand.clauses.some(({ policy }) => policy === "dane"))
-    outcomes.push({ type: "tlsa", lines: tlsa?.texts ?? [], mx: [], ...where, ...problemOf("dane") });
-  if (outcomes.length > 0) return outcomes;
-  const plain: TlsOutcome = { type: "no-policy-found", lines: [], mx: [], ...where };
-  switch (encryption.kind) {
-    case "peer":
-      return [plain];
-    case "not-offered":
-      return [
-        {
-          ...plain,
-          problem: { result: "starttls-not-supported", why: "it does not offer to encrypt the session" },
-        },
-      ];
-    case "failed":
-      return [{ ...plain, problem: { result: "validation-failure", why: encryption.why } }];
-  }
+/** RFC 8461 §3.3: from this one place, without redirects, as plain text. */
+async function fetchPolicy(https: Https, domain: string): Promise<Fetched> {
+  const url = new URL(`https://mta-sts.${domain}/.well-known/mta-sts.txt`);
+  const answer = await https(url, { method: "GET", answerBytesMax: policyBytesMax, timeoutMs: policyMsMax });
+  const failed = (
+    result: "sts-policy-fetch-error" | "sts-webpki-invalid" | "sts-policy-invalid",
+    why: string,
+  ) => ({ kind: "failed", problem: { result, why: `no MTA-STS policy from ${url}: ${why}` } }) as const;
+  if (answer.kind === "failed")
+    return failed(answer.isCertificate ? "sts-webpki-invalid" : "sts-policy-fetch-error", answer.why);
+  if (answer.status !== 200) return failed("sts-policy-fetch-error", `status ${answer.status}`);
+  if (answer.mediaType !== "text/plain")
+    return failed("sts-policy-invalid", `it is ${answer.mediaType || "without a type"}, not text/plain`);
+  return { kind: "text", text: answer.text };
 }
 
-/** The policy as its file has it (RFC 8460 §4.4 asks for its lines). */
-const linesOf = ({ mode, mx, maxAgeS }: { mode: string; mx: readonly string[]; maxAgeS: number }) => [
-  "version: STSv1",
-  `mode: ${mode}`,
-  ...mx.map((name) => `mx: ${name}`),
-  `max_age: ${maxAgeS}`,
-];
+/** RFC 8460 §5.4: any 2xx takes the report. */
+async function postReport(https: Https, url: URL, packed: Uint8Array): Promise<string | undefined> {
+  const answer = await https(url, {
+    method: "POST",
+    headers: { "content-type": "application/tlsrpt+gzip" },
+    body: packed,
+    answerBytesMax: reportAnswerBytesMax,
+    timeoutMs: reportMsMax,
+  });
+  if (answer.kind === "failed") return answer.why;
+  return answer.status >= 200 && answer.status < 300 ? undefined : `status ${answer.status}`;
+}
