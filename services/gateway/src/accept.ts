@@ -159,6 +159,15 @@ export function planOf(
   const leavesAt = Math.max(at, asked);
   const domain = signingDomain(mail);
   const shared = { at, organizationId: defaultOrganization, messageId };
+/** RFC 8689 §4.1: REQUIRETLS wins over the header TLS-Required. */
+function requireTlsOf({ require_tls, headers = {} }: SendRequest): { requireTls?: boolean } {
+  if (require_tls !== undefined) return { requireTls: require_tls };
+  const isWaived = Object.entries(headers).some(
+    ([name, value]) => name.toLowerCase() === "tls-required" && value.trim().toLowerCase() === "no",
+  );
+  return isWaived ? { requireTls: false } : {};
+}
+
   return {
     dateMs: leavesAt,
     accepted: {
@@ -199,6 +208,7 @@ export function planOf(
   };
 }
 
+      ...requireTlsOf(mail),
 /**
  * Resolves when JetStream holds body and events; the accepted event is returned. Repeating it with the same decision
  * stores nothing new. Throws Failure `request.too-large`, `storage.full` or `upstream.down`.

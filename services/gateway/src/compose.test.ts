@@ -37,6 +37,12 @@ describe("a composed message", () => {
     );
   });
 
+  test("says that it may travel without TLS when the sender allows it", () => {
+    expect(headersOf(composed({ ...simple, require_tls: false }))).toContain("\r\nTLS-Required: No\r\n");
+    for (const more of [{}, { require_tls: true }])
+      expect(headersOf(composed({ ...simple, ...more }))).not.toContain("TLS-Required");
+  });
+
   test("has the same bytes each time", () => {
     const request = {
       ...simple,

@@ -27,7 +27,9 @@ const plainWordCharsMax = 200;
  * `limits.messageBytesMax`.
  */
 export function compose({ mail, messageId, messageIdHeader, dateMs }: Composition): Uint8Array {
-  const spelled = new Map(Object.keys(mail.headers ?? {}).map((name) => [name.toLowerCase(), name]));
+  const spelled = new Map(
+    ["TLS-Required", ...Object.keys(mail.headers ?? {})].map((name) => [name.toLowerCase(), name]),
+  );
   const files = new Map<MimeNode, string>();
   const root = buildTree(mail, files, {
     // "=_" stands in no quoted-printable and no base64 line (RFC 2045 §6.7), so no part can hold the boundary.
@@ -44,6 +46,8 @@ export function compose({ mail, messageId, messageIdHeader, dateMs }: Compositio
   root.setHeader("Message-ID", `<${messageIdHeader}>`);
   root.setHeader("Date", new Date(dateMs).toUTCString().replace("GMT", "+0000"));
   root.setHeader("X-Tyto-Message", messageId);
+  // RFC 8689 §5: for the servers on the way.
+  if (mail.require_tls === false) root.setHeader("TLS-Required", "No");
   for (const [name, value] of Object.entries(mail.headers ?? {})) root.setHeader(name, unstructured(value));
 
   const parts: Uint8Array[] = [];

@@ -73,6 +73,20 @@ describe("202", () => {
   test("with an attachment the scanner is asked first", async () => {
     const attachments = [{ filename: "a.txt", content: btoa("file") }];
     const { id } = await accepted(await post({ ...mail, attachments }));
+  test("require_tls reaches the event, and TLS-Required: No as its contrary; the field wins", async () => {
+    const requireTlsOf = async (more: object) => {
+      const { id } = await accepted(await post({ ...mail, ...more }));
+      const [event] = await eventsOf(id);
+      return event?.subject === "mail.accepted" ? event.payload.requireTls : "no event";
+    };
+    const headers = { "tls-required": " No" };
+    expect(await requireTlsOf({})).toBeUndefined();
+    expect(await requireTlsOf({ require_tls: true })).toBe(true);
+    expect(await requireTlsOf({ require_tls: false })).toBe(false);
+    expect(await requireTlsOf({ headers })).toBe(false);
+    expect(await requireTlsOf({ headers, require_tls: true })).toBe(true);
+  });
+
     expect((await eventsOf(id)).map(({ subject }) => subject)).toEqual(["mail.submitted"]);
   });
 
