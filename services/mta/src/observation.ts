@@ -17,6 +17,8 @@ export type Observation = {
   hard?: boolean;
   reply?: Reply;
   conversation?: Conversation;
+  /** A rule decided this and no server did: nothing may learn from it. */
+  madeBy?: "rule";
 };
 
 /** May this be sent now? `wait`: not before `untilMs`, and why, in words for people. */

@@ -332,9 +332,9 @@ describe("what an earlier process learned", () => {
     first.see("yahoo", "deferred", "rate.limited", "4.7.0 [TSS04] slow down");
     first.see("mx.dead.example", "deferred", "network.unreachable");
     const changed = first.shaping.changes(100);
-    expect(changed.map(({ site, record }) => [site, record?.state])).toEqual([
-      ["yahoo", "slowed"],
-      ["mx.dead.example", "suspended"],
+    expect(changed.map(({ key, record }) => [key, record?.state])).toEqual([
+      ["192%2E0%2E2%2E1/yahoo", "slowed"],
+      ["192%2E0%2E2%2E1/mx%2Edead%2Eexample", "suspended"],
     ]);
     expect(first.shaping.changes(100)).toEqual([]);
 
@@ -365,9 +365,7 @@ describe("what an earlier process learned", () => {
     expect(shaping.changes(20)).toHaveLength(20);
     expect(shaping.changes(20)).toHaveLength(10);
     shaping.reset("mx3.example.com");
-    expect(shaping.changes(20)).toEqual([
-      { egress: "192.0.2.1", site: "mx3.example.com", record: undefined },
-    ]);
+    expect(shaping.changes(20)).toEqual([{ key: "192%2E0%2E2%2E1/mx3%2Eexample%2Ecom", record: undefined }]);
   });
 
   test("no more sites are remembered than the bound says", () => {

@@ -1,4 +1,5 @@
-import { type Reply, reasons, type SiteRecord } from "@tyto/contracts";
+import { bucketKey, type Reply, reasons, type SiteRecord } from "@tyto/contracts";
+import { BoundedMap } from "@tyto/service";
 import type { Leave, Observation } from "../observation.ts";
 import { waitAsked } from "../schedule.ts";
 import { countOf } from "./minute.ts";
@@ -68,12 +69,12 @@ export type Shaping = {
   /** The busiest and the sick ones first. `site` is an id; without it, all. */
   status(site?: string): SiteStatus[];
   /** Rows that changed since the last call, at most `max`; without a record the row is gone. */
-  changes(max: number): (SiteKey & { record: SiteRecord | undefined })[];
+  changes(max: number): { key: string; record: SiteRecord | undefined }[];
   /** What an earlier process knew. Rows that are old are left out. */
   restore(record: SiteRecord): void;
 };
 
-/** Sites that are remembered, per process; the one that was asked for longest ago is forgotten first. */
+/** Sites that are remembered, per process; the one that was asked for longest ago is forgotten first, and its record goes by age. */
 const sitesMax = 10_000;
 const repliesMax = 5;
 const replyCharsMax = 200;
@@ -92,16 +93,14 @@ type Row = {
 
 /** Limits per (egress, site), learned from outcomes. One process's view: docs/operations.md says how several share. */
 export function createShaping({ profiles, now, random }: ShapingPorts): Shaping {
-  const rows = new Map<string, Row>();
-  /** Keys of rows that may have changed since they were stored, and of stored ones that are gone. */
-  const touched = new Map<string, SiteKey>();
+  const rows = new BoundedMap<string, Row>(sitesMax);
+  /** Rows that may have changed since they were stored. */
+  const touched = new Set<string>();
 
   const rowOf = (key: SiteKey, provider: string | undefined): Row => {
     const name = keyOf(key);
     const known = rows.get(name);
     if (known !== undefined) {
-      // The last in the order of the map is the one that was used last.
-      rows.delete(name);
       rows.set(name, known);
       if (provider !== undefined) known.provider = provider;
       return known;
@@ -114,14 +113,7 @@ export function createShaping({ profiles, now, random }: ShapingPorts): Shaping 
       stored: "",
     };
     rows.set(name, row);
-    const oldest = rows.keys().next();
-    if (rows.size > sitesMax && !oldest.done) drop(oldest.value);
     return row;
-  };
-  const drop = (name: string) => {
-    const row = rows.get(name);
-    if (row !== undefined && row.stored !== "") touched.set(name, row.key);
-    rows.delete(name);
   };
   const profileOf = ({ key, provider }: Row) => profiles(key.site, provider);
 
@@ -130,7 +122,7 @@ export function createShaping({ profiles, now, random }: ShapingPorts): Shaping 
       const row = rowOf(key, provider);
       const before = row.throttle.state;
       const leave = takeToken(row.throttle, profileOf(row), nowMs);
-      if (row.throttle.state !== before) touched.set(keyOf(key), key);
+      if (row.throttle.state !== before) touched.add(keyOf(key));
       if (leave.kind === "go") return leave;
       return { ...leave, why: `${row.provider ?? key.site}: ${leave.why}` };
     },
@@ -158,25 +150,25 @@ export function createShaping({ profiles, now, random }: ShapingPorts): Shaping 
       const said = saidBy(observation);
       const askedMs = reply === undefined ? undefined : waitAsked(reply.text);
       learn(row.throttle, profile, { sign, outcome, said, askedMs }, atMs, random);
-      if (sign !== "none") touched.set(keyOf(row.key), row.key);
+      if (sign !== "none") touched.add(keyOf(row.key));
     },
 
     suspend(key, provider, untilMs, why) {
       suspend(rowOf(key, provider).throttle, untilMs, why.slice(0, whyCharsMax), now());
-      touched.set(keyOf(key), key);
+      touched.add(keyOf(key));
     },
 
     slow(key, provider, why) {
       const row = rowOf(key, provider);
       slow(row.throttle, profileOf(row), why.slice(0, whyCharsMax), now());
-      touched.set(keyOf(key), key);
+      touched.add(keyOf(key));
     },
 
     reset(site) {
       const found = [...rows.values()].filter((row) => row.key.site === site);
       for (const row of found) {
         reset(row.throttle, profileOf(row), now());
-        touched.set(keyOf(row.key), row.key);
+        touched.add(keyOf(row.key));
       }
       return found.length;
     },
@@ -188,17 +180,17 @@ export function createShaping({ profiles, now, random }: ShapingPorts): Shaping 
         .toSorted((a, b) => rank[a.state] - rank[b.state] || b.deliveredLastMin - a.deliveredLastMin),
 
     changes(max) {
-      const changed: (SiteKey & { record: SiteRecord | undefined })[] = [];
-      for (const [name, key] of touched) {
+      const changed: { key: string; record: SiteRecord | undefined }[] = [];
+      for (const name of touched) {
         if (changed.length >= max) break;
         touched.delete(name);
         const row = rows.get(name);
-        const record = row === undefined ? undefined : recordOf(row, profileOf(row), now());
+        if (row === undefined) continue;
+        const record = recordOf(row, profileOf(row), now());
         const stored = record === undefined ? "" : JSON.stringify({ ...record, savedAtMs: 0 });
-        // A row that was forgotten had a record, else it would not be here.
-        if (row?.stored === stored) continue;
-        if (row !== undefined) row.stored = stored;
-        changed.push({ ...key, record });
+        if (row.stored === stored) continue;
+        row.stored = stored;
+        changed.push({ key: bucketKey(row.key.egress, row.key.site), record });
       }
       return changed;
     },

@@ -1,0 +1,182 @@
+import type { Bucket } from "@tyto/bus";
+import {
+  bucketKey,
+  defaultOrganization,
+  Failure,
+  type Hold,
+  OrganizationId,
+  type Payload,
+  type QueueEntry,
+} from "@tyto/contracts";
+import type { Log } from "@tyto/service";
+import type { Leave } from "../observation.ts";
+
+/** What is held and why. Without `untilMs` it stays until a person releases it. */
+export type NewHold = Omit<Hold, "key" | "sinceMs">;
+
+export type HoldPorts = {
+  bucket: Bucket<"HOLDS">;
+  publish: {
+    (subject: "sending.held", payload: Payload<"sending.held">): Promise<void>;
+    (subject: "sending.released", payload: Payload<"sending.released">): Promise<void>;
+  };
+  now: () => number;
+  /** From 0 up to 1. */
+  random: () => number;
+  log: Pick<Log, "warn" | "info">;
+};
+
+export type Holds = {
+  /** May this entry be sent to this site? Looks into memory only. */
+  leave(entry: Pick<QueueEntry, "organizationId" | "campaign" | "recipient">, site: string): Leave;
+  /**
+   * Holds, or changes what is held already. A rule or breaker never takes the place of a person's hold, and never shortens
+   * one. Throws Failure `request.invalid`, `limit.exceeded` or `upstream.down`.
+   */
+  hold(hold: NewHold): Promise<Hold>;
+  /** False when nothing was held under this key. Throws Failure `upstream.down`. */
+  release(key: string, by: string): Promise<boolean>;
+  list(): Hold[];
+  /** Calls back when a hold ended here or in another process. */
+  onReleased(heard: (hold: Hold) => void): void;
+  /** Ends holds whose time is over. */
+  expire(): Promise<void>;
+};
+
+const holdsMax = 2_000;
+/** Held entries look again after this time, so that a release is felt soon. Spread, so that they do not come as one wave. */
+const lookAgainMs = 600_000;
+const expiredPerTurnMax = 100;
+
+export const holdKey = ({ scope, id }: Pick<Hold, "scope" | "id">) => `${scope}:${id}`;
+/** A campaign's name is its organisation's own. */
+export const campaignId = (organizationId: string, campaign: string) => `${organizationId}/${campaign}`;
+
+/** Rules and breakers, whose holds end by time and give way to people. */
+const isMachine = (by: string) => by.startsWith("rule:") || by.startsWith("breaker:");
+
+/**
+ * The one place where sending is stopped for people, rules and breakers alike. Every mta process sees every hold: they
+ * live in a bucket that each watches. Resolves when the present ones are known. Throws Failure `upstream.down`.
+ */
+export async function createHolds(ports: HoldPorts): Promise<Holds & { stop(): void }> {
+  const { bucket, publish, now, random, log } = ports;
+  const holds = new Map<string, Hold>();
+  const listeners: ((hold: Hold) => void)[] = [];
+
+  const watch = await bucket.watch((key, hold) => {
+    if (hold !== undefined) {
+      holds.set(key, hold);
+      return;
+    }
+    const ended = holds.get(key);
+    holds.delete(key);
+    if (ended !== undefined) for (const heard of listeners) heard(ended);
+  });
+  const find = (scope: Hold["scope"], id: string) => holds.get(bucketKey(scope, id));
+
+  const end = async (hold: Hold, by: string) => {
+    await bucket.delete(bucketKey(hold.scope, hold.id));
+    holds.delete(bucketKey(hold.scope, hold.id));
+    await publish("sending.released", { ...about(hold, "released", now()), by, heldAt: hold.sinceMs });
+    log.info("mta.sending-released", { hold: hold.key, by });
+    for (const heard of listeners) heard(hold);
+  };
+
+  return {
+    leave({ organizationId, campaign, recipient }, site) {
+      if (holds.size === 0) return { kind: "go" };
+      const nowMs = now();
+      let found: Hold | undefined;
+      for (const hold of [
+        find("everything", "*"),
+        find("organization", organizationId),
+        campaign === undefined ? undefined : find("campaign", campaignId(organizationId, campaign)),
+        campaign === undefined ? undefined : find("campaign", campaign),
+        find("site", site),
+        find("domain", recipient.slice(recipient.lastIndexOf("@") + 1).toLowerCase()),
+      ])
+        if (
+          hold !== undefined &&
+          isInForce(hold, nowMs) &&
+          (found === undefined || endOf(hold) > endOf(found))
+        )
+          found = hold;
+      if (found === undefined) return { kind: "go" };
+      const lookAgainAtMs = nowMs + lookAgainMs * (1 + random() / 2);
+      return {
+        kind: "wait",
+        untilMs: Math.round(Math.min(endOf(found), lookAgainAtMs)),
+        why: `${nameOf(found)} is held by ${found.by}: ${found.why}`,
+      };
+    },
+
+    async hold(wanted) {
+      const nowMs = now();
+      if (wanted.untilMs !== undefined && wanted.untilMs <= nowMs)
+        throw new Failure("request.invalid", "a hold must end in the future");
+      if (wanted.untilMs === undefined && isMachine(wanted.by))
+        throw new Failure("internal", `${wanted.by} holds without an end`);
+      if ((wanted.scope === "everything") !== (wanted.id === "*"))
+        throw new Failure("request.invalid", "everything is held as *, and nothing else is");
+      const before = find(wanted.scope, wanted.id);
+      const present = before !== undefined && isInForce(before, nowMs) ? before : undefined;
+      if (present !== undefined && isMachine(wanted.by)) {
+        const isLonger = isMachine(present.by) && endOf(wanted) > endOf(present);
+        if (!isLonger) return present;
+      }
+      if (before === undefined && holds.size >= holdsMax)
+        throw new Failure("limit.exceeded", `there are ${holdsMax} holds already: release some`);
+      const hold: Hold = { ...wanted, key: holdKey(wanted), sinceMs: nowMs };
+      // A hold that goes on under another name is one that ended and one that began.
+      if (before !== undefined) await end(before, isInForce(before, nowMs) ? wanted.by : "time");
+      await bucket.put(bucketKey(hold.scope, hold.id), hold);
+      holds.set(bucketKey(hold.scope, hold.id), hold);
+      const { scope, id: scopeId, why, by, untilMs } = hold;
+      await publish("sending.held", {
+        ...about(hold, "held", nowMs),
+        ...{ scope, scopeId, why, by },
+        ...(untilMs === undefined ? {} : { untilAt: untilMs }),
+      });
+      log.warn("mta.sending-held", { hold: hold.key, why, by });
+      return hold;
+    },
+
+    async release(key, by) {
+      const hold = [...holds.values()].find((one) => one.key === key);
+      if (hold === undefined) return false;
+      await end(hold, by);
+      return true;
+    },
+
+    list: () => [...holds.values()].filter((hold) => isInForce(hold, now())),
+    onReleased: (heard) => void listeners.push(heard),
+
+    async expire() {
+      const over = [...holds.values()].filter((hold) => !isInForce(hold, now()));
+      for (const hold of over.slice(0, expiredPerTurnMax)) await end(hold, "time");
+    },
+
+    stop: () => watch.stop(),
+  };
+}
+
+const endOf = ({ untilMs }: Pick<Hold, "untilMs">) => untilMs ?? Number.POSITIVE_INFINITY;
+const isInForce = (hold: Hold, nowMs: number) => endOf(hold) > nowMs;
+
+const nameOf = ({ scope, id }: Hold) => (scope === "everything" ? "all sending" : `the ${scope} ${id}`);
+
+/** The id tells the same hold the same way by whichever process it is told. */
+function about(hold: Hold, verb: "held" | "released", nowMs: number) {
+  const { scope, id, sinceMs } = hold;
+  const hash = new Bun.CryptoHasher("sha256").update(id).digest("hex").slice(0, 16);
+  const owner = OrganizationId.safeParse(scope === "campaign" ? id.split("/")[0] : id);
+  const isOwned = scope === "organization" || (scope === "campaign" && id.includes("/"));
+  return {
+    id: `${scope}.${hash}.${sinceMs}.${verb}`,
+    at: verb === "held" ? sinceMs : nowMs,
+    organizationId: isOwned && owner.success ? owner.data : defaultOrganization,
+    scope,
+    scopeId: id,
+  };
+}
