@@ -43,7 +43,11 @@ afterAll(() => dns.stop());
 const poolOf = (restMs = 0) =>
   createPool<Failed>({
     open: (host, signal) =>
-      openHost(host, { resolver, ehloName: "mail.tyto.example", timeouts, allowPrivate: true }, signal),
+      openHost(
+        host,
+        { resolver, egress: { id: "test", ehloName: "mail.tyto.example" }, timeouts, allowPrivate: true },
+        signal,
+      ),
     connectionsMax: 10,
     siteConnectionsMax: 5,
     idleMax: 5,

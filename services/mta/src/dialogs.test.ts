@@ -48,7 +48,11 @@ async function play(dialog: Dialog) {
   const server = await startScripted(dialog.connections, certificate);
   const pool = createPool<Failed>({
     open: (host, signal) =>
-      openHost(host, { resolver, ehloName: "mail.tyto.example", timeouts, allowPrivate: false }, signal),
+      openHost(
+        host,
+        { resolver, egress: { id: "test", ehloName: "mail.tyto.example" }, timeouts, allowPrivate: false },
+        signal,
+      ),
     connectionsMax: 1,
     siteConnectionsMax: 1,
     idleMax: 10,

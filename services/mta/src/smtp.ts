@@ -1,7 +1,10 @@
-import { connect as connectTcp, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { checkServerIdentity, TLSSocket } from "node:tls";
 import type { Conversation } from "@tyto/contracts";
-import { type Endpoint, hungUp, type Sent, type Trouble, unreachable, untrusted } from "./trouble.ts";
+import type { Egress } from "./egress.ts";
+import { describeCertificate } from "./tls/peer.ts";
+import { type Endpoint, hungUp, type Sent, type Trouble, untrusted } from "./trouble.ts";
+import { connect } from "./wire/connect.ts";
 import type { Mail } from "./wire/envelope.ts";
 import { greet, type TlsLevel } from "./wire/greeting.ts";
 import { type MessageTimeouts, type Progress, transact } from "./wire/transaction.ts";
@@ -19,6 +22,7 @@ export type Timeouts = MessageTimeouts & {
 /** An open SMTP session that takes one message at a time. */
 export type Session = {
   readonly endpoint: Endpoint;
+  /** The address that the server sees, as far as it is known; proxies seldom tell. */
   readonly localIp: string | undefined;
   readonly tls: Conversation["tls"];
   readonly isOpen: boolean;
@@ -32,7 +36,7 @@ export type Session = {
 };
 
 export type OpenOptions = {
-  ehloName: string;
+  egress: Egress;
   timeouts: Timeouts;
   tls: TlsLevel;
   /** The name sent by SNI and looked for in the certificate; the endpoint's own by default. */
@@ -48,18 +52,18 @@ export type OpenOptions = {
 };
 
 const quitMsMax = 5_000;
+const problemCharsMax = 300;
 
 /**
  * Connects, waits for the greeting, says EHLO, and encrypts when the server offers it. Opportunistic: a certificate is
  * looked at and told, not demanded (RFC 7435).
  */
 export async function openSession(endpoint: Endpoint, options: OpenOptions): Promise<Session | Trouble> {
-  const { timeouts, serverName = endpoint.name } = options;
-  const connected = await connectSocket(endpoint, timeouts.connectMs, options.signal);
-  if ("kind" in connected) return connected;
-  const localIp = connected.localAddress;
-  const greeted = await greet(connected, endpoint, {
-    ehloName: options.ehloName,
+  const { egress, timeouts, serverName = endpoint.name } = options;
+  const connected = await connect(endpoint, egress, timeouts.connectMs, options.signal);
+  if (connected.kind === "trouble") return connected;
+  const greeted = await greet(connected.socket, endpoint, {
+    ehloName: egress.ehloName,
     tls: options.tls,
     serverName,
     authorities: options.authorities,
@@ -104,7 +108,7 @@ export async function openSession(endpoint: Endpoint, options: OpenOptions): Pro
 
   return {
     endpoint,
-    localIp,
+    localIp: connected.localIp,
     tls,
     get isOpen() {
       return wire.isOpen;
@@ -156,34 +160,19 @@ function createInterruption(cut: () => void) {
   };
 }
 
-async function connectSocket(
-  endpoint: Endpoint,
-  timeoutMs: number,
-  signal: AbortSignal | undefined,
-): Promise<Socket | Trouble> {
-  const { promise, resolve } = Promise.withResolvers<Socket | string>();
-  const socket = connectTcp({ host: endpoint.ip, port: endpoint.port });
-  const timer = setTimeout(resolve, timeoutMs, `no answer within ${timeoutMs / 1_000} s`);
-  const abort = () => resolve("stopped");
-  signal?.addEventListener("abort", abort);
-  socket.once("connect", () => resolve(socket));
-  // Stays for the life of the socket: between two owners an error must not be unhandled.
-  socket.on("error", (error: Error & { code?: string }) => resolve(error.code ?? error.message));
-  const result = await promise;
-  clearTimeout(timer);
-  signal?.removeEventListener("abort", abort);
-  if (typeof result !== "string") return result;
-  socket.destroy();
-  return unreachable(endpoint, result);
-}
-
 function describeTls(socket: Socket, name: string): Conversation["tls"] {
   if (!(socket instanceof TLSSocket)) return null;
+  const peer = socket.getPeerCertificate();
   // Bun checks the name only when it is told to reject; here it is told to go on and say so.
-  const isNamed = checkServerIdentity(name, socket.getPeerCertificate()) === undefined;
+  const problem = socket.authorized
+    ? checkServerIdentity(name, peer)?.message
+    : String(socket.authorizationError);
+  const certificate = describeCertificate(peer);
   return {
     version: socket.getProtocol() ?? "unknown",
     cipher: socket.getCipher()?.name ?? "unknown",
-    authorized: socket.authorized && isNamed,
+    authorized: problem === undefined,
+    ...(problem === undefined ? {} : { problem: problem.slice(0, problemCharsMax) }),
+    ...(certificate === undefined ? {} : { certificate }),
   };
 }

@@ -157,10 +157,14 @@ export const untrusted = ({ name, ip }: Endpoint, problem: string): Trouble => (
   tlsFailure: "peer",
 });
 
-export const unreachable = ({ name, ip, port }: Endpoint, why: string): Trouble => ({
+export const unreachable = (
+  { name, ip, port }: Endpoint,
+  why: string,
+  reason: Reason = "network.unreachable",
+): Trouble => ({
   kind: "trouble",
   step: "connect",
-  reason: "network.unreachable",
+  reason,
   explanation: `no connection to ${name} [${ip}]:${port}: ${why}`,
   isInDoubt: false,
   isHungUp: false,
