@@ -28,6 +28,7 @@ const mailTables = [
   "dmarcSources",
   "tlsReports",
   "holds",
+  "quarantines",
 ] as const;
 const chore = literals(
   ...mailTables,

@@ -1,6 +1,7 @@
 import { defineSchema, defineTable } from "convex/server";
 import { v } from "convex/values";
 import { holdScope } from "./model/holds.ts";
+import { quarantineKind } from "./model/quarantines.ts";
 import {
   authentication,
   breakdownCell,
@@ -238,6 +239,19 @@ const sending = {
   })
     .index("by_scope", ["scope", "scopeId", "heldAt"])
     .index("by_heldAt", ["heldAt"]),
+
+  // One row each time an address of ours was out of its pools; written by egress.quarantined and egress.released, whichever
+  // comes first; leaves with mail.
+  quarantines: defineTable({
+    egress: v.string(),
+    kind: quarantineKind,
+    quarantinedAt: v.number(),
+    ip: v.optional(v.string()),
+    why: v.optional(v.string()),
+    releasedAt: v.optional(v.number()),
+  })
+    .index("by_egress", ["egress", "kind", "quarantinedAt"])
+    .index("by_quarantinedAt", ["quarantinedAt"]),
 };
 
 const counting = {

@@ -23,6 +23,7 @@ import { applyHeld, applyReleased } from "./holds.ts";
 import { receive } from "./inbound.ts";
 import { detailsOf, messageStatus, noMarks, noTally, timeOf, withOutcome } from "./message.ts";
 import { floorTo, minuteMs } from "./periods.ts";
+import { applyQuarantined, applyUnquarantined } from "./quarantines.ts";
 import { addReply } from "./replies.ts";
 import type { Failure, Marks, SuppressionWish } from "./shapes.ts";
 import { causeOf, type Suppression, stronger, suppress, suppresses, wishOf } from "./suppressions.ts";
@@ -61,6 +62,8 @@ async function applyEvent(ctx: MutationCtx, batch: Batch, event: StoredEvent): P
   if (event.subject === "report.tls") return await applyTlsReport(ctx, event.payload);
   if (event.subject === "sending.held") return await applyHeld(ctx, event.payload);
   if (event.subject === "sending.released") return await applyReleased(ctx, event.payload);
+  if (event.subject === "egress.quarantined") return await applyQuarantined(ctx, event.payload);
+  if (event.subject === "egress.released") return await applyUnquarantined(ctx, event.payload);
   const { payload } = event;
   const message = await batch.message(payload.messageId, payload.organizationId);
   if (batch.isRepeated(payload.id)) return false;

@@ -6,7 +6,14 @@ import { replyLine } from "./delivery.ts";
 
 type AboutMessage = Exclude<
   Subject,
-  "domain.keyed" | "mail.received" | "report.dmarc" | "report.tls" | "sending.held" | "sending.released"
+  | "domain.keyed"
+  | "mail.received"
+  | "report.dmarc"
+  | "report.tls"
+  | "sending.held"
+  | "sending.released"
+  | "egress.quarantined"
+  | "egress.released"
 >;
 export type MessageEvent = Extract<StoredEvent, { subject: AboutMessage }>;
 

@@ -52,13 +52,13 @@ authorization {
       user: admin
       password: ${passwordOf("admin")}
     }
-    # For your own programs: hears every event of mail, of sending and every report as it happens, and can do nothing else.
+    # For your own programs: hears every event of mail, of sending, of our addresses and every report as it happens, and can do nothing else.
     {
       user: subscriber
       password: ${passwordOf("subscriber")}
       permissions: {
         publish: { deny: [">"] }
-        subscribe: { allow: ["mail.>", "report.>", "sending.>"] }
+        subscribe: { allow: ["mail.>", "report.>", "sending.>", "egress.>"] }
       }
     }
 ${services.join("\n")}

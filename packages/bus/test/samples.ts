@@ -107,6 +107,20 @@ function samples(id: string, messageId: MessageId): Samples {
       by: "ann",
       heldAt: 1_700_000_000_000,
     },
+    "egress.quarantined": {
+      ...event,
+      egress: "mail1",
+      ip: "198.51.100.7",
+      kind: "listed",
+      why: "zen.spamhaus.org lists 198.51.100.7 (127.0.0.2)",
+    },
+    "egress.released": {
+      ...event,
+      egress: "mail1",
+      ip: "198.51.100.7",
+      kind: "listed",
+      quarantinedAt: 1_700_000_000_000,
+    },
     "domain.keyed": {
       ...event,
       domain,

@@ -50,7 +50,7 @@ export const WarmingRecord = z.object({
 export type WarmingRecord = z.infer<typeof WarmingRecord>;
 
 /** Why an address is out of its pools. */
-export const quarantineKinds = ["reverse-dns", "listed", "unbindable"] as const;
+export const quarantineKinds = ["reverse-dns", "listed"] as const;
 export const QuarantineKind = z.enum(quarantineKinds);
 export type QuarantineKind = z.infer<typeof QuarantineKind>;
 

@@ -145,5 +145,5 @@ export const users = {
   },
 } as const satisfies Record<string, UserSpec>;
 
-/** Besides these: `admin` (makes streams and consumers at start, `tyto dlq`) and `subscriber` (reads `mail.>`, `report.>` and `sending.>`, nothing else). */
+/** Besides these: `admin` (makes streams and consumers at start, `tyto dlq`) and `subscriber` (reads `mail.>`, `report.>`, `sending.>` and `egress.>`, nothing else). */
 export type UserName = keyof typeof users;

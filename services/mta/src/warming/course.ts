@@ -1,0 +1,361 @@
+/**
+ * The course of one address's warming: pure steps from record to record. A day's cap comes from the schedule; what was
+ * taken of it, and what came of that, stands in the record, which all processes share.
+ */
+import type { ProviderWarmth, WarmingRecord } from "@tyto/contracts";
+import { capOfDay, dateOf, daysBetween, lastDay, leapFrom, midnightAfter, partOfDay } from "./schedule.ts";
+import { dayOf, labelOf, listed, number, percent } from "./words.ts";
+
+export type Traffic = "transactional" | "bulk";
+
+/** Part of a day's cap that bulk mail never takes. */
+const reserve = 0.2;
+/** As much more than on the day before is kept free for transactional mail. */
+const reserveGrowth = 1.25;
+/** Bulk mail is released over the day: this part at its beginning, all of it at its end, and the first ones at once. */
+const releasedFirst = 0.1;
+const unpacedMax = 100;
+/** What a slowed provider may get at least in a day: with less there is nothing to learn from. */
+const providerMin = 20;
+const paceMin = 0.05;
+
+/** An address, or a provider, is judged from this many answers on; a slowed provider, which gets little, from fewer. */
+const judgedMin = 50;
+const slowedJudgedMin = 15;
+type Limit = { bounced: number; deferred: number };
+/** Better than `fine`, and a day may be skipped; worse than `slow`, and it goes slower; worse than `halt`, and bulk mail stops. */
+const limits = {
+  fine: { bounced: 0.01, deferred: 0.05 },
+  slow: { bounced: 0.03, deferred: 0.1 },
+  halt: { bounced: 0.08, deferred: 0.25 },
+} as const satisfies Record<string, Limit>;
+const graduateBounced = 0.02;
+
+/** A day counts when at least this part of its cap was used; it may count for more when nearly all was that bulk mail could have. */
+const usedMin = 0.2;
+const usedFully = 0.8;
+/** What becomes of the place in the schedule after a bad day, and after a halt. */
+const setback = 0.7;
+const afterHalt = 0.5;
+/** What becomes of a provider's pace after trouble; and from the second day without trouble on, each day. */
+const slowdown = 0.5;
+const cleanDaysMin = 2;
+const recovery = 1.5;
+/** The first halt lasts to the end of the next day, each further one twice as long. */
+const haltDaysMax = 8;
+
+const dayMs = 86_400_000;
+const releaseMs = { min: 60_000, max: 900_000 } as const;
+/** Who waits for the next day asks again this often: an address may become free, or a person change something. */
+const askMsMax = 3_600_000;
+
+/** The beginning of an address's warming. `since` is its first day, which may lie in the past. */
+export function begin(egress: string, since: string, nowMs: number): WarmingRecord {
+  const date = dateOf(nowMs);
+  const day = Math.max(1, daysBetween(since, date) + 1);
+  return {
+    egress,
+    since,
+    date,
+    day: Math.min(day, lastDay),
+    phase: day >= lastDay ? "warm" : "warming",
+    halts: 0,
+    taken: { transactional: 0, bulk: 0 },
+    transactionalBefore: 0,
+    providers: {},
+  };
+}
+
+/** Messages of one day; a halted address sends a little transactional mail. */
+export const capOf = ({ day, phase }: WarmingRecord): number =>
+  phase === "halted" ? Math.floor(capOfDay(day) * reserve) : capOfDay(day);
+export const usedOf = ({ taken }: WarmingRecord): number => taken.transactional + taken.bulk;
+
+/** Bulk messages of one day: the cap without a fifth, or without what transactional mail will need. */
+export function bulkMaxOf(record: WarmingRecord): number {
+  if (record.phase === "halted") return 0;
+  const expected = Math.max(record.transactionalBefore, record.taken.transactional);
+  const kept = Math.max(reserve * capOf(record), reserveGrowth * expected);
+  return Math.max(0, Math.floor(capOf(record) - kept));
+}
+
+/** Bulk messages that the day has released by now, so that providers get them over the day and not all at midnight. */
+function released(record: WarmingRecord, nowMs: number): number {
+  const max = bulkMaxOf(record);
+  const part = releasedFirst + (1 - releasedFirst) * partOfDay(nowMs);
+  return Math.min(max, Math.max(unpacedMax, Math.floor(max * part)));
+}
+
+/** What a provider may get today: a slowed one its pace, of its usual share, of the cap. */
+export function providerMaxOf(record: WarmingRecord, provider: ProviderWarmth | undefined): number {
+  if (provider === undefined || provider.pace >= 1) return Number.POSITIVE_INFINITY;
+  return Math.max(providerMin, Math.floor(provider.pace * provider.share * capOfDay(record.day)));
+}
+
+/** What may be taken: up to `count` messages, or none before a time, and why, in words for people. */
+export type Room = { kind: "room"; count: number } | { kind: "wait"; untilMs: number; why: string };
+
+/** Is there room for this kind of mail to this provider: under the cap, in what the day has released, in the provider's part? */
+export function roomFor(record: WarmingRecord, provider: string, traffic: Traffic, nowMs: number): Room {
+  if (record.phase === "warm") return { kind: "room", count: Number.POSITIVE_INFINITY };
+  const soonMs = Math.min(midnightAfter(nowMs), nowMs + askMsMax);
+  const wait = (why: string, untilMs = soonMs): Room => ({
+    kind: "wait",
+    untilMs,
+    why: why === "" ? sentenceOf(record) : `${placeOf(record)}: ${why}`,
+  });
+  if (record.phase === "halted" && traffic === "bulk") return wait("");
+
+  const total = capOf(record) - usedOf(record);
+  if (total <= 0) return wait("the next ones go after midnight UTC");
+  const known = record.providers[provider];
+  const ofProvider = providerMaxOf(record, known) - (known?.taken ?? 0);
+  if (ofProvider <= 0)
+    return wait(
+      `${labelOf(provider)} has had its ${number(providerMaxOf(record, known))} for today, ${known?.why ?? "it is slowed"}`,
+    );
+  if (traffic === "transactional") return { kind: "room", count: Math.min(total, ofProvider) };
+
+  const max = bulkMaxOf(record);
+  const out = released(record, nowMs);
+  if (record.taken.bulk < out)
+    return { kind: "room", count: Math.min(total, ofProvider, out - record.taken.bulk) };
+  if (record.taken.bulk >= max) return wait("the rest of today is kept for transactional mail");
+  return wait(
+    `bulk mail is spread over the day, ${number(out)} of ${number(max)} by now`,
+    Math.min(midnightAfter(nowMs), nowMs + releaseWaitMs(max)),
+  );
+}
+
+/** The time in which a fiftieth of the day's bulk mail is released. */
+const releaseWaitMs = (max: number) =>
+  Math.min(releaseMs.max, Math.max(releaseMs.min, (Math.max(1, max / 50) / max) * dayMs));
+
+/** Takes `count` messages out of the day, or gives them back when it is negative. */
+export function take(
+  record: WarmingRecord,
+  provider: string,
+  traffic: Traffic,
+  count: number,
+): WarmingRecord {
+  const known = record.providers[provider] ?? unknown;
+  return {
+    ...record,
+    taken: { ...record.taken, [traffic]: Math.max(0, record.taken[traffic] + count) },
+    providers: { ...record.providers, [provider]: { ...known, taken: Math.max(0, known.taken + count) } },
+  };
+}
+
+const unknown: ProviderWarmth = {
+  ...{ taken: 0, delivered: 0, deferred: 0, bounced: 0 },
+  ...{ pace: 1, share: 1, cleanDays: 0 },
+};
+
+export type Outcomes = Pick<ProviderWarmth, "delivered" | "deferred" | "bounced">;
+
+/** Adds what came of messages, and acts at once where it is very bad: a provider gets half, or all bulk mail stops. */
+export function learn(
+  record: WarmingRecord,
+  outcomes: ReadonlyMap<string, Outcomes>,
+  nowMs: number,
+): WarmingRecord {
+  const providers = { ...record.providers };
+  for (const [name, { delivered, deferred, bounced }] of outcomes) {
+    const known = providers[name] ?? unknown;
+    const next = {
+      ...known,
+      delivered: known.delivered + delivered,
+      deferred: known.deferred + deferred,
+      bounced: known.bounced + bounced,
+    };
+    const isBad =
+      !hadTrouble(next, record.date) && answersOf(next) >= judgedMin && isOver(ratesOf(next), limits.halt);
+    providers[name] =
+      isBad && record.phase !== "warm" ? slowed(name, next, shareOf(record, next), nowMs) : next;
+  }
+  const next = { ...record, providers };
+  return next.phase === "warming" && isHaltDue(next) ? halted(next, nowMs) : next;
+}
+
+/** The record on the day of `nowMs`. The day before is judged by whoever comes first after midnight UTC. */
+export function onDayOf(record: WarmingRecord, nowMs: number): WarmingRecord {
+  const date = dateOf(nowMs);
+  if (record.date >= date) return record;
+  const judged = judge(record, nowMs);
+  return {
+    ...judged,
+    date,
+    transactionalBefore: record.taken.transactional,
+    taken: { transactional: 0, bulk: 0 },
+    providers: Object.fromEntries(
+      Object.entries(judged.providers).map(([name, provider]) => [
+        name,
+        { ...provider, taken: 0, delivered: 0, deferred: 0, bounced: 0 },
+      ]),
+    ),
+  };
+}
+
+function judge(record: WarmingRecord, nowMs: number): WarmingRecord {
+  if (record.phase === "warm") return record;
+  const endMs = midnightAfter(Date.parse(record.date)) - 1;
+  const providers = Object.fromEntries(
+    Object.entries(record.providers).map(([name, provider]) => [
+      name,
+      judgeProvider(record, name, provider, endMs),
+    ]),
+  );
+  const next = { ...record, providers };
+  if (record.phase === "halted") return (record.untilAt ?? 0) > nowMs ? next : resumed(next);
+  const used = usedOf(record);
+  if (used === 0) return next;
+  if (isHaltDue(next)) return halted(next, endMs);
+
+  const rates = ratesOfAll(next);
+  const cap = capOf(record);
+  if (rates.answers >= slowedJudgedMin && isOver(rates, limits.slow))
+    return {
+      ...next,
+      day: Math.max(1, Math.floor(record.day * setback)),
+      why: `set back from day ${record.day} because ${faultOf(rates, limits.slow)}`,
+    };
+  if (used < usedMin * cap)
+    return {
+      ...next,
+      why: `still there because only ${number(used)} of ${number(cap)} were used on the day before`,
+    };
+
+  const open = bulkMaxOf(record) + record.taken.transactional;
+  const isFine = !isOver(rates, limits.fine) && used >= usedFully * open;
+  const day = isFine ? leapFrom(record.day) : record.day + 1;
+  if (day < lastDay)
+    return {
+      ...next,
+      day,
+      why: day > record.day + 1 ? `quicker because day ${record.day} went well` : undefined,
+    };
+  if (rates.bounced < graduateBounced) return { ...next, day: lastDay, phase: "warm", why: undefined };
+  return { ...next, day: lastDay - 1, why: `not warm yet because ${percent(rates.bounced)} bounced` };
+}
+
+function judgeProvider(
+  record: WarmingRecord,
+  name: string,
+  provider: ProviderWarmth,
+  nowMs: number,
+): ProviderWarmth {
+  const share = shareOf(record, provider);
+  const isSlowed = provider.pace < 1;
+  if (answersOf(provider) < (isSlowed ? slowedJudgedMin : judgedMin)) return provider;
+  if (isOver(ratesOf(provider), limits.slow))
+    return hadTrouble(provider, record.date) ? provider : slowed(name, provider, share, nowMs);
+  if (!isSlowed) return { ...provider, share };
+  const cleanDays = provider.cleanDays + 1;
+  const pace = cleanDays < cleanDaysMin ? provider.pace : Math.min(1, provider.pace * recovery);
+  if (pace < 1) return { ...provider, cleanDays, pace };
+  const { troubleAt: _, why: __, ...content } = provider;
+  return { ...content, pace, cleanDays: 0 };
+}
+
+const hadTrouble = ({ troubleAt }: ProviderWarmth, date: string) =>
+  troubleAt !== undefined && dateOf(troubleAt) === date;
+
+/** A provider's part of the address's mail: of this day, and of those before. A slowed one's is what it was. */
+function shareOf(record: WarmingRecord, { pace, share, taken }: ProviderWarmth): number {
+  const used = usedOf(record);
+  if (pace < 1 || used < judgedMin) return share;
+  const now = Math.min(1, taken / used);
+  return share === 1 ? now : (share + now) / 2;
+}
+
+function slowed(name: string, provider: ProviderWarmth, share: number, nowMs: number): ProviderWarmth {
+  return {
+    ...provider,
+    share,
+    pace: Math.max(paceMin, provider.pace * slowdown),
+    cleanDays: 0,
+    troubleAt: nowMs,
+    why: `slowed because ${labelOf(name)} ${faultOf(ratesOf(provider), limits.slow, true)}`,
+  };
+}
+
+function halted(record: WarmingRecord, nowMs: number): WarmingRecord {
+  const untilAt = midnightAfter(nowMs) + Math.min(2 ** record.halts, haltDaysMax) * dayMs;
+  const rates = ratesOfAll(record);
+  return {
+    ...record,
+    phase: "halted",
+    halts: record.halts + 1,
+    untilAt,
+    why: `halted until ${dayOf(untilAt)} because ${faultOf(rates, limits.halt)}`,
+  };
+}
+
+function resumed(record: WarmingRecord): WarmingRecord {
+  const day = Math.max(1, Math.floor(record.day * afterHalt));
+  const { untilAt: _, ...rest } = record;
+  return { ...rest, phase: "warming", day, why: `set back from day ${record.day} after a halt` };
+}
+
+type Rates = Limit & { answers: number };
+const answersOf = ({ delivered, deferred, bounced }: Outcomes) => delivered + deferred + bounced;
+const ratesOf = (outcomes: Outcomes): Rates => ({
+  answers: answersOf(outcomes),
+  bounced: outcomes.bounced / Math.max(1, outcomes.delivered + outcomes.bounced),
+  deferred: outcomes.deferred / Math.max(1, answersOf(outcomes)),
+});
+
+/**
+ * The rates of the address as a whole. Bounces are about the list and count from everybody; deferrals are opinions, and
+ * that of a provider which is slowed already counts no more, unless most mail goes to such providers.
+ */
+function ratesOfAll({ providers }: WarmingRecord): Rates {
+  const all = Object.values(providers);
+  const everybody = ratesOf(sumOf(all));
+  const content = ratesOf(sumOf(all.filter(({ pace }) => pace >= 1)));
+  return 2 * content.answers >= everybody.answers ? { ...everybody, deferred: content.deferred } : everybody;
+}
+
+const sumOf = (providers: readonly Outcomes[]): Outcomes =>
+  providers.reduce(
+    (sum, { delivered, deferred, bounced }) => ({
+      delivered: sum.delivered + delivered,
+      deferred: sum.deferred + deferred,
+      bounced: sum.bounced + bounced,
+    }),
+    { delivered: 0, deferred: 0, bounced: 0 },
+  );
+
+const isOver = (rates: Limit, limit: Limit) =>
+  rates.bounced > limit.bounced || rates.deferred > limit.deferred;
+function isHaltDue(record: WarmingRecord): boolean {
+  const rates = ratesOfAll(record);
+  return rates.answers >= judgedMin && isOver(rates, limits.halt);
+}
+
+/** "12 % were deferred", or of a provider "deferred 12 %". */
+function faultOf(rates: Limit, limit: Limit, isActive = false): string {
+  const words = { bounced: "bounced", deferred: "were deferred" };
+  const faults = (["bounced", "deferred"] as const).filter((kind) => rates[kind] > limit[kind]);
+  return listed(
+    faults.map((kind) =>
+      isActive ? `${kind} ${percent(rates[kind])}` : `${percent(rates[kind])} ${words[kind]}`,
+    ),
+  );
+}
+
+const placeOf = (record: WarmingRecord) =>
+  `day ${record.day} of ${lastDay}, ${number(usedOf(record))} of ${number(capOf(record))} used`;
+
+/** Where it stands and why, as one sentence: "day 6 of 30, 412 of 1,100 used, slowed because Yahoo deferred 12 %". */
+export function sentenceOf(record: WarmingRecord): string {
+  if (record.phase === "warm") return "warm";
+  const whys = Object.values(record.providers).flatMap(({ pace, why }) =>
+    pace < 1 && why !== undefined ? [why] : [],
+  );
+  const slow =
+    whys.length === 0
+      ? undefined
+      : `slowed because ${listed(whys.map((why) => why.replace(/^slowed because /, "")))}`;
+  return [placeOf(record), record.why, slow].filter((part) => part !== undefined).join(", ");
+}
