@@ -94,14 +94,23 @@ function isSignedByRecord(below: X509Certificate, anchor: Tlsa, nowMs: number): 
   if (anchor.matchingType !== 0) return false;
   if (anchor.selector === 1) {
     const key = readKey(anchor.certificate);
-    return key !== undefined && below.verify(key);
+    return key !== undefined && isVerified(below, key);
   }
   const authority = readCertificate(anchor.certificate);
   return authority !== undefined && isInTime(authority, nowMs) && isSignedBy(below, authority);
 }
 
 const isSignedBy = (below: X509Certificate, above: X509Certificate) =>
-  below.checkIssued(above) && below.verify(above.publicKey);
+  below.checkIssued(above) && isVerified(below, above.publicKey);
+
+function isVerified(below: X509Certificate, key: KeyObject): boolean {
+  try {
+    return below.verify(key);
+  } catch {
+    // A key of another kind than the signature's.
+    return false;
+  }
+}
 
 const isInTime = (certificate: X509Certificate, nowMs: number) =>
   Date.parse(certificate.validFrom) <= nowMs && nowMs <= Date.parse(certificate.validTo);
@@ -118,9 +127,11 @@ function isNamed(certificate: X509Certificate, name: string): boolean {
 
 function readCertificate(bytes: Uint8Array): X509Certificate | undefined {
   try {
-    return new X509Certificate(bytes);
+    const certificate = new X509Certificate(bytes);
+    // Its key is decoded here, or else wherever it is used.
+    return certificate.publicKey === undefined ? undefined : certificate;
   } catch {
-    // Bytes of a stranger that are no certificate match nothing.
+    // Bytes of a stranger that are no certificate, or hold no key, match nothing.
     return undefined;
   }
 }
