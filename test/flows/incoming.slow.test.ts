@@ -43,7 +43,12 @@ describe.skipIf(skip)("what comes in", () => {
       records: { type: string; name: string; value: string }[];
     };
     for (const record of view.records)
-      if (record.type === "TXT") dns.set(record.name.replace(/\.$/, ""), { TXT: [record.value] });
+      if (record.type === "TXT")
+        dns.set(record.name.replace(/\.$/, ""), {
+          TXT: [record.value],
+          MX: [{ preference: 10, exchange: "mail.tyto.test" }],
+        });
+    await tyto.call("POST", "/v1/domains/sender.test/check");
     page = await signedIn(tyto);
   }, 300_000);
 

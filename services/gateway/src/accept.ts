@@ -1,7 +1,8 @@
 /**
  * The story of the gateway: a request becomes a message that we are responsible for.
  *
- *   decide   which recipients are suppressed, is the sender's domain ours, what is the message's id
+ *   decide   which recipients are suppressed, is the sender's domain ours, does bulk mail keep the receivers' rules, what is
+ *            the message's id
  *   plan     from request and decision to the events, without I/O: the same each time
  *   store    compose, then the body, then the event: the order in which a crash leaves nothing half done
  *   answer   what the client hears, again from request and decision alone
@@ -29,6 +30,8 @@ import {
 import { encodeMessageId } from "@tyto/mail";
 import type { Caller } from "./caller.ts";
 import { compose } from "./compose.ts";
+import { brokenRules, type RulesMode, warnings } from "./sender-rules/judge.ts";
+import { type Asked, ownHeader } from "./sender-rules/rules.ts";
 
 export type AcceptPorts = {
   /** The signing domain with its keys; waits a moment for a domain that was added just now. */
@@ -44,7 +47,14 @@ export type AcceptPorts = {
     payload: Payload<S>,
   ): Promise<void>;
   now(): number;
+  /** Where links in mail lead. */
+  siteUrl: string;
+  /** Bulk mail that breaks a rule of the large receivers is refused, or sent with a warning. */
+  bulkRules: RulesMode;
 };
+
+/** A message that is not taken, by the ids of the rules for senders that it breaks. */
+export type RuleRefusal = { rules: string[] };
 
 const dayMs = 86_400_000;
 
@@ -52,7 +62,7 @@ const dayMs = 86_400_000;
  * Throws Failure `request.invalid` (schedule too far ahead, too many recipients), `domain.unknown`,
  * `recipient.suppressed` when nobody is left, and what the ports throw.
  */
-export async function decide(ports: AcceptPorts, mail: SendRequest): Promise<SendDecision> {
+export async function decide(ports: AcceptPorts, mail: SendRequest): Promise<SendDecision | RuleRefusal> {
   const nowMs = ports.now();
   const issues = wrongPlaces(mail, nowMs);
   if (issues.length > 0) throw new Failure("request.invalid", "limits", { issues });
@@ -72,16 +82,29 @@ export async function decide(ports: AcceptPorts, mail: SendRequest): Promise<Sen
     throw new Failure("recipient.suppressed", "all recipients are suppressed", {
       hint: "Remove an address from the suppression list only if its owner asked for it: DELETE /v1/suppressions/{address}",
     });
+  const asked = askedOf(ports, mail);
+  const broken = brokenRules({ ...asked, unpublished: domain.unpublished }, trafficOf(mail));
+  if (broken.length > 0 && ports.bulkRules === "refuse") return { rules: broken };
   return {
     messageId: newMessageId(nowMs),
     suppressed,
-    warnings: domain.verified
-      ? []
-      : [
-          `The DNS records of ${name} are not all published yet, so receivers may refuse this message: GET /v1/domains/${name}`,
-        ],
+    warnings: [
+      ...(domain.verified
+        ? []
+        : [
+            `The DNS records of ${name} are not all published yet, so receivers may refuse this message: GET /v1/domains/${name}`,
+          ]),
+      ...warnings(broken, asked),
+    ],
   };
 }
+
+/** What the rules for senders look at of a request. */
+export const askedOf = ({ siteUrl }: Pick<AcceptPorts, "siteUrl">, mail: SendRequest): Asked => ({
+  mail,
+  domain: signingDomain(mail),
+  siteUrl,
+});
 
 /** What the schema cannot say of a single field. */
 export function wrongPlaces(mail: SendRequest, nowMs: number): Issue[] {
@@ -130,12 +153,20 @@ export function asciiDomain(domain: string): Domain {
   return Domain.parse(isAscii ? domain : new URL(`http://${domain}`).hostname);
 }
 
-const hasOwnUnsubscribe = ({ headers = {} }: SendRequest): boolean =>
-  Object.keys(headers).some((name) => name.toLowerCase() === "list-unsubscribe");
+const hasOwnUnsubscribe = (mail: SendRequest): boolean => ownHeader(mail, "list-unsubscribe") !== undefined;
 
 /** Whoever lets recipients unsubscribe sends something they can do without, unless told otherwise. */
 const trafficOf = (mail: SendRequest): Traffic =>
   mail.traffic ?? (mail.unsubscribe === true || hasOwnUnsubscribe(mail) ? "bulk" : "transactional");
+
+/** RFC 8689 §4.1: REQUIRETLS wins over the header TLS-Required. */
+function requireTlsOf({ require_tls, headers = {} }: SendRequest): { requireTls?: boolean } {
+  if (require_tls !== undefined) return { requireTls: require_tls };
+  const isWaived = Object.entries(headers).some(
+    ([name, value]) => name.toLowerCase() === "tls-required" && value.trim().toLowerCase() === "no",
+  );
+  return isWaived ? { requireTls: false } : {};
+}
 
 export type Plan = {
   accepted: Omit<Payload<"mail.accepted">, "bodyBytes" | "bodyChunks">;
@@ -159,15 +190,6 @@ export function planOf(
   const leavesAt = Math.max(at, asked);
   const domain = signingDomain(mail);
   const shared = { at, organizationId: defaultOrganization, messageId };
-/** RFC 8689 §4.1: REQUIRETLS wins over the header TLS-Required. */
-function requireTlsOf({ require_tls, headers = {} }: SendRequest): { requireTls?: boolean } {
-  if (require_tls !== undefined) return { requireTls: require_tls };
-  const isWaived = Object.entries(headers).some(
-    ([name, value]) => name.toLowerCase() === "tls-required" && value.trim().toLowerCase() === "no",
-  );
-  return isWaived ? { requireTls: false } : {};
-}
-
   return {
     dateMs: leavesAt,
     accepted: {
@@ -186,6 +208,7 @@ function requireTlsOf({ require_tls, headers = {} }: SendRequest): { requireTls?
       ...(mail.unsubscribe === true && !hasOwnUnsubscribe(mail) ? { unsubscribe: true } : {}),
       ...(trafficOf(mail) === "bulk" ? { traffic: "bulk" as const } : {}),
       ...(mail.campaign === undefined ? {} : { campaign: mail.campaign }),
+      ...requireTlsOf(mail),
       expiresAt: leavesAt + limits.expiryDays * dayMs,
       ...(caller.kind === "key" ? { apiKeyId: caller.id } : {}),
     },
@@ -208,7 +231,6 @@ function requireTlsOf({ require_tls, headers = {} }: SendRequest): { requireTls?
   };
 }
 
-      ...requireTlsOf(mail),
 /**
  * Resolves when JetStream holds body and events; the accepted event is returned. Repeating it with the same decision
  * stores nothing new. Throws Failure `request.too-large`, `storage.full` or `upstream.down`.

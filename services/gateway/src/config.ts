@@ -2,6 +2,7 @@ import { Domain } from "@tyto/contracts";
 import { parseServers, type Server, systemServers } from "@tyto/dns";
 import { busSettings, count, flag, loadConfig, port, processSettings, secret } from "@tyto/service";
 import { z } from "zod";
+import { modeOf } from "./sender-rules/judge.ts";
 
 const privateKey = z.object({
   kty: z.literal("EC"),
@@ -51,6 +52,8 @@ const settings = {
       }
     })
     .optional(),
+  /** By default where SITE_URL leads: this machine warns, any other refuses. */
+  BULK_SENDER_RULES: z.enum(["refuse", "warn"]).optional(),
   /** Keys older than this get successors by themselves; 0: never. */
   DKIM_ROTATE_DAYS: z.coerce.number().int().min(0).max(3_650).default(180),
   RATE_LIMIT_PER_S: count(200, 1_000_000),
@@ -74,6 +77,7 @@ export function gatewayConfig(env: Record<string, string | undefined> = process.
     mailHostname: read.MAIL_HOSTNAME,
     verpKey: read.BOUNCE_VERP_KEY,
     dnsServers: read.TYTO_DNS_SERVERS ?? systemServers(),
+    bulkRules: read.BULK_SENDER_RULES ?? modeOf(read.SITE_URL),
     rotateDays: read.DKIM_ROTATE_DAYS,
     rateLimitPerS: read.RATE_LIMIT_PER_S,
     trustProxy: read.TRUST_PROXY,

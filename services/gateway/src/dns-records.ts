@@ -71,7 +71,9 @@ async function checkRecord(
         : (await resolver.mx(record.name, { fresh: true })).records.map(
             ({ preference, exchange }) => `${preference} ${exchange.toLowerCase()}`,
           );
-    const relevant = found.filter((text) => isAbout[record.purpose](text));
+    const own = found.filter((text) => isAbout[record.purpose](text));
+    const relevant =
+      own.length === 0 && record.purpose === "dmarc" ? await policyAbove(resolver, record.name) : own;
     return {
       ...record,
       state: stateOfRecord(record, relevant),
@@ -81,6 +83,20 @@ async function checkRecord(
     if (!(error instanceof DnsError)) throw error;
     return { ...record, state: "unreachable", found: [] };
   }
+}
+
+/** A domain without a policy of its own has that of a domain above it, of at most this many labels (RFC 9989 §4.10). */
+const labelsAboveMax = 7;
+
+async function policyAbove(resolver: Pick<Resolver, "txt">, name: string): Promise<string[]> {
+  // `_dmarc`, then the domain's own first label.
+  const above = name.split(".").slice(2).slice(-labelsAboveMax);
+  for (let from = 0; from < above.length - 1; from++) {
+    const { records } = await resolver.txt(`_dmarc.${above.slice(from).join(".")}`, { fresh: true });
+    const policies = records.filter(isAbout.dmarc);
+    if (policies.length > 0) return policies;
+  }
+  return [];
 }
 
 const isAbout: Record<DnsRecordView["purpose"], (text: string) => boolean> = {

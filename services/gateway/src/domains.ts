@@ -119,7 +119,17 @@ export function createDomains(ports: DomainPorts): Domains {
       return shown;
     },
     get: async (domain) => fresh(await find(domain)),
-    check: async (domain) => look(await find(domain)),
+
+    async check(domain) {
+      const row = await look(await find(domain));
+      // Whoever reads the answer sends next, and is judged by the record.
+      await mirror.waitFor(
+        domain,
+        (record) => record === undefined || record.verified === (row.state === "verified"),
+        keysWaitMsMax,
+      );
+      return row;
+    },
 
     async rotate(domain) {
       const row = await find(domain);

@@ -130,6 +130,8 @@ export function describePublicApi(): string {
     },
     submission: {
       verpKey: "",
+      siteUrl: "",
+      bulkRules: "refuse",
       findDomain: uncalled,
       isSuppressed: uncalled,
       putBody: uncalled,

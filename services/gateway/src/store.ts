@@ -72,7 +72,7 @@ export function createStore({ query, mutation }: Convex) {
     },
     /** Throws Failure `domain.exists`. */
     addDomain: async (domain: string, returnPathHost: string, records: DnsRecordView[]) =>
-      storedDomain(await mutation(service.addDomain, { domain, returnPathHost, records })),
+      storedDomain(await mutation(service.addDomain, { domain, returnPathHost, records: rowsOf(records) })),
     /** Throws Failure `domain.unknown`. */
     rotateDomainKeys: async (domain: string) =>
       storedDomain(await mutation(service.rotateDomainKeys, { domain })),
@@ -80,7 +80,10 @@ export function createStore({ query, mutation }: Convex) {
     recordDnsCheck: async (
       domain: string,
       check: { records: DnsRecordView[]; state: DomainView["state"]; checkedAt: number },
-    ) => storedDomain(await mutation(service.recordDnsCheck, { domain, ...check })),
+    ) =>
+      storedDomain(
+        await mutation(service.recordDnsCheck, { domain, ...check, records: rowsOf(check.records) }),
+      ),
 
     listInboxes: async (): Promise<InboxView[]> => (await query(service.listInboxes, {})).map(inboxView),
     /** Throws Failure `domain.unknown`. */
@@ -181,6 +184,10 @@ const suppressionView = (
   ...(row.messageId === undefined ? {} : { message_id: row.messageId }),
   ...(row.evidence === undefined ? {} : { evidence: row.evidence }),
 });
+
+/** In Convex a field is there or it is not. */
+const rowsOf = (records: readonly DnsRecordView[]) =>
+  records.map(({ stage, ...record }) => (stage === undefined ? record : { ...record, stage }));
 
 type StoredRow = FunctionReturnType<typeof api.service.listDomains>[number];
 

@@ -15,6 +15,7 @@ import {
 import {
   type AcceptPorts,
   answerOf,
+  askedOf,
   decide,
   type Plan,
   planOf,
@@ -26,6 +27,7 @@ import type { Caller } from "./caller.ts";
 import type { Idempotency, Turn } from "./idempotency.ts";
 import { invalidRequest } from "./problems.ts";
 import type { Recent } from "./recent.ts";
+import { refusal } from "./sender-rules/judge.ts";
 
 export type SubmissionPorts = AcceptPorts & {
   /** Makes Message-IDs known as ours. */
@@ -49,7 +51,11 @@ export async function submitOne(
   mail: SendRequest,
   repeat: Repeat | undefined,
 ): Promise<{ answer: SendAnswer; isReplay: boolean }> {
-  const turn = await begin(ports, caller, repeat, async () => [await decide(ports, mail)]);
+  const turn = await begin(ports, caller, repeat, async () => {
+    const decision = await decide(ports, mail);
+    if ("rules" in decision) throw refusal(decision.rules, askedOf(ports, mail));
+    return [decision];
+  });
   try {
     const [decision] = turn.decisions;
     if (decision === undefined || "failed" in decision)
@@ -79,7 +85,10 @@ export async function submitBatch(
   const turn = await begin(ports, caller, repeat, () =>
     sideBySide(mails, async (mail): Promise<SendDecision | SendRefusal> => {
       if (mail === undefined) return { failed: "request.invalid" };
-      return decide(ports, mail).catch((error: unknown) => refusalOf(lasting(toFailure(error))));
+      const decision = await decide(ports, mail).catch((error: unknown) =>
+        refusalOf(lasting(toFailure(error))),
+      );
+      return "rules" in decision ? { failed: "bulk.refused", rules: decision.rules ?? [] } : decision;
     }),
   );
   try {
@@ -99,8 +108,12 @@ export async function submitBatch(
       if (failure !== undefined) return { index, status: "failed", error: problemOf(failure) };
       if (!("failed" in decision) && mail !== undefined)
         return { index, ...answerOf(mail, decision, turn.at) };
-      const refusal = "failed" in decision ? decision : { failed: "request.invalid" as const };
-      return { index, status: "failed", error: problemOf(failureOfItem(refusal, parsed[index], turn.at)) };
+      const refused = "failed" in decision ? decision : { failed: "request.invalid" as const };
+      return {
+        index,
+        status: "failed",
+        error: problemOf(failureOfItem(ports, refused, parsed[index], turn.at)),
+      };
     });
     const failed = results.filter(({ status }) => status === "failed").length;
     const [first] = passing.values();
@@ -207,13 +220,19 @@ const refusalOf = ({ code, hint }: Failure): SendRefusal => ({
   ...(hint === undefined ? {} : { hint }),
 });
 
-/** The failure of an item as a request of its own would have got it; wrong fields are read from the item again. */
+/**
+ * The failure of an item as a request of its own would have got it; wrong fields and the words of broken rules are read from
+ * the item again.
+ */
 function failureOfItem(
-  { failed, hint }: SendRefusal,
+  ports: AcceptPorts,
+  { failed, hint, rules = [] }: SendRefusal,
   parsed: ReturnType<typeof SendRequest.safeParse> | undefined,
   at: number,
 ): Failure {
   if (failed === "request.invalid" && parsed?.error !== undefined) return invalidRequest(parsed.error);
+  if (failed === "bulk.refused" && parsed?.data !== undefined)
+    return refusal(rules, askedOf(ports, parsed.data));
   const issues =
     failed === "request.invalid" && parsed?.data !== undefined ? wrongPlaces(parsed.data, at) : [];
   return new Failure(failed, "item of a batch", { issues, ...(hint === undefined ? {} : { hint }) });

@@ -174,6 +174,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
       rootApiKey: rootKey,
       mailHostname,
       verpKey,
+      bulkRules: "refuse",
       rotateDays: 180,
       rateLimitPerS: 1_000_000,
       trustProxy: false,

@@ -16,6 +16,7 @@ import { createIdempotency } from "./idempotency.ts";
 import { callerOf } from "./keys.ts";
 import { createMetrics } from "./metrics.ts";
 import { type Mirror, mirror } from "./mirror.ts";
+import { createOperation } from "./operation/operation.ts";
 import { createRateLimit } from "./rate-limit.ts";
 import { createRecent } from "./recent.ts";
 import type { Spa } from "./spa.ts";
@@ -44,6 +45,7 @@ export type WiringConfig = Pick<
   | "rootApiKey"
   | "mailHostname"
   | "verpKey"
+  | "bulkRules"
   | "rotateDays"
   | "rateLimitPerS"
   | "trustProxy"
@@ -110,6 +112,8 @@ export async function wire(connections: Connections, config: WiringConfig): Prom
     },
     submission: {
       verpKey: config.verpKey,
+      siteUrl: config.siteUrl,
+      bulkRules: config.bulkRules,
       findDomain: domains.signing,
       isSuppressed: suppressions.has,
       putBody: bus.bodies.put,
@@ -126,6 +130,7 @@ export async function wire(connections: Connections, config: WiringConfig): Prom
     suppressions,
     domains,
     apiKeys,
+    operation: createOperation({ control: bus.control, now }),
     unsubscribe: { verpKey: config.verpKey, publish: bus.publish, now },
     auth,
     tokens,

@@ -9,7 +9,7 @@ import { startTestGateway, type TestGateway, verpKey } from "../testing.ts";
 let gateway: TestGateway;
 let mta: Bus;
 beforeAll(async () => {
-  gateway = await startTestGateway({ users: true });
+  gateway = await startTestGateway({ users: true, config: { siteUrl: "https://tyto.test" } });
   mta = await gateway.nats.connect("mta");
   await gateway.addDomain("example.com");
   await gateway.addDomain("unverified.example", { verified: false });
@@ -66,13 +66,13 @@ describe("202", () => {
     };
     expect(await flagOf({})).toBeUndefined();
     expect(await flagOf({ unsubscribe: true })).toBe(true);
-    const headers = { "list-Unsubscribe": "<https://example.com/out>" };
+    const headers = {
+      "list-Unsubscribe": "<https://example.com/out>",
+      "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+    };
     expect(await flagOf({ unsubscribe: true, headers })).toBeUndefined();
   });
 
-  test("with an attachment the scanner is asked first", async () => {
-    const attachments = [{ filename: "a.txt", content: btoa("file") }];
-    const { id } = await accepted(await post({ ...mail, attachments }));
   test("require_tls reaches the event, and TLS-Required: No as its contrary; the field wins", async () => {
     const requireTlsOf = async (more: object) => {
       const { id } = await accepted(await post({ ...mail, ...more }));
@@ -87,6 +87,9 @@ describe("202", () => {
     expect(await requireTlsOf({ headers, require_tls: true })).toBe(true);
   });
 
+  test("with an attachment the scanner is asked first", async () => {
+    const attachments = [{ filename: "a.txt", content: btoa("file") }];
+    const { id } = await accepted(await post({ ...mail, attachments }));
     expect((await eventsOf(id)).map(({ subject }) => subject)).toEqual(["mail.submitted"]);
   });
 

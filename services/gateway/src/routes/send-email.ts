@@ -37,7 +37,7 @@ export function sendEmail(api: Api, guards: GuardPorts, ports: SubmissionPorts):
     tags: ["Emails"],
     summary: "Send a message",
     description:
-      "Answers 202 once the message is stored safely. Recipients on the suppression list are left out and told in the answer.",
+      "Answers 202 once the message is stored safely. Recipients on the suppression list are left out and told in the answer. Bulk mail has to keep the rules of Gmail, Yahoo and Microsoft: `bulk.refused` says which it breaks, and the fix.",
     security: secured,
     middleware: [guard(guards, "emails:send"), bounded(mailBodyBytesMax)] as const,
     request: {
@@ -50,6 +50,7 @@ export function sendEmail(api: Api, guards: GuardPorts, ports: SubmissionPorts):
         "request.too-large",
         "request.unsupported-type",
         "domain.unknown",
+        "bulk.refused",
         "recipient.suppressed",
         "idempotency.conflict",
         "idempotency.in-progress",
