@@ -40,12 +40,21 @@ beforeAll(async () => {
 });
 afterAll(() => dns.stop());
 
-const poolOf = (restMs = 0) =>
+const poolOf = (restMs = 0, localIp?: string) =>
   createPool<Failed>({
     open: (host, signal) =>
       openHost(
         host,
-        { resolver, egress: { id: "test", ehloName: "mail.tyto.example" }, timeouts, allowPrivate: true },
+        {
+          resolver,
+          egress: {
+            id: "test",
+            ehloName: "mail.tyto.example",
+            ...(localIp === undefined ? {} : { localIp }),
+          },
+          timeouts,
+          allowPrivate: true,
+        },
         signal,
       ),
     connectionsMax: 10,
@@ -121,6 +130,15 @@ test("every address of a host is tried", async () => {
     conversation: { mx: "both.example", ip: "::1" },
   });
   await sink.stop();
+});
+
+test("an address that we speak from is what the server sees, and takes the family of ways along", async () => {
+  const v4 = await startSink({}, "127.0.0.9");
+  const v6 = await startSink({}, "::1", v4.port);
+  const to = (localIp: string) => go([host(v4.port, "both.example")], undefined, poolOf(0, localIp));
+  expect(await to("127.0.0.7")).toMatchObject({ conversation: { ip: "127.0.0.9", localIp: "127.0.0.7" } });
+  expect(await to("::1")).toMatchObject({ conversation: { ip: "::1", localIp: "::1" } });
+  await Promise.all([v4.stop(), v6.stop()]);
 });
 
 test("a host without an address is told as trouble of DNS", async () => {

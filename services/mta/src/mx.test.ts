@@ -18,6 +18,10 @@ beforeAll(async () => {
         mx(30, "c.example.com"),
       ],
     },
+    "many.example.com": {
+      A: ["198.41.0.1", "198.41.0.2", "198.41.0.3", "198.41.0.4", "198.41.0.5"],
+      AAAA: ["2a00::1", "2a00::2"],
+    },
     "a1.example.com": { A: ["198.41.0.4", "10.0.0.1"], AAAA: ["2a00::1"] },
     "plain.example": { A: ["198.41.0.4"] },
     "nothing.example": { TXT: ["v=spf1 -all"] },
@@ -121,6 +125,25 @@ test("public addresses are used, IPv4 first, and private ones among them are not
   expect(await findAddresses(host("a1.example.com"), resolver, false)).toEqual({
     kind: "addresses",
     addresses: ["198.41.0.4", "2a00::1"],
+  });
+});
+
+test("of many addresses both families are tried", async () => {
+  expect(await findAddresses(host("many.example.com"), resolver, false)).toEqual({
+    kind: "addresses",
+    addresses: ["198.41.0.1", "198.41.0.2", "198.41.0.3", "2a00::1"],
+  });
+});
+
+test("an address that we speak from is taken to addresses of its family", async () => {
+  expect(await findAddresses(host("many.example.com"), resolver, false, 6)).toEqual({
+    kind: "addresses",
+    addresses: ["2a00::1", "2a00::2"],
+  });
+  expect(await findAddresses(host("2a00::9"), resolver, false, 4)).toMatchObject({
+    kind: "none",
+    isPermanent: false,
+    reason: "network.unreachable",
   });
 });
 

@@ -113,12 +113,14 @@ const addressesMax = 4;
 /**
  * The addresses of a mail server, IPv4 before IPv6: large receivers refuse IPv6 from senders without a PTR record
  * more strictly, and the host is the same. An address that is not on the public internet is used only for trusted
- * hosts, because any stranger can point an MX record at our own network.
+ * hosts, because any stranger can point an MX record at our own network. `family` is the one of the address that we
+ * speak from, where there is one.
  */
 export async function findAddresses(
   host: Host,
   resolver: Resolver,
   allowPrivate: boolean,
+  family?: 4 | 6,
 ): Promise<Addresses> {
   const found = isIP(host.name) === 0 ? await lookUp(host.name, resolver) : [host.name];
   if ("kind" in found) return found;
@@ -127,7 +129,14 @@ export async function findAddresses(
       ? none(true, "domain.takes-no-mail", `${host.name} has neither MX nor address records`)
       : none(false, "network.dns", `the mail server ${host.name} has no address in DNS`);
   const usable = host.isTrusted || allowPrivate ? found : found.filter((ip) => scopeOf(ip) === "public");
-  if (usable.length > 0) return { kind: "addresses", addresses: usable.slice(0, addressesMax) };
+  const reached = family === undefined ? usable : usable.filter((ip) => isIP(ip) === family);
+  if (reached.length > 0) return { kind: "addresses", addresses: ofBothFamilies(reached) };
+  if (usable.length > 0)
+    return none(
+      false,
+      "network.unreachable",
+      `the mail server ${host.name} has no IPv${family} address, and the address we speak from is one`,
+    );
   const [first = ""] = found;
   if (found.every((ip) => scopeOf(ip) === "this-host"))
     return none(true, "routing.loop", `the mail server ${host.name} has the address of ourselves, ${first}`);
@@ -136,6 +145,14 @@ export async function findAddresses(
     "network.unreachable",
     `the mail server ${host.name} has the private address ${first}; TYTO_ROUTES can name it if it is meant`,
   );
+}
+
+/** The first of each family; the last place is kept for IPv6, whose way may stand when that of IPv4 does not. */
+function ofBothFamilies(addresses: readonly string[]): readonly string[] {
+  const v4 = addresses.filter((ip) => isIP(ip) === 4);
+  const v6 = addresses.filter((ip) => isIP(ip) === 6);
+  const v4Max = addressesMax - Math.min(1, v6.length);
+  return [...v4.slice(0, v4Max), ...v6].slice(0, addressesMax);
 }
 
 async function lookUp(name: string, resolver: Resolver) {

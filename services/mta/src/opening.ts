@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import type { Conversation } from "@tyto/contracts";
 import type { Resolver } from "@tyto/dns";
 import type { Egress } from "./egress.ts";
@@ -41,7 +42,8 @@ export async function openHost(
   options: HostOptions,
   signal: AbortSignal | undefined,
 ): Promise<Session | { failure: Failed; isRestful: boolean }> {
-  const found = await findAddresses(host, options.resolver, options.allowPrivate);
+  const { resolver, allowPrivate, egress } = options;
+  const found = await findAddresses(host, resolver, allowPrivate, familyOf(egress));
   if (found.kind === "none")
     return { failure: { ...found, kind: "failed", isInDoubt: false }, isRestful: false };
 
@@ -57,6 +59,12 @@ export async function openHost(
     last = opened;
   }
   return last;
+}
+
+/** An address reaches addresses of its own family only; a proxy has its own ways. */
+function familyOf({ localIp, proxy }: Egress): 4 | 6 | undefined {
+  if (localIp === undefined || proxy !== undefined) return undefined;
+  return isIP(localIp) === 6 ? 6 : 4;
 }
 
 async function openAddress(

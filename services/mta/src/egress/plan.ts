@@ -61,7 +61,7 @@ const File = z.strictObject({
       ehlo: Domain,
       proxy: z
         .string()
-        .regex(/^(socks5|https?):\/\/\S+:\d{1,5}$/, "proxy looks like socks5://host:port or http://host:port")
+        .regex(/^(socks5|http):\/\/\S+:\d{1,5}$/, "proxy looks like socks5://host:port or http://host:port")
         .optional(),
       warming: since,
     }),
