@@ -39,7 +39,9 @@ export function serveHealth(service: string, host: string, port: number): Health
     routes: {
       "/healthz": () => Response.json({ service, status: "alive" }),
       "/readyz": async () => {
-        const answers = await Promise.all([...checks].map(([name, check]) => answer(name, check)));
+        // Who has nothing to ask yet has only begun to start.
+        const asked: [string, Check][] = checks.size > 0 ? [...checks] : [["start", () => "still starting"]];
+        const answers = await Promise.all(asked.map(([name, check]) => answer(name, check)));
         const ready = answers.every(([, problem]) => problem === undefined);
         const report = Object.fromEntries(answers.map(([name, problem]) => [name, problem ?? "ok"]));
         return Response.json(

@@ -24,6 +24,11 @@ test("an empty variable counts as absent", () => {
 
 test("readyz says what is wrong and healthz stays alive", async () => {
   const health = serveHealth("mta", "127.0.0.1", 0);
+  const starting = await fetch(`${health.url}/readyz`);
+  expect([starting.status, await starting.json()]).toMatchObject([
+    503,
+    { checks: { start: "still starting" } },
+  ]);
   let nats: string | undefined = "disconnected";
   health.addCheck("nats", () => nats);
   const ready = await fetch(`${health.url}/readyz`);

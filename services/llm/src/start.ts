@@ -31,9 +31,12 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
     idleTimeout: idleS,
     fetch: app.fetch,
   });
+  let isOpen = true;
+  health.addCheck("http", () => (isOpen ? undefined : "stopping"));
   return {
     url: `http://${config.host}:${server.port}`,
     async stop() {
+      isOpen = false;
       // Takes no new connections; a kept-alive one without a request would hold it open for ever.
       void server.stop();
       for (const giveUpAtMs = Date.now() + stopMsMax; server.pendingRequests > 0 && Date.now() < giveUpAtMs; )
