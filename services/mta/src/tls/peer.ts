@@ -17,6 +17,7 @@ export type Peer = {
   distrust?: string;
 };
 
+const wrongName = "ERR_TLS_CERT_ALTNAME_INVALID";
 /** Longer chains are cut; the longest in the wild have five. */
 const chainMax = 10;
 
@@ -32,7 +33,9 @@ export function peerOf(socket: TLSSocket): Peer | undefined {
     current = current.issuerCertificate;
   }
   if (chain.length === 0) return undefined;
-  return { chain, ...(socket.authorized ? {} : { distrust: String(socket.authorizationError) }) };
+  const distrust = socket.authorized ? undefined : String(socket.authorizationError);
+  // Bun looks at the name too, after the chain; which names count is decided here.
+  return { chain, ...(distrust === undefined || distrust === wrongName ? {} : { distrust }) };
 }
 
 /** What is wrong with a peer that has to show a certificate for `name` from a known authority (RFC 8461 §4.2). */

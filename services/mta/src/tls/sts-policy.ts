@@ -1,5 +1,3 @@
-import { isDomain } from "@tyto/contracts";
-
 /** A policy of MTA-STS as its domain publishes it (RFC 8461 §3.2). */
 export type StsPolicy = {
   mode: "enforce" | "testing" | "none";
@@ -12,6 +10,7 @@ export type StsPolicy = {
 const maxAgeSMax = 31_557_600;
 const mxMax = 100;
 const linesMax = 1_000;
+const isHostPattern = /^(\*\.)?[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_]([a-z0-9_-]{0,62}))*$/;
 
 /**
  * The id of a domain's TXT records at `_mta-sts`, or `undefined` when the domain has no policy: anything but exactly one
@@ -53,7 +52,7 @@ export function parseStsPolicy(text: string): StsPolicy | string {
   if (!/^\d{1,10}$/.test(maxAge)) return "max_age is no number of seconds";
   if (mode !== "none" && mx.length === 0) return "it names no mx";
   if (mx.length > mxMax) return `it names more than ${mxMax} mx`;
-  const wrong = mx.find((pattern) => !isDomain(pattern.replace(/^\*\./, "")));
+  const wrong = mx.find((pattern) => pattern.length > 255 || !isHostPattern.test(pattern));
   if (wrong !== undefined) return `mx: ${JSON.stringify(wrong.slice(0, 60))} is no host name`;
   return { mode, mx, maxAgeS: Math.min(Number(maxAge), maxAgeSMax) };
 }
