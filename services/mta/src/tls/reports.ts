@@ -45,6 +45,8 @@ const triesMax = 24;
 /** A claim whose process died before it sent. */
 const claimMs = 600_000;
 const reportsAtOnceMax = 10;
+/** A day's counts are complete so long after it: other processes store their last ones. */
+const graceMs = 300_000;
 
 /** Whether the domain wants a report; `undefined` while DNS has not told. */
 type Counted = { tally: TlsTally; isWanted?: boolean; isSaved: boolean };
@@ -110,7 +112,7 @@ export function createReports(ports: ReportPorts) {
   }
 
   async function pastTallies(): Promise<Map<string, TlsTally[]>> {
-    const today = dayOf(now());
+    const today = dayOf(now() - graceMs);
     const found = new Map<string, TlsTally[]>();
     const watch = await tallies.watch((_key, tally) => {
       if (tally === undefined || tally.day >= today) return;
