@@ -30,6 +30,7 @@ function fakeSession(number: number): Fake {
     endpoint: { name: "mx", ip: "192.0.2.1", port: 25 },
     localIp: undefined,
     tls: null,
+    timings: {},
     number,
     isOpen: true,
     quits: 0,
@@ -82,6 +83,20 @@ test("a released session is used for the next message, the one used last first",
   two.release("ready");
   const next = await leased(pool);
   expect([numberOf(next), next.isReused]).toEqual([1, true]);
+});
+
+test("a session is shared only by those who ask the same of it", async () => {
+  const pool = poolOf();
+  const asking = (key: string): Host => ({
+    ...host("mx"),
+    demand: { domain: "example.org", host: "mx", clauses: [], serverName: "mx", sts: { kind: "none" }, key },
+  });
+  for (const each of [asking(""), asking("certificate"), host("mx"), asking("certificate")]) {
+    const lease = await pool.acquire(each, { waitMs: 0 });
+    if (lease.kind === "lease") lease.release("ready");
+  }
+  // One for those who ask nothing, one for those who want a certificate.
+  expect(opened).toHaveLength(2);
 });
 
 test("a site never has more connections than allowed; who waits longest gets the next one", async () => {
