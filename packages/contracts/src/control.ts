@@ -233,7 +233,8 @@ export const ProcessState = z.object({
 });
 export type ProcessState = z.infer<typeof ProcessState>;
 
-export const queueActions = ["bounce", "requeue", "rebind"] as const;
+/** `hold` puts entries off to a time, for what is no scope of a hold. */
+export const queueActions = ["hold", "bounce", "requeue", "rebind"] as const;
 export const QueueAction = z.enum(queueActions);
 export type QueueAction = z.infer<typeof QueueAction>;
 
@@ -306,6 +307,8 @@ export const controls = {
       after: count.optional(),
       by: z.string().max(120),
       why: words,
+      /** For `hold`: when they become due again. */
+      untilMs: TimeMs.optional(),
       /** For `rebind`: the pool to send from. */
       pool: name.optional(),
     }),

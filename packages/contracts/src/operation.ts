@@ -113,6 +113,18 @@ export const QueueRebind = z
   .object({ ...actionBase, pool: z.string().min(1).max(100).describe("A pool as GET /v1/pools names it") })
   .strict();
 
+const forS = z.number().int().min(1).max(31_536_000).optional();
+export const QueueHold = z
+  .object({
+    ...actionBase,
+    why: z.string().min(1).max(300),
+    for_s: forS.describe(
+      "Ends by itself after so many seconds. Entries that are put off come back after 5 days at the latest",
+    ),
+  })
+  .strict();
+export const QueueRelease = z.object(actionBase).strict();
+
 export const QueueActed = z.object({
   action: QueueAction,
   dry_run: z.boolean(),
@@ -158,21 +170,18 @@ export const HoldAdd = z
         "The site, domain, organisation, or campaign (`<organisation>/<campaign>`); `*` for everything",
       ),
     why: z.string().min(1).max(300),
-    for_s: z
-      .number()
-      .int()
-      .min(1)
-      .max(31_536_000)
-      .optional()
-      .describe("Ends by itself after so many seconds"),
+    for_s: forS.describe("Ends by itself after so many seconds"),
   })
   .strict()
-  .refine(({ scope, id }) => scope === "everything" || id !== "", {
+  .refine(({ scope, id }) => (scope === "everything") === (id === "*") && id !== "", {
     path: ["id"],
-    message: "names what is held",
+    message: "names what is held; only everything is held as *",
   });
-export const HoldRelease = z.object({ key: z.string().min(1).max(300) }).strict();
 export const HoldReleased = z.object({ key: z.string(), was_held: z.boolean() });
+
+/** A single site, domain, organisation or campaign is held as such, mail to come included; other conditions put entries off. */
+export const QueueHeld = z.object({ hold: HoldView.optional(), entries: QueueActed.optional() });
+export const QueueReleased = z.object({ hold: HoldReleased.optional(), entries: QueueActed.optional() });
 
 export const SiteLimitView = z.object({
   egress: z.string(),

@@ -6,6 +6,8 @@ import { type ApiKeyRecord, limits } from "@tyto/contracts";
 import { type Api, type GuardPorts, newApi } from "./api.ts";
 import type { Domains } from "./domains.ts";
 import type { Mirror } from "./mirror.ts";
+import { createOperation, type Operation } from "./operation/operation.ts";
+import { actOnQueue } from "./routes/act-on-queue.ts";
 import { addDomain } from "./routes/add-domain.ts";
 import { addInbox } from "./routes/add-inbox.ts";
 import { addSuppression } from "./routes/add-suppression.ts";
@@ -14,18 +16,24 @@ import { checkDomain } from "./routes/check-domain.ts";
 import { createApiKey } from "./routes/create-api-key.ts";
 import { getDomain } from "./routes/get-domain.ts";
 import { getEmail } from "./routes/get-email.ts";
+import { getQueue } from "./routes/get-queue.ts";
+import { holds } from "./routes/holds.ts";
 import { listApiKeys } from "./routes/list-api-keys.ts";
 import { listDomains } from "./routes/list-domains.ts";
 import { listEmails } from "./routes/list-emails.ts";
 import { listInboxes } from "./routes/list-inboxes.ts";
+import { listPools } from "./routes/list-pools.ts";
 import { listSuppressions } from "./routes/list-suppressions.ts";
 import { removeApiKey } from "./routes/remove-api-key.ts";
 import { removeDomain } from "./routes/remove-domain.ts";
 import { removeInbox } from "./routes/remove-inbox.ts";
 import { removeSuppression } from "./routes/remove-suppression.ts";
 import { rotateKeys } from "./routes/rotate-keys.ts";
+import { rules } from "./routes/rules.ts";
 import { sendBatch } from "./routes/send-batch.ts";
 import { sendEmail } from "./routes/send-email.ts";
+import { sites } from "./routes/sites.ts";
+import { traceSite } from "./routes/trace-site.ts";
 import { createStore, type Store } from "./store.ts";
 import type { SubmissionPorts } from "./submission.ts";
 import type { Suppressions } from "./suppressions.ts";
@@ -38,11 +46,12 @@ export type PublicPorts = {
   suppressions: Suppressions;
   domains: Domains;
   apiKeys: Mirror<ApiKeyRecord>;
+  operation: Operation;
 };
 
 /** Puts every route of /v1 on the app. */
 export function publicRoutes(api: Api, ports: PublicPorts): void {
-  const { guards, submission, emails, store, suppressions, domains, apiKeys } = ports;
+  const { guards, submission, emails, store, suppressions, domains, apiKeys, operation } = ports;
   sendEmail(api, guards, submission);
   sendBatch(api, guards, submission);
   listEmails(api, guards, store);
@@ -63,6 +72,13 @@ export function publicRoutes(api: Api, ports: PublicPorts): void {
   listApiKeys(api, guards, store);
   createApiKey(api, guards, { store, mirror: apiKeys });
   removeApiKey(api, guards, { store, mirror: apiKeys });
+  getQueue(api, guards, operation);
+  actOnQueue(api, guards, operation);
+  holds(api, guards, operation);
+  sites(api, guards, operation);
+  traceSite(api, guards, operation);
+  listPools(api, guards, operation);
+  rules(api, guards, operation);
 }
 
 const description = `
@@ -111,6 +127,10 @@ export function describeApi(api: Api): string {
       { name: "Domains", description: "Domains that mail is sent from" },
       { name: "Inboxes", description: "Addresses that mail is taken for, besides return paths" },
       { name: "API keys" },
+      { name: "Queue", description: "What waits to be sent, and what an operator does about it" },
+      { name: "Sites", description: "Where mail goes: mail servers, limits, replies" },
+      { name: "Pools", description: "Where mail is sent from" },
+      { name: "Rules", description: "What Tyto does by itself about what receivers answer" },
     ],
   });
   return `${JSON.stringify(document, undefined, 2)}\n`;
@@ -161,6 +181,10 @@ export function describePublicApi(): string {
       remove: uncalled,
       signing: uncalled,
     },
+    operation: createOperation({
+      control: { ask: uncalled, askAll: uncalled, follow: uncalled },
+      now: uncalled,
+    }),
     apiKeys: {
       get: uncalled,
       keysWhere: uncalled,

@@ -9,17 +9,29 @@ import {
   DomainView,
   EmailDetail as EmailDetailContract,
   EmailSummary,
+  HoldList,
+  HoldReleased,
+  HoldView,
   InboxAdd as InboxAddContract,
   InboxPattern as InboxPatternContract,
   InboxView,
   limits,
   MessageStatus,
+  PoolList,
   ProblemView,
   pageOf,
+  QueueActed,
+  QueueHeld,
+  QueueReleased,
+  QueueView,
+  RuleList,
+  RuleTrialAnswer,
   SendAnswer as SendAnswerContract,
   SendRequest as SendRequestContract,
   SessionView,
   SetupRequest as SetupRequestContract,
+  SiteDetail,
+  SiteList,
   SuppressionAdd as SuppressionAddContract,
   SuppressionView,
   TokenView,
@@ -175,3 +187,26 @@ export const SetupState = z.object({ needed: z.boolean() }).meta({ id: "SetupSta
 export const SetupRequest = SetupRequestContract.meta({ id: "SetupRequest" });
 export const Session = SessionView.meta({ id: "Session" });
 export const Token = TokenView.meta({ id: "Token" });
+
+export const Queue = QueueView.meta({ id: "Queue" });
+export const QueueActedShown = QueueActed.meta({ id: "QueueActed" });
+export const QueueHeldShown = QueueHeld.meta({ id: "QueueHeld" });
+export const QueueReleasedShown = QueueReleased.meta({ id: "QueueReleased" });
+export const HoldShown = HoldView.meta({
+  id: "Hold",
+  example: {
+    key: "site:google",
+    scope: "site",
+    id: "google",
+    why: "asked to slow down",
+    by: "root",
+    since: "2026-01-05T12:00:00.000Z",
+  },
+});
+export const HoldsShown = HoldList.meta({ id: "HoldList" });
+export const HoldReleasedShown = HoldReleased.meta({ id: "HoldReleased" });
+export const SitesShown = SiteList.meta({ id: "SiteList" });
+export const SiteShown = SiteDetail.meta({ id: "Site" });
+export const PoolsShown = PoolList.meta({ id: "PoolList" });
+export const RulesShown = RuleList.meta({ id: "RuleList" });
+export const RuleTrialShown = RuleTrialAnswer.meta({ id: "RuleTrial" });

@@ -64,10 +64,9 @@ export const createAct =
         break;
       }
       last = scanned.sequence;
-      // What is due is due already.
-      if (action === "requeue" && scanned.dueAtMs === undefined) continue;
+      if (isAsWanted(scanned, request, ports.now())) continue;
       for (const entry of scanned.entries ?? []) {
-        if (!matches(entry, filter, ports.siteOf) || isAsWanted(entry, request)) continue;
+        if (!matches(entry, filter, ports.siteOf) || isBound(entry, request)) continue;
         const mark = await ports.markOf(entry.deliveryId);
         if (mark !== undefined && isOver(mark, entry)) {
           // A bounce that a crash cut short is finished.
@@ -92,8 +91,13 @@ export const createAct =
 
 const isOver = (mark: AttemptMark, entry: QueueEntry) => mark.final || mark.attempt >= entry.attempt;
 
-const isAsWanted = (entry: QueueEntry, { action, pool }: Request) =>
-  action === "rebind" && entry.pool === pool;
+/** What is due is due already, and what is put off stays so. */
+function isAsWanted({ dueAtMs }: Scanned, { action, untilMs = 0 }: Request, nowMs: number): boolean {
+  if (action === "requeue") return dueAtMs === undefined || dueAtMs <= nowMs;
+  return action === "hold" && dueAtMs !== undefined && dueAtMs >= untilMs;
+}
+
+const isBound = (entry: QueueEntry, { action, pool }: Request) => action === "rebind" && entry.pool === pool;
 
 /** Why the last attempt failed, as its mark tells. */
 export function reasonOf(mark: AttemptMark | undefined): string | undefined {
@@ -147,6 +151,7 @@ async function change(
   for (const entry of scanned.entries ?? [])
     if (!wanted.includes(entry)) await ports.queue.later(entry, atMs);
     else if (request.action === "requeue") await ports.queue.later(entry, nowMs);
+    else if (request.action === "hold") await ports.queue.later(entry, request.untilMs ?? atMs);
     else if (request.action === "rebind")
       await ports.queue.later({ ...entry, ...(request.pool && { pool: request.pool }) }, atMs);
     else await bounce(ports, entry, request.why);

@@ -1,0 +1,72 @@
+import { expect, test } from "bun:test";
+import type { SiteState } from "@tyto/contracts";
+import { mergePools, mergeSite } from "./merge.ts";
+
+const state = (more: Partial<SiteState>): SiteState => ({
+  site: "google",
+  state: "open",
+  connections: 2,
+  inHand: 3,
+  lastMinute: { delivered: 10, deferred: 1, bounced: 0 },
+  limits: [],
+  ...more,
+});
+
+test("numbers of several processes add up, and the strictest state is told with its reason", () => {
+  const limit = {
+    egress: "a",
+    state: "open" as const,
+    connections: 2,
+    connectionsMax: 5,
+    ratePerMinuteMax: 50,
+  };
+  expect(
+    mergeSite([
+      state({ provider: "google", limits: [limit] }),
+      state({
+        state: "suspended",
+        untilMs: 9,
+        why: "421",
+        limits: [{ ...limit, state: "slowed", why: "451" }],
+      }),
+    ]),
+  ).toEqual({
+    site: "google",
+    provider: "google",
+    state: "suspended",
+    untilMs: 9,
+    why: "421",
+    connections: 4,
+    inHand: 6,
+    lastMinute: { delivered: 20, deferred: 2, bounced: 0 },
+    limits: [
+      { egress: "a", state: "slowed", why: "451", connections: 4, connectionsMax: 10, ratePerMinuteMax: 100 },
+    ],
+  });
+});
+
+test("an address that one process took out of its pool is shown as out", () => {
+  const egress = {
+    ...{ egress: "a", ehloName: "mx.test", weight: 1, state: "in" as const, connections: 1, checks: [] },
+    lastMinute: { delivered: 1, deferred: 0, bounced: 0 },
+  };
+  const pools = (more: object) => ({
+    process: "p",
+    pools: [{ pool: "default", isDefault: true, egresses: [{ ...egress, ...more }] }],
+  });
+  expect(mergePools([pools({}), pools({ state: "out", why: "listed" })])).toEqual([
+    {
+      pool: "default",
+      isDefault: true,
+      egresses: [
+        {
+          ...egress,
+          state: "out",
+          why: "listed",
+          connections: 2,
+          lastMinute: { delivered: 2, deferred: 0, bounced: 0 },
+        },
+      ],
+    },
+  ]);
+});

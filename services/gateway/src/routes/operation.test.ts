@@ -1,0 +1,406 @@
+import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
+import type { Bus } from "@tyto/bus";
+import { type ControlAnswer, type ControlRequest, DeliveryId, type Hold, MessageId } from "@tyto/contracts";
+import { until } from "../../../../test/parts/until.ts";
+import { startTestGateway, type TestGateway } from "../testing.ts";
+
+/** Answers as an mta gives them; what an mta does itself is tested there. */
+let gateway: TestGateway;
+let mta: Bus;
+const answering: { stop(): void }[] = [];
+beforeAll(async () => {
+  gateway = await startTestGateway({ users: true });
+  mta = await gateway.nats.connect("mta");
+});
+afterEach(() => {
+  for (const one of answering.splice(0)) one.stop();
+});
+afterAll(() => gateway.stop());
+
+const messageId = MessageId.parse("01ks2m8h3nvbx7r3c1yq0w9d4t");
+const nothing = { delivered: 0, deferred: 0, bounced: 0 };
+const state: ControlAnswer<"mta.state"> = {
+  process: "p1",
+  startedAtMs: 0,
+  connections: { open: 4, idle: 1, max: 100 },
+  inHand: 3,
+  lastMinute: { delivered: 60, deferred: 2, bounced: 1 },
+  sites: [
+    {
+      site: "google",
+      provider: "google",
+      state: "suspended",
+      untilMs: 1_800_000_000_000,
+      why: "google: 421 too many messages",
+      connections: 2,
+      inHand: 3,
+      lastMinute: { ...nothing, deferred: 2 },
+      limits: [{ egress: "192.0.2.1", state: "suspended", connectionsMax: 5 }],
+    },
+  ],
+  organizations: [{ key: "acme", state: "held", why: "held by root: spam", lastMinute: nothing }],
+  campaigns: [],
+  breakers: [{ scope: "organization", id: "acme", state: "open", why: "12 % bounced", bounceRate: 0.12 }],
+};
+const counted: ControlAnswer<"mta.queue"> = {
+  countedAtMs: 1_700_000_000_000,
+  total: { entries: 7, ready: 5, later: 2, oldestAtMs: 1_600_000_000_000, nextAtMs: 1_700_000_300_000 },
+  classes: [{ traffic: "bulk", entries: 7, ready: 5, later: 2 }],
+  rows: [
+    { key: "google", provider: "google", entries: 6, ready: 5, later: 1 },
+    { key: "example.org", entries: 1, ready: 0, later: 1 },
+  ],
+};
+
+const answerStates = async () => {
+  answering.push(mta.control.answer("mta.state", async () => state));
+  await mta.bucket("CLAIMS").get("nothing");
+};
+
+async function answerQueue(): Promise<ControlRequest<"mta.queue">[]> {
+  const seen: ControlRequest<"mta.queue">[] = [];
+  answering.push(
+    mta.control.answer("mta.queue", async (request) => {
+      seen.push(request);
+      return counted;
+    }),
+  );
+  await answerStates();
+  return seen;
+}
+
+async function answerActs(answers: ControlAnswer<"mta.act">[]): Promise<ControlRequest<"mta.act">[]> {
+  const seen: ControlRequest<"mta.act">[] = [];
+  answering.push(
+    mta.control.answer("mta.act", async (request) => {
+      seen.push(request);
+      return answers.shift() ?? { matched: 0, touched: 0, inHand: 0, sample: [] };
+    }),
+  );
+  await mta.bucket("CLAIMS").get("nothing");
+  return seen;
+}
+
+test("GET /v1/queue joins what waits with what the sites are doing", async () => {
+  const seen = await answerQueue();
+  const answer = await gateway.call("GET", "/v1/queue?organization=acme&older_than_s=60&limit=10");
+  expect(answer.status).toBe(200);
+  expect(await answer.json()).toEqual({
+    counted_at: "2023-11-14T22:13:20.000Z",
+    by: "site",
+    processes: 1,
+    total: {
+      ...{ entries: 7, ready: 5, later: 2, in_hand: 3, connections: 4 },
+      oldest_at: "2020-09-13T12:26:40.000Z",
+      next_at: "2023-11-14T22:18:20.000Z",
+      last_minute: { delivered: 60, deferred: 2, bounced: 1 },
+    },
+    classes: [{ traffic: "bulk", entries: 7, ready: 5, later: 2 }],
+    rows: [
+      {
+        ...{ key: "google", provider: "google", entries: 6, ready: 5, later: 1, state: "suspended" },
+        until: "2027-01-15T08:00:00.000Z",
+        why: "google: 421 too many messages",
+        ...{ connections: 2, in_hand: 3, last_minute: { ...nothing, deferred: 2 } },
+      },
+      {
+        ...{ key: "example.org", entries: 1, ready: 0, later: 1, state: "open", connections: 0, in_hand: 0 },
+        last_minute: nothing,
+      },
+    ],
+  });
+  expect(seen).toEqual([
+    {
+      by: "site",
+      filter: { organizationId: "acme" as never, acceptedBeforeMs: gateway.clock.now - 60_000 },
+      rowsMax: 10,
+    },
+  ]);
+});
+
+test("by organisation the rows tell who is held", async () => {
+  await answerQueue();
+  answering[0]?.stop();
+  answering.push(
+    mta.control.answer("mta.queue", async () => ({
+      ...counted,
+      rows: [{ key: "acme", entries: 7, ready: 7, later: 0 }],
+    })),
+  );
+  await mta.bucket("CLAIMS").get("nothing");
+  const answer = (await (await gateway.call("GET", "/v1/queue?by=organization")).json()) as {
+    rows: unknown[];
+  };
+  expect(answer.rows).toMatchObject([{ key: "acme", state: "held", why: "held by root: spam" }]);
+});
+
+test("503 with the reason when no mta runs, 400 for a condition that does not exist", async () => {
+  const answer = await gateway.call("GET", "/v1/queue");
+  expect(answer.status).toBe(503);
+  expect(await answer.json()).toMatchObject({ code: "upstream.down", detail: "No mta is running" });
+  expect((await gateway.call("GET", "/v1/queue?by=color")).status).toBe(400);
+  const wrong = await gateway.call("POST", "/v1/queue/requeue", { filter: { sites: "google" } });
+  expect(wrong.status).toBe(400);
+  expect(await wrong.json()).toMatchObject({
+    errors: [{ path: "filter.sites", problem: "is not known here" }, {}],
+  });
+});
+
+test("no action without a condition: nobody bounces the whole queue by leaving something out", async () => {
+  for (const [action, more] of [
+    ["hold", { why: "x" }],
+    ["release", {}],
+    ["bounce", { why: "x" }],
+    ["requeue", {}],
+    ["rebind", { pool: "p" }],
+  ] as const) {
+    const answer = await gateway.call("POST", `/v1/queue/${action}`, { filter: {}, ...more });
+    expect({ action, status: answer.status }).toEqual({ action, status: 400 });
+  }
+});
+
+test("an action is done in parts, each naming who asked, until there is no cursor", async () => {
+  const sample = {
+    ...{ deliveryId: DeliveryId.parse(`${messageId}-0`), messageId, recipient: "bob@example.org" as never },
+    ...{ organizationId: "acme" as never, site: "google", attempt: 2, acceptedAtMs: 0, nextAtMs: 60_000 },
+  };
+  const seen = await answerActs([
+    { matched: 3, touched: 2, inHand: 1, sample: [sample], next: 4711 },
+    { matched: 1, touched: 1, inHand: 0, sample: [] },
+  ]);
+  const ask = async (cursor?: string) =>
+    (
+      await gateway.call("POST", "/v1/queue/bounce", {
+        filter: { domain: "example.org", reason: "mailbox.full" },
+        why: "wrong list",
+        ...(cursor === undefined ? {} : { cursor }),
+      })
+    ).json();
+  expect(await ask()).toEqual({
+    ...{ action: "bounce", dry_run: false, matched: 3, touched: 2, in_hand: 1, next_cursor: "4711" },
+    sample: [
+      {
+        ...{ message_id: messageId, recipient: "bob@example.org", organization_id: "acme", site: "google" },
+        ...{ attempt: 2, accepted_at: "1970-01-01T00:00:00.000Z", next_at: "1970-01-01T00:01:00.000Z" },
+      },
+    ],
+  });
+  expect(await ask("4711")).toMatchObject({ matched: 1, next_cursor: null });
+  expect(seen.map(({ action, after, by, why, isDryRun }) => ({ action, after, by, why, isDryRun }))).toEqual([
+    { action: "bounce", after: undefined, by: "root", why: "wrong list", isDryRun: false },
+    { action: "bounce", after: 4711, by: "root", why: "wrong list", isDryRun: false },
+  ] as never);
+  expect(
+    (await gateway.call("POST", "/v1/queue/requeue", { filter: { site: "x" }, cursor: "x" })).status,
+  ).toBe(400);
+});
+
+test("a site is held as such; other conditions put entries off, to one time for all parts", async () => {
+  const holds: ControlRequest<"mta.hold">[] = [];
+  answering.push(
+    mta.control.answer("mta.hold", async (wanted): Promise<Hold> => {
+      holds.push(wanted);
+      return { ...wanted, key: `${wanted.scope}:${wanted.id}`, sinceMs: 0 };
+    }),
+    mta.control.answer("mta.release", async ({ key }) => ({ wasHeld: key === "campaign:acme/spring" })),
+  );
+  const acts = await answerActs([
+    { matched: 1, touched: 1, inHand: 0, sample: [], next: 5 },
+    { matched: 1, touched: 1, inHand: 0, sample: [] },
+  ]);
+  const hold = async (filter: object, more: object = {}) =>
+    (await gateway.call("POST", "/v1/queue/hold", { filter, why: "asked to", for_s: 60, ...more })).json();
+  expect(await hold({ site: "google" })).toEqual({
+    hold: {
+      ...{ key: "site:google", scope: "site", id: "google", why: "asked to", by: "root" },
+      ...{ since: "1970-01-01T00:00:00.000Z", until: new Date(gateway.clock.now + 60_000).toISOString() },
+    },
+  });
+  await hold({ organization: "acme", campaign: "spring" });
+  expect(holds.map(({ scope, id }) => `${scope}:${id}`)).toEqual(["site:google", "campaign:acme/spring"]);
+  const first = (await hold({ recipient: "bob@example.org" })) as { entries: { next_cursor: string } };
+  gateway.clock.now += 10_000;
+  await hold({ recipient: "bob@example.org" }, { cursor: first.entries.next_cursor });
+  expect(acts.map(({ untilMs, after }) => [untilMs, after])).toEqual([
+    [gateway.clock.now + 50_000, undefined],
+    [gateway.clock.now + 50_000, 5],
+  ]);
+  const released = await gateway.call("POST", "/v1/queue/release", {
+    filter: { organization: "acme", campaign: "spring" },
+  });
+  expect(await released.json()).toEqual({ hold: { key: "campaign:acme/spring", was_held: true } });
+});
+
+test("holds are listed, made and released", async () => {
+  const held: Hold[] = [
+    { key: "everything:*", scope: "everything", id: "*", why: "stop", by: "root", sinceMs: 0 },
+  ];
+  answering.push(
+    mta.control.answer("mta.holds", async () => ({ holds: held })),
+    mta.control.answer("mta.hold", async (wanted) => ({ ...wanted, key: "site:x", sinceMs: 0 })),
+    mta.control.answer("mta.release", async ({ key, by }) => ({
+      wasHeld: key === "site:a/b" && by === "root",
+    })),
+  );
+  await mta.bucket("CLAIMS").get("nothing");
+  expect(await (await gateway.call("GET", "/v1/holds")).json()).toMatchObject({
+    data: [{ key: "everything:*" }],
+  });
+  expect((await gateway.call("POST", "/v1/holds", { scope: "site", id: "x", why: "y" })).status).toBe(201);
+  expect((await gateway.call("POST", "/v1/holds", { scope: "site", why: "y" })).status).toBe(400);
+  const released = await gateway.call("DELETE", `/v1/holds/${encodeURIComponent("site:a/b")}`);
+  expect(await released.json()).toEqual({ key: "site:a/b", was_held: true });
+});
+
+test("a site tells its servers, what waits, its limits, and what it said last", async () => {
+  await answerQueue();
+  const reply = {
+    atMs: 1_000,
+    outcome: "deferred" as const,
+    reply: "421 4.7.0 later",
+    domain: "example.org",
+    times: 2,
+  };
+  answering.push(
+    mta.control.answer("mta.site", async ({ domain }) => ({
+      domain,
+      site: "google",
+      provider: "google",
+      hosts: [{ name: "mx.google.com", port: 25, addresses: ["192.0.2.9"] }],
+      policies: [{ name: "MTA-STS", say: "enforced: *.google.com", mode: "enforce" }],
+    })),
+    mta.control.answer("mta.replies", async () => ({ state: state.sites[0], replies: [reply] })),
+    mta.control.answer("mta.holds", async () => ({ holds: [] })),
+  );
+  await mta.bucket("CLAIMS").get("nothing");
+  const answer = await gateway.call("GET", "/v1/sites/Example.org");
+  expect(answer.status).toBe(200);
+  expect(await answer.json()).toMatchObject({
+    domain: "example.org",
+    site: "google",
+    hosts: [{ name: "mx.google.com", port: 25, addresses: ["192.0.2.9"] }],
+    policies: [{ name: "MTA-STS", mode: "enforce" }],
+    state: { state: "suspended", limits: [{ egress: "192.0.2.1", connections_max: 5 }] },
+    waiting: { entries: 7 },
+    replies: [{ at: "1970-01-01T00:00:01.000Z", reply: "421 4.7.0 later", times: 2 }],
+    holds: [],
+  });
+  expect(await (await gateway.call("GET", "/v1/sites")).json()).toMatchObject({
+    processes: 1,
+    data: [{ site: "google", state: "suspended" }],
+  });
+});
+
+test("pools and rules are told as they are", async () => {
+  answering.push(
+    mta.control.answer("mta.pools", async () => ({
+      process: "p",
+      pools: [
+        {
+          pool: "default",
+          isDefault: true,
+          egresses: [
+            {
+              ...{ egress: "a", ehloName: "mx.test", weight: 1, state: "in", connections: 0, checks: [] },
+              lastMinute: nothing,
+              warming: {
+                say: "day 6 of 30",
+                day: 6,
+                days: 30,
+                used: 412,
+                cap: 1_100,
+                isPaused: false,
+                providers: [],
+              },
+            },
+          ],
+        },
+      ],
+    })),
+    mta.control.answer("mta.rules", async () => ({
+      rules: [{ rule: "r1", origin: "shipped", say: "x", isOn: true, definition: { thenDo: 1 }, fired: 0 }],
+    })),
+    mta.control.answer("mta.rules-trial", async ({ sinceMs }) => ({
+      events: sinceMs,
+      trials: [],
+      problems: [],
+    })),
+  );
+  await answerStates();
+  expect(await (await gateway.call("GET", "/v1/pools")).json()).toMatchObject({
+    processes: 1,
+    data: [{ pool: "default", is_default: true, egresses: [{ warming: { cap: 1_100, is_paused: false } }] }],
+  });
+  expect(await (await gateway.call("GET", "/v1/rules")).json()).toMatchObject({
+    data: [{ rule: "r1", is_on: true, definition: { thenDo: 1 } }],
+    breakers: [{ scope: "organization", id: "acme", bounce_rate: 0.12 }],
+  });
+  const trial = await gateway.call("POST", "/v1/rules/dry-run", { hours: 1 });
+  expect(await trial.json()).toMatchObject({ events: gateway.clock.now - 3_600_000 });
+});
+
+test("a live trace comes as server-sent events, and the mta hears when the reader has gone", async () => {
+  let isOver = false;
+  answering.push(
+    mta.control.answerOften("mta.trace", ({ domain }, say, ended) => {
+      const line = { atMs: 1_000, session: "s1", host: `mx.${domain}`, ip: "192.0.2.1" };
+      say({
+        process: "p",
+        dropped: 3,
+        lines: [
+          { ...line, side: "<", text: "220 ready" },
+          { ...line, side: ">", text: "EHLO mail.tyto.test" },
+        ],
+      });
+      ended.addEventListener("abort", () => {
+        isOver = true;
+      });
+    }),
+  );
+  await mta.bucket("CLAIMS").get("nothing");
+  const reading = new AbortController();
+  const answer = await gateway.request("/v1/sites/example.org/trace", {
+    headers: { authorization: "Bearer root-key-of-the-tests-0123456789" },
+    signal: reading.signal,
+  });
+  expect(answer.headers.get("content-type")).toContain("text/event-stream");
+  let text = "";
+  const reader = answer.body?.getReader();
+  await until("all events came", async () => {
+    const { value } = (await reader?.read()) ?? {};
+    text += new TextDecoder().decode(value);
+    return text.includes("dropped");
+  });
+  expect(text).toContain('event: line\ndata: {"at":"1970-01-01T00:00:01.000Z","process":"p","session":"s1"');
+  expect(text).toContain("EHLO mail.tyto.test");
+  expect(text).toContain('event: dropped\ndata: {"lines":3}');
+  await reader?.cancel();
+  reading.abort();
+  answering[0]?.stop();
+  expect(isOver).toBe(true);
+});
+
+test("403: reading the queue needs emails:read, changing it and listening to sessions need admin", async () => {
+  const key = await gateway.key("emails:read");
+  const as = (method: string, path: string, body?: unknown) =>
+    gateway.call(method, path, body, { authorization: `Bearer ${key}` });
+  const filter = { site: "x" };
+  for (const [method, path, body] of [
+    ["POST", "/v1/queue/hold", { filter, why: "x" }],
+    ["POST", "/v1/queue/release", { filter }],
+    ["POST", "/v1/queue/bounce", { filter, why: "x" }],
+    ["POST", "/v1/queue/requeue", { filter }],
+    ["POST", "/v1/queue/rebind", { filter, pool: "p" }],
+    ["POST", "/v1/holds", { scope: "site", id: "x", why: "y" }],
+    ["DELETE", "/v1/holds/site%3Ax", undefined],
+    ["POST", "/v1/rules/dry-run", {}],
+    ["GET", "/v1/sites/example.org/trace", undefined],
+  ] as const)
+    expect({ path, status: (await as(method, path, body)).status }).toEqual({ path, status: 403 });
+  // No mta runs: the key may ask all the same.
+  expect((await as("GET", "/v1/queue")).status).toBe(503);
+  const sender = await gateway.key("emails:send");
+  expect(
+    (await gateway.call("GET", "/v1/queue", undefined, { authorization: `Bearer ${sender}` })).status,
+  ).toBe(403);
+});
