@@ -6,7 +6,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { renderNatsConf } from "@tyto/bus";
+import { renderNatsClusterConf, renderNatsConf } from "@tyto/bus";
 import { startConvexLocal } from "@tyto/convex-local";
 import { describePublicApi } from "../../services/gateway/src/openapi.ts";
 import { convexCli, functionEnvironment } from "./installation/deployment.ts";
@@ -55,5 +55,6 @@ async function generateConvex(): Promise<void> {
 }
 
 await render("ops/nats.conf", renderNatsConf());
+await render("ops/nats-cluster.conf", renderNatsClusterConf());
 await render("services/gateway/openapi.json", describePublicApi());
 await generateConvex();

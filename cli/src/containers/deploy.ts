@@ -11,6 +11,11 @@ const settings = loadConfig(
   {
     NATS_URL: z.string(),
     NATS_ADMIN_PASSWORD: secret(),
+    /** On how many nodes of a cluster each stream stands. */
+    NATS_REPLICAS: z
+      .enum(["1", "3", "5"])
+      .default("1")
+      .transform((text) => Number(text) as 1 | 3 | 5),
     CONVEX_URL: z.url(),
     /** File that holds the admin key. */
     CONVEX_ADMIN_KEY_FILE: z.string(),
@@ -22,7 +27,11 @@ const settings = loadConfig(
   environment(),
 );
 
-await provisionBus({ url: settings.NATS_URL, password: settings.NATS_ADMIN_PASSWORD });
+await provisionBus({
+  url: settings.NATS_URL,
+  password: settings.NATS_ADMIN_PASSWORD,
+  replicas: settings.NATS_REPLICAS,
+});
 console.log("streams and consumers are in place");
 
 const adminKey = (await readFile(settings.CONVEX_ADMIN_KEY_FILE, "utf8")).trim();

@@ -54,6 +54,8 @@ const makers = {
   NATS_BOUNCE_PASSWORD: () => word(32),
   NATS_RECORDER_PASSWORD: () => word(32),
   NATS_SUBSCRIBER_PASSWORD: () => word(32),
+  // Between the nodes of a cluster.
+  NATS_CLUSTER_PASSWORD: () => word(32),
 } as const satisfies Record<string, () => string | Promise<string>>;
 
 export type SecretName = keyof typeof makers;

@@ -31,7 +31,11 @@ export function createBodies(
 ): Bodies {
   const partSubject = (id: string, part: number) => `${prefix}.${token(id)}.${part}`;
   const getPart = async (id: string, part: number, parts: number): Promise<Uint8Array> => {
-    const message = await direct.last(stream, partSubject(id, part));
+    const subject = partSubject(id, part);
+    // A part never changes, so any replica will do, unless it has not got it yet.
+    const message =
+      (await direct.last(stream, subject, { mayLag: true })) ??
+      (direct.isReplicated() ? await direct.last(stream, subject) : undefined);
     if (message === undefined || (message.data.length === 0 && message.headers.has(timeToLive)))
       throw new Failure("resource.unknown", `part ${part} of ${parts} of ${prefix} ${id} is gone`);
     if (message.isStrayAnswer)
@@ -39,16 +43,18 @@ export function createBodies(
     return message.data;
   };
   return {
-    async put(id, bytes) {
+    async put(id, bytes, onPart = () => {}) {
       const isFile = bytes instanceof Blob;
       const parts = Math.max(1, Math.ceil((isFile ? bytes.size : bytes.length) / partBytesMax));
       const part = async (index: number): Promise<Uint8Array> => {
         const [from, to] = [index * partBytesMax, (index + 1) * partBytesMax];
         return isFile ? await bytes.slice(from, to).bytes() : bytes.subarray(from, to);
       };
-      await inTurns(parts, isFile ? filePartsAtOnceMax : partsAtOnceMax, async (index) =>
-        store.together(stream, [{ subject: partSubject(id, index), data: await part(index) }]),
-      );
+      await inTurns(parts, isFile ? filePartsAtOnceMax : partsAtOnceMax, async (index) => {
+        const data = await part(index);
+        await store.together(stream, [{ subject: partSubject(id, index), data }]);
+        onPart(data.length);
+      });
       return parts;
     },
     async putPack(id, bodies) {

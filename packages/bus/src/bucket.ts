@@ -19,6 +19,9 @@ export const bucketPrefix = (bucket: BucketName) => `$KV.${bucket}.`;
 export const isDeleted = ({ headers }: Found) =>
   headers.has("KV-Operation") || headers.has("Nats-Marker-Reason");
 
+/** Copies of what Convex owns are behind it anyway, so any replica may answer. Marks and claims are read from the leader. */
+const copies: ReadonlySet<BucketName> = new Set(["SUPPRESSIONS", "DOMAINS", "API_KEYS", "INBOXES"]);
+
 /** Another writer came between `create`'s look and its put this often: give up. */
 const createTriesMax = 8;
 
@@ -33,11 +36,12 @@ export function createBucket<B extends BucketName>(
     data,
     headers: { "Nats-Msg-Id": nuid.next(), ...headers },
   });
-  const find = (key: string) => direct.last(stream, bucketPrefix(name) + checkedKey(key));
+  const find = (key: string, mayLag = false) =>
+    direct.last(stream, bucketPrefix(name) + checkedKey(key), { mayLag });
 
   return {
     async get(key) {
-      const found = await find(key);
+      const found = await find(key, copies.has(name));
       if (found === undefined || isDeleted(found)) return undefined;
       const value = readValue(name, found);
       if (!value.ok) throw new Failure("internal", `${name} ${key} breaks its contract: ${value.problem}`);

@@ -61,7 +61,7 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
   }
   const store = createStore(link, requests, publishMs);
   const pack = createPacker(store);
-  const direct = createDirect(requests, publishMs);
+  const direct = createDirect(requests, publishMs, link.isClustered);
   const metrics = createMetrics(registry, link.isConnected, (stream, durable) =>
     requests.askJson({
       subject: `$JS.API.CONSUMER.INFO.${stream}.${durable}`,

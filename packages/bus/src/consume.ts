@@ -19,6 +19,7 @@ import { createLoad } from "./load.ts";
 import type { BusLog } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import { packEventsMax, weightOf } from "./packs.ts";
+import { leaderElected } from "./permissions.ts";
 import { type Delivery, openReader, type Reader } from "./reader.ts";
 import { createSlots } from "./slots.ts";
 import type { Store } from "./store.ts";
@@ -135,7 +136,7 @@ export function consume<S extends Subject>(
   if (unhandled.length > 0)
     throw new Failure("internal", `durable ${durable} has no handler for ${unhandled.join(", ")}`);
 
-  const earlier = tellsEarlier ? watchEarlier(parts, stream) : undefined;
+  const earlier = tellsEarlier ? watchEarlier(parts, stream, durable) : undefined;
 
   const handleOne = async (delivery: Delivery, event: Read<StoredEvent>): Promise<Verdict> => {
     if (!event.ok) return reject(`breaks its contract: ${event.problem}`);
@@ -194,9 +195,10 @@ export function consume<S extends Subject>(
 
 /**
  * Tells which messages may have been handled before. A crash of the server can make it forget deliveries and
- * acknowledgements, so after each (re)connect everything that is stored already is under suspicion.
+ * acknowledgements, so after each (re)connect everything that is stored already is under suspicion; in a cluster, also
+ * when the durable gets another leader, which may not have heard of the last deliveries of the one before.
  */
-function watchEarlier({ link, direct, log }: Parts, stream: string) {
+function watchEarlier({ link, direct, log }: Parts, stream: string, durable: string) {
   let knownUntil = Number.POSITIVE_INFINITY;
   let generation = 0;
   const ask = async () => {
@@ -216,6 +218,9 @@ function watchEarlier({ link, direct, log }: Parts, stream: string) {
     }
   };
   const forget = link.onReconnect(() => void ask());
+  const elections = direct.isReplicated()
+    ? link.nats.subscribe(leaderElected(stream, durable), { callback: () => void ask() })
+    : undefined;
   void ask();
   return {
     until({ times, sequence }: Delivery): number | undefined {
@@ -225,6 +230,7 @@ function watchEarlier({ link, direct, log }: Parts, stream: string) {
     stop() {
       generation++;
       forget();
+      if (!link.nats.isClosed()) elections?.unsubscribe();
     },
   };
 }

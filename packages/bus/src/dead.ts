@@ -46,7 +46,7 @@ const listMax = 256;
 export async function openDeadLetters(login: Login, log: BusLog): Promise<DeadLetters> {
   const link = await openLink({ ...login, name: "dead-letters" }, log);
   const requests = createRequests(link);
-  const direct = createDirect(requests, requestMs);
+  const direct = createDirect(requests, requestMs, link.isClustered);
   const store = createStore(link, requests, requestMs);
 
   const find = async (sequence: number): Promise<Found> => {

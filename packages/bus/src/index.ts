@@ -4,5 +4,5 @@ export { type BusOptions, connectBus } from "./connect.ts";
 export { type DeadLetter, type DeadLetters, openDeadLetters } from "./dead.ts";
 export type { Login } from "./link.ts";
 export type { BusLog } from "./log.ts";
-export { renderNatsConf } from "./nats-conf.ts";
-export { provision } from "./provision.ts";
+export { renderNatsClusterConf, renderNatsConf } from "./nats-conf.ts";
+export { provision, type Replicas } from "./provision.ts";

@@ -25,6 +25,8 @@ export type Link = {
   /** Prefix of every reply subject; the user may subscribe below it and nowhere else. */
   inbox: string;
   isConnected(): boolean;
+  /** The server is one of several. */
+  isClustered(): boolean;
   /** Resolves once connected; rejects with Failure `upstream.down` at `giveUpAtMs`. */
   whenConnected(giveUpAtMs: number): Promise<void>;
   /** Called after each reconnect. The result takes the listener away. */
@@ -93,6 +95,7 @@ export async function openLink(login: Login & { name: string }, log: BusLog): Pr
     nats,
     inbox,
     isConnected: () => isConnected,
+    isClustered: () => nats.info?.cluster !== undefined,
     whenConnected(giveUpAtMs) {
       if (isConnected) return Promise.resolve();
       return new Promise((resolve, reject) => {

@@ -11,6 +11,9 @@ type Parts = { direct: Direct; link: Link; log: BusLog };
 
 const stream = "EVENTS";
 const pageMessagesMax = 256;
+/** A replica that lags behind is waited for, up to 10 s. */
+const lagMs = 100;
+const lagsMax = 100;
 /** A page that met a disconnect is asked for again so often. */
 const askedMax = 5;
 
@@ -32,23 +35,32 @@ export function createPast({ direct, link, log }: Parts, requestMs: number): Bus
     { sinceMs, untilSequence }: { sinceMs: number; untilSequence: number },
     onEvent: (event: Extract<StoredEvent, { subject: S }>) => void,
   ): Promise<void> => {
-    const end = Math.min(untilSequence, await again(() => direct.lastSequence(stream, subjects)));
     for (const subject of subjects) {
+      const end = await again(() => direct.end(stream, subject));
+      if (end === undefined || end.storedAtMs < sinceMs) continue;
+      const endSequence = Math.min(untilSequence, end.sequence);
       let start: Start = { sinceMs };
-      for (;;) {
+      for (let lags = 0; ; ) {
         const from: Start = start;
         const page: Found[] = await again(() => direct.page(stream, from, subject, pageMessagesMax));
         const last = page.at(-1);
         for (const found of page) {
-          if (found.sequence > end) break;
+          if (found.sequence > endSequence) break;
           for (const event of readFound(found)) {
             if (event.ok) onEvent(event.value as Extract<StoredEvent, { subject: S }>);
             else
               log.warn("bus.past-unreadable", { subject, sequence: found.sequence, problem: event.problem });
           }
         }
-        if (last === undefined || last.sequence >= end) break;
-        start = last.sequence + 1;
+        if (last !== undefined) {
+          if (last.sequence >= endSequence) break;
+          start = last.sequence + 1;
+        } else {
+          if (!direct.isReplicated()) break;
+          // The replica that answered has not got it yet.
+          if (++lags > lagsMax) throw new Failure("upstream.down", `a replica of ${stream} lags behind`);
+          await new Promise((resolve) => setTimeout(resolve, lagMs));
+        }
       }
     }
   };

@@ -91,7 +91,7 @@ test("no service makes or deletes streams and durables", async () => {
       "$JS.API.STREAM.PURGE.EVENTS",
       "$JS.API.CONSUMER.CREATE.EVENTS.x",
       "$JS.API.CONSUMER.DELETE.QUEUE.mta-send-0",
-      "$JS.API.STREAM.MSG.GET.EVENTS",
+      "$JS.API.STREAM.MSG.GET.DEAD",
     ])
       expect({ name, subject, refused: await isRefused(client, subject) }).toEqual({
         ...{ name, subject },

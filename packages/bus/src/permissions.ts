@@ -16,6 +16,10 @@ import {
 import { bucketPrefix, bucketStream } from "./bucket.ts";
 import { deadSubject } from "./burial.ts";
 
+/** What a cluster tells when a durable got a leader. */
+export const leaderElected = (stream: string, durable: string): string =>
+  `$JS.EVENT.ADVISORY.CONSUMER.LEADER_ELECTED.${stream}.${durable}`;
+
 export type Permissions = { publish: string[]; subscribe: string[] };
 
 export function permissionsOf(name: UserName): Permissions {
@@ -38,13 +42,20 @@ export function permissionsOf(name: UserName): Permissions {
       `_INBOX_${name}.>`,
       ...spec.reads.map((bucket: BucketName) => `${bucketPrefix(bucket)}>`),
       ...(spec.asks.length > 0 ? [`${answerPrefix}${name}.>`] : []),
+      ...spec.consumes
+        .filter((durable) => consumers[durable]?.stream === "EVENTS")
+        .map((durable) => leaderElected("EVENTS", durable)),
       ...spec.answers.map(controlSubject),
     ],
   };
 }
 
-/** By subject, and (the second form) by sequence. */
-const directGet = (stream: string) => [`$JS.API.DIRECT.GET.${stream}.>`, `$JS.API.DIRECT.GET.${stream}`];
+/** By subject, by sequence, and (in a cluster) from the stream's leader. */
+const directGet = (stream: string) => [
+  `$JS.API.DIRECT.GET.${stream}.>`,
+  `$JS.API.DIRECT.GET.${stream}`,
+  `$JS.API.STREAM.MSG.GET.${stream}`,
+];
 
 /** Begin somewhere, and pull. */
 const looking = (stream: string) =>

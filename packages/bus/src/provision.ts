@@ -23,18 +23,25 @@ const nsPerMs = 1e6;
 
 type Config = Readonly<Record<string, unknown>>;
 
+/** On how many nodes of a cluster each stream stands. With 3, one of them may be lost; 2 would need both. */
+export type Replicas = 1 | 3 | 5;
+
 /**
  * Brings the server to what is declared; running it again changes nothing. Needs the `admin` user. Throws Failure
  * `upstream.down` for a server that is too old, `internal` when the server refuses or ignores a declaration.
  */
-export async function provision(login: Login, log: BusLog): Promise<void> {
+export async function provision(
+  login: Login,
+  log: BusLog,
+  { replicas = 1 }: { replicas?: Replicas } = {},
+): Promise<void> {
   const link = await openLink({ ...login, name: "provision" }, log);
   const requests = createRequests(link);
   try {
     await checkServer(requests, link.nats.info?.version ?? "unknown", waitMs);
     const configs = [
-      ...Object.entries(streams).map(([name, spec]) => streamConfig(name, spec)),
-      ...(Object.keys(buckets) as BucketName[]).map(bucketConfig),
+      ...Object.entries(streams).map(([name, spec]) => streamConfig(name, spec, replicas)),
+      ...(Object.keys(buckets) as BucketName[]).map((name) => bucketConfig(name, replicas)),
     ];
     const made = await inTurns(configs, (config) => ensureStream(requests, config));
     const durables = [
@@ -45,27 +52,28 @@ export async function provision(login: Login, log: BusLog): Promise<void> {
       ensureConsumer(requests, spec.stream, config),
     );
     const changed = [...made, ...consumed].filter((name) => name !== undefined);
-    log.info("bus.provisioned", { streams: configs.length, durables: durables.length, changed });
+    log.info("bus.provisioned", { streams: configs.length, durables: durables.length, replicas, changed });
   } finally {
     requests.stop();
     await link.nats.drain();
   }
 }
 
-export function streamConfig(name: string, spec: StreamSpec): Config {
+export function streamConfig(name: string, spec: StreamSpec, replicas: Replicas = 1): Config {
   return {
     name,
     subjects: spec.subjects,
     retention: spec.retention,
     storage: "file",
-    persist_mode: spec.persistence ?? "",
+    // The server does not write replicated streams asynchronously.
+    persist_mode: replicas === 1 ? (spec.persistence ?? "") : "",
     max_age: spec.maxAgeMs * nsPerMs,
     max_msgs: -1,
     max_bytes: -1,
     max_msgs_per_subject: spec.maxMessagesPerSubject ?? -1,
     // Old goes before new is refused; with schedules the server allows nothing else.
     discard: "old",
-    num_replicas: 1,
+    num_replicas: replicas,
     ...(spec.duplicateWindowMs > 0 ? { duplicate_window: spec.duplicateWindowMs * nsPerMs } : {}),
     allow_direct: spec.directGet ?? false,
     allow_atomic: spec.atomicBatches ?? false,
@@ -78,7 +86,7 @@ export function streamConfig(name: string, spec: StreamSpec): Config {
 /** Longer than a publish is tried: the id of a put that is repeated is still known. */
 const bucketDuplicateWindowMs = 30_000;
 
-export function bucketConfig(bucket: BucketName): Config {
+export function bucketConfig(bucket: BucketName, replicas: Replicas = 1): Config {
   const { ttlMs, history } = buckets[bucket];
   return {
     name: bucketStream(bucket),
@@ -90,7 +98,7 @@ export function bucketConfig(bucket: BucketName): Config {
     max_bytes: -1,
     max_msgs_per_subject: history,
     discard: "new",
-    num_replicas: 1,
+    num_replicas: replicas,
     duplicate_window: bucketDuplicateWindowMs * nsPerMs,
     deny_delete: true,
     allow_rollup_hdrs: true,

@@ -214,5 +214,9 @@ const fullCodes = new Set([10023, 10028, 10047, 10077]);
 
 export const isFull = (error: StreamError) => fullCodes.has(error.errorCode);
 
-/** JetStream is starting or electing: the same question is answered in a moment. */
-const isTemporary = (error: ApiError) => error.code === 503 && !fullCodes.has(error.err_code ?? 0);
+/** In a cluster: another message at the same place is on its way and may come to nothing. Asked again, it is settled. */
+const wrongLastSequenceInFlight = 10_164;
+
+/** JetStream is starting, electing or not sure yet: the same question is answered in a moment. */
+const isTemporary = ({ code, err_code = 0 }: ApiError) =>
+  (code === 503 && !fullCodes.has(err_code)) || err_code === wrongLastSequenceInFlight;

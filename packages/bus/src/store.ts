@@ -18,6 +18,8 @@ export type Store = {
   together(lane: string, messages: readonly Message[]): Promise<void>;
 };
 
+/** JetStream's "atomic publish batch is incomplete". */
+const batchIncomplete = 10_176;
 /** The server's own limit on one atomic batch. */
 export const atomicMessagesMax = 1_000;
 /** How calls share the way to the server. */
@@ -81,12 +83,19 @@ export function createStore(
     }
     const commit = messages[last];
     if (commit === undefined) return;
-    await requests.askJson<Stored>({
-      ...commit,
-      headers: { ...numbered(commit, last), "Nats-Batch-Commit": "1" },
-      giveUpAtMs,
-      once: true,
-    });
+    try {
+      await requests.askJson<Stored>({
+        ...commit,
+        headers: { ...numbered(commit, last), "Nats-Batch-Commit": "1" },
+        giveUpAtMs,
+        once: true,
+      });
+    } catch (error) {
+      // The stream got another leader in the middle, which knows nothing of the beginning.
+      if (error instanceof StreamError && error.errorCode === batchIncomplete)
+        throw new Interrupted(commit.subject);
+      throw error;
+    }
   };
 
   /** All or none of one caller's messages; a batch that met a disconnect is repeated, its ids keep it from doubling. */
