@@ -69,6 +69,13 @@ export const Conversation = z.object({
   tls: TlsSession.nullable(),
   reused: z.boolean(),
   durationMs: z.number().nonnegative(),
+  /** Of the first message on a connection: until it stood, through a proxy too; and from STARTTLS until it was encrypted. */
+  connectMs: z.number().nonnegative().optional(),
+  tlsMs: z.number().nonnegative().optional(),
+  /** Until the server had taken the envelope; the message, up to its end; and until it answered the message. */
+  envelopeMs: z.number().nonnegative().optional(),
+  bodyMs: z.number().nonnegative().optional(),
+  replyMs: z.number().nonnegative().optional(),
   /** The provider that took the message for delivery in our place; its server is `mx`, and `ip` is empty where it is not known. */
   provider: z.enum(["smtp", "ses", "resend"]).optional(),
   /** What the provider calls the message. */

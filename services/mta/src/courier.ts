@@ -115,6 +115,7 @@ function carried(sent: Sent, { session, isReused }: Lease, startedMs: number): C
     tls: session.tls,
     reused: isReused,
     durationMs: Math.round(performance.now() - startedMs),
+    ...session.timings,
   };
   switch (sent.kind) {
     case "accepted":

@@ -4,10 +4,12 @@ import type { Conversation } from "@tyto/contracts";
 import type { Egress } from "./egress.ts";
 import { describeCertificate } from "./tls/peer.ts";
 import { type Endpoint, hungUp, type Sent, type Trouble, untrusted } from "./trouble.ts";
+import { authenticate, type Credentials } from "./wire/authenticate.ts";
 import { connect } from "./wire/connect.ts";
 import type { Mail } from "./wire/envelope.ts";
 import { greet, type TlsLevel } from "./wire/greeting.ts";
 import { type MessageTimeouts, type Progress, transact } from "./wire/transaction.ts";
+import { createScribe, noScribe, type Transcript } from "./wire/transcript.ts";
 import { createWire } from "./wire/wire.ts";
 
 export type { Mail } from "./wire/envelope.ts";
@@ -19,6 +21,9 @@ export type Timeouts = MessageTimeouts & {
   greetingMs: number;
 };
 
+/** Milliseconds; for what they stand see Conversation. */
+export type Timings = Pick<Conversation, "connectMs" | "tlsMs" | "envelopeMs" | "bodyMs" | "replyMs">;
+
 /** An open SMTP session that takes one message at a time. */
 export type Session = {
   readonly endpoint: Endpoint;
@@ -27,6 +32,8 @@ export type Session = {
   readonly tls: Conversation["tls"];
   readonly isOpen: boolean;
   send(mail: Mail, signal?: AbortSignal): Promise<Sent>;
+  /** Of the last message, as far as it went; with the first message of a session, of the opening too. */
+  readonly timings: Timings;
   /** RSET after a refusal; false when the session cannot be used again. */
   reset(): Promise<boolean>;
   /** Says QUIT and closes, at the latest after `quitMsMax`. */
@@ -48,6 +55,10 @@ export type OpenOptions = {
    * connection is closed and the text becomes the trouble's explanation.
    */
   checkPeer?: ((socket: TLSSocket) => string | undefined) | undefined;
+  /** For servers that take mail from known users only; told once the peer was looked at. */
+  credentials?: Credentials | undefined;
+  /** Who follows the session, line by line. */
+  transcript?: Transcript | undefined;
   signal?: AbortSignal | undefined;
 };
 
@@ -60,8 +71,15 @@ const problemCharsMax = 300;
  */
 export async function openSession(endpoint: Endpoint, options: OpenOptions): Promise<Session | Trouble> {
   const { egress, timeouts, serverName = endpoint.name } = options;
+  const scribe = options.transcript === undefined ? noScribe : createScribe(options.transcript);
+  const startedMs = performance.now();
   const connected = await connect(endpoint, egress, timeouts.connectMs, options.signal);
-  if (connected.kind === "trouble") return connected;
+  if (connected.kind === "trouble") {
+    scribe.note("*", connected.explanation);
+    return connected;
+  }
+  const connectMs = performance.now() - startedMs;
+  scribe.note("*", `connected to ${endpoint.name} [${endpoint.ip}]:${endpoint.port}`);
   const greeted = await greet(connected.socket, endpoint, {
     ehloName: egress.ehloName,
     tls: options.tls,
@@ -69,18 +87,29 @@ export async function openSession(endpoint: Endpoint, options: OpenOptions): Pro
     authorities: options.authorities,
     greetingMs: timeouts.greetingMs,
     commandMs: timeouts.commandMs,
+    scribe,
     signal: options.signal,
   });
-  if (greeted.kind === "trouble") return greeted;
-
-  const { socket, offers, early } = greeted;
+  if (greeted.kind === "trouble") {
+    scribe.note("*", greeted.explanation);
+    return greeted;
+  }
+  const { socket, offers, early, tlsMs } = greeted;
   const tls = describeTls(socket, serverName);
   const problem = socket instanceof TLSSocket ? options.checkPeer?.(socket) : undefined;
   if (problem !== undefined) {
     socket.destroy();
+    scribe.note("*", problem);
     return { ...untrusted(endpoint, problem), tls };
   }
-  const wire = createWire(socket, early);
+  if (tls !== null) scribe.note("*", `encrypted with ${tls.version} ${tls.cipher}`);
+  const wire = createWire(socket, early, scribe);
+  const { credentials } = options;
+  const refused =
+    credentials && (await authenticate(wire, endpoint, offers, credentials, timeouts.commandMs));
+  if (refused !== undefined) return { ...refused, tls };
+  let timings = timingsOf({ connectMs, tlsMs });
+  let isFresh = true;
   const interruption = createInterruption(() => wire.close("stopped"));
   wire.onEnd(interruption.forget);
 
@@ -96,10 +125,13 @@ export async function openSession(endpoint: Endpoint, options: OpenOptions): Pro
       replyMs: undefined,
     };
     wire.isAsked = true;
+    scribe.begin(mail.to);
     interruption.watch(signal, progress);
     const sent = await transact(wire, endpoint, mail, offers, timeouts, progress);
     const isInterrupted = interruption.rest();
     wire.isAsked = false;
+    timings = isFresh ? { ...timings, ...timingsOf(progress) } : timingsOf(progress);
+    isFresh = false;
     if (isInterrupted && sent.kind === "trouble") return { kind: "interrupted" };
     // What stands behind the answer would be taken for the answer to the next message.
     if (wire.hasUnread) wire.close("it answered more than it was asked");
@@ -112,6 +144,9 @@ export async function openSession(endpoint: Endpoint, options: OpenOptions): Pro
     tls,
     get isOpen() {
       return wire.isOpen;
+    },
+    get timings() {
+      return timings;
     },
     send,
     async reset() {
@@ -126,6 +161,17 @@ export async function openSession(endpoint: Endpoint, options: OpenOptions): Pro
     },
     quit: () => wire.quit(quitMsMax),
     onEnd: wire.onEnd,
+  };
+}
+
+function timingsOf(steps: Partial<Record<keyof Timings, number | undefined>>): Timings {
+  const { connectMs, tlsMs, envelopeMs, bodyMs, replyMs } = steps;
+  return {
+    ...(connectMs === undefined ? {} : { connectMs: Math.round(connectMs) }),
+    ...(tlsMs === undefined ? {} : { tlsMs: Math.round(tlsMs) }),
+    ...(envelopeMs === undefined ? {} : { envelopeMs: Math.round(envelopeMs) }),
+    ...(bodyMs === undefined ? {} : { bodyMs: Math.round(bodyMs) }),
+    ...(replyMs === undefined ? {} : { replyMs: Math.round(replyMs) }),
   };
 }
 

@@ -157,6 +157,21 @@ export const untrusted = ({ name, ip }: Endpoint, problem: string): Trouble => (
   tlsFailure: "peer",
 });
 
+/** The server that was to know us by a user and a password does not. */
+export const unauthenticated = ({ name, ip }: Endpoint, why: string, answer?: { text: string }): Trouble => {
+  const reply = answer === undefined ? undefined : parseReply(answer.text);
+  return {
+    kind: "trouble",
+    step: "greeting",
+    reason: "local.trouble",
+    explanation: `no authentication at ${name} [${ip}]: ${why}`,
+    ...(reply === undefined ? {} : { reply }),
+    isInDoubt: false,
+    isHungUp: false,
+    isTlsTooOld: false,
+  };
+};
+
 export const unreachable = (
   { name, ip, port }: Endpoint,
   why: string,

@@ -7,6 +7,8 @@ export type Offers = {
   has(keyword: string): boolean;
   /** RFC 1870; 0 when it announced none. */
   sizeMax: number;
+  /** Of AUTH (RFC 4954). */
+  mechanisms: readonly string[];
 };
 
 /** Reads the lines behind the first of a reply to EHLO (RFC 5321 §4.1.1.1), without their codes. */
@@ -21,7 +23,11 @@ export function offersOf(lines: readonly string[]): Offers {
     }),
   );
   const size = parameters.get("SIZE")?.[0] ?? "";
-  return { has: (keyword) => parameters.has(keyword), sizeMax: /^\d{1,15}$/.test(size) ? Number(size) : 0 };
+  return {
+    has: (keyword) => parameters.has(keyword),
+    sizeMax: /^\d{1,15}$/.test(size) ? Number(size) : 0,
+    mechanisms: parameters.get("AUTH") ?? [],
+  };
 }
 
 /** What to send. `parts` are bytes with CRLF line ends, sent one behind the other. */

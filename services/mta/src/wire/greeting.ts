@@ -3,6 +3,7 @@ import { rootCertificates, type TLSSocket } from "node:tls";
 import SMTPConnection from "nodemailer/lib/smtp-connection";
 import { type Endpoint, openingTrouble, type SmtpError, type Trouble } from "../trouble.ts";
 import { type Offers, offersOf } from "./envelope.ts";
+import type { Scribe } from "./transcript.ts";
 
 /**
  * `demanded`: no session without STARTTLS and TLS 1.2 or newer. `modern` wants TLS 1.2 or newer where the server offers any,
@@ -19,6 +20,7 @@ export type GreetingOptions = {
   authorities?: readonly string[] | undefined;
   greetingMs: number;
   commandMs: number;
+  scribe: Scribe;
   signal?: AbortSignal | undefined;
 };
 
@@ -29,6 +31,8 @@ export type Greeted = {
   offers: Offers;
   /** What the server said behind its reply to EHLO, without being asked. */
   early: string;
+  /** From STARTTLS until the connection was encrypted. */
+  tlsMs: number | undefined;
 };
 
 const replyBytesMax = 65_536;
@@ -42,8 +46,9 @@ export async function greet(
   endpoint: Endpoint,
   options: GreetingOptions,
 ): Promise<Greeted | Trouble> {
-  const { serverName, authorities = [], signal } = options;
+  const { serverName, authorities = [], scribe, signal } = options;
   const isDemanded = options.tls === "demanded";
+  const clock = createTlsClock();
   const connection = new SMTPConnection({
     host: endpoint.ip,
     port: endpoint.port,
@@ -66,6 +71,11 @@ export async function greet(
     // A session that did not come about is not worth a farewell.
     socketCloseTimeout: 0,
     maxResponseSize: replyBytesMax,
+    transactionLog: true,
+    logger: loggerOf((side, text) => {
+      clock.see(side, text);
+      if (scribe.isHeard()) scribe.note(side, text);
+    }),
   });
 
   const { promise, resolve } = Promise.withResolvers<SmtpError | Greeted>();
@@ -74,12 +84,46 @@ export async function greet(
   connection.on("end", () => setImmediate(() => resolve(new Error("the connection was closed"))));
   const abort = () => connection.close();
   signal?.addEventListener("abort", abort);
-  connection.connect((error?: SmtpError) => resolve(error ?? letGo(connection)));
+  connection.connect((error?: SmtpError) => resolve(error ?? letGo(connection, clock.tlsMs())));
   const result = await promise;
   signal?.removeEventListener("abort", abort);
   if ("kind" in result) return result;
   connection.close();
   return openingTrouble(result, endpoint, connection.upgrading === true);
+}
+
+type Note = (side: ">" | "<", text: string) => void;
+
+/** nodemailer tells a logger what is said; the rest of what it logs is told better by errors. */
+function loggerOf(note: Note) {
+  const nothing = () => {};
+  const debug = ({ tnx }: { tnx?: string } = {}, text = "") => {
+    if (tnx === "client") note(">", text);
+    if (tnx === "server") note("<", text);
+  };
+  return {
+    level: nothing,
+    trace: nothing,
+    debug,
+    info: nothing,
+    warn: nothing,
+    error: nothing,
+    fatal: nothing,
+  };
+}
+
+/** How long encrypting took: from STARTTLS to the EHLO that is said under TLS. */
+function createTlsClock() {
+  let startedMs: number | undefined;
+  let tlsMs: number | undefined;
+  return {
+    see(side: ">" | "<", text: string) {
+      if (side === "<") return;
+      if (text === "STARTTLS") startedMs = performance.now();
+      else if (startedMs !== undefined) tlsMs ??= performance.now() - startedMs;
+    },
+    tlsMs: () => tlsMs,
+  };
 }
 
 /** What nodemailer keeps of a session; its types do not show it. */
@@ -97,7 +141,7 @@ type Inner = {
 };
 
 /** Takes nodemailer's listeners off the socket, and with them all that it would still do. */
-function letGo(connection: SMTPConnection): Greeted {
+function letGo(connection: SMTPConnection, tlsMs: number | undefined): Greeted {
   const inner = connection as unknown as Inner;
   const socket = inner._socket;
   const early = [...inner._responseQueue, inner._remainder].join("\n");
@@ -108,5 +152,5 @@ function letGo(connection: SMTPConnection): Greeted {
   socket.off("close", inner._onSocketClose);
   socket.off("end", inner._onSocketEnd);
   socket.off("error", inner._onSocketError);
-  return { kind: "greeted", socket, offers: offersOf(inner._ehloLines ?? []), early };
+  return { kind: "greeted", socket, offers: offersOf(inner._ehloLines ?? []), early, tlsMs };
 }

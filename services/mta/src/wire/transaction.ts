@@ -168,19 +168,17 @@ async function sendDotted(
   const { wire, timeouts } = step;
   if (bytes <= pieceBytes) {
     progress.isBodyEnded = true;
-    wire.write(dotted(parts, bytes));
+    wire.write(dotted(parts, bytes), `(${bytes} bytes)\n.`);
     return undefined;
   }
   let isLineStart = true;
   for (const piece of piecesOf(parts)) {
-    wire.write(stuffed(piece, isLineStart));
+    const hindered = await deliver(step, stuffed(piece, isLineStart));
     isLineStart = piece.at(-1) === LF;
-    const hindered = await takenOf(step);
     if (hindered !== undefined) return hindered;
   }
   progress.isBodyEnded = true;
-  wire.write(endingOf(parts));
-  const taken = await wire.taken(timeouts.blockMs);
+  const taken = await wire.deliver(endingOf(parts), ".", timeouts.blockMs);
   return typeof taken === "string" ? undefined : step.trouble(taken);
 }
 const LF = 10;
@@ -196,26 +194,27 @@ async function sendChunk(
   const command = Buffer.from(`BDAT ${bytes} LAST\r\n`);
   if (bytes <= pieceBytes) {
     progress.isBodyEnded = true;
-    wire.write(Buffer.concat([command, ...parts], command.length + bytes));
+    wire.write(Buffer.concat([command, ...parts], command.length + bytes), `${command}(${bytes} bytes)`);
     return undefined;
   }
-  wire.write(command);
+  wire.write(command, command.toString());
   let left = bytes;
   for (const piece of piecesOf(parts)) {
     left -= piece.length;
-    if (left === 0) progress.isBodyEnded = true;
-    wire.write(piece);
-    if (left === 0) break;
-    const hindered = await takenOf(step);
+    if (left === 0) {
+      progress.isBodyEnded = true;
+      const taken = await wire.deliver(piece, undefined, timeouts.blockMs);
+      return typeof taken === "string" ? undefined : step.trouble(taken);
+    }
+    const hindered = await deliver(step, piece);
     if (hindered !== undefined) return hindered;
   }
-  const taken = await wire.taken(timeouts.blockMs);
-  return typeof taken === "string" ? undefined : step.trouble(taken);
+  return undefined;
 }
 
-/** Waits until a piece is taken. A server that answers while the message is on its way does not want the rest. */
-async function takenOf(step: Step): Promise<Sent | undefined> {
-  const taken = await step.wire.taken(step.timeouts.blockMs);
+/** A piece that is not the last. A server that answers while the message is on its way does not want the rest. */
+async function deliver(step: Step, piece: Buffer): Promise<Sent | undefined> {
+  const taken = await step.wire.deliver(piece, undefined, step.timeouts.blockMs);
   if (taken === "taken") return undefined;
   if (taken !== "answered") return step.trouble(taken);
   const early = hear(step, await step.reply(step.timeouts.commandMs), 0);

@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import { createDeadline } from "./deadline.ts";
 import { createReplies, type WireReply } from "./replies.ts";
+import { noScribe, type Scribe } from "./transcript.ts";
 
 /** Why there is nothing more to read: the connection ended, the time is over, or no reply came. */
 export type Break = {
@@ -18,11 +19,12 @@ export type Wire = {
   readonly hasUnread: boolean;
   /** While false, whatever the server says ends the session: nobody asked. */
   isAsked: boolean;
-  write(bytes: string | Buffer): void;
+  /** `shown` stands for bytes in transcripts; commands stand for themselves. */
+  write(bytes: string | Buffer, shown?: string): void;
   /** The next reply, or why there is none. A break is for good. */
   reply(timeoutMs: number): Promise<WireReply | Break>;
-  /** Waits until the server has taken what was written, or says something before that. */
-  taken(timeoutMs: number): Promise<"taken" | "answered" | Break>;
+  /** Writes a piece of a message, and waits until the server has taken it or says something before that. */
+  deliver(piece: Buffer, shown: string | undefined, timeoutMs: number): Promise<"taken" | "answered" | Break>;
   /** Ends the connection at once; a caller that waits is told `why`. */
   close(why: string): void;
   /** Says QUIT and closes when it is answered, at the latest after `quitMsMax`. */
@@ -32,7 +34,7 @@ export type Wire = {
 };
 
 /** Takes a socket over. `early` is what the server said before that without being asked. */
-export function createWire(socket: Socket, early: string): Wire {
+export function createWire(socket: Socket, early: string, scribe: Scribe = noScribe): Wire {
   const replies = createReplies();
   const endListeners: (() => void)[] = [];
   let broken: Break | undefined;
@@ -52,6 +54,7 @@ export function createWire(socket: Socket, early: string): Wire {
     deadline.stop();
     // The data that the system still holds goes nowhere: what was cut must not look complete.
     socket.destroy();
+    scribe.note("*", why);
     notify();
     if (!isLeaving) for (const listener of endListeners) listener();
   }
@@ -60,13 +63,17 @@ export function createWire(socket: Socket, early: string): Wire {
       wake = resolve;
     });
 
+  function follow(bytes: string | Buffer, shown: string | undefined) {
+    if (!scribe.isHeard()) return;
+    scribe.note(">", shown ?? (typeof bytes === "string" ? bytes : `(${bytes.length} bytes)`));
+  }
+
   socket.setTimeout(0);
   socket.on("data", (bytes: Buffer) => {
     replies.feed(bytes);
     if (wire.isAsked) notify();
     else if (replies.hasUnread) end("it spoke without being asked");
   });
-  socket.on("drain", notify);
   socket.on("end", () => end("it closed the connection"));
   socket.on("close", () => end("the connection was closed"));
   socket.on("error", (error: Error & { code?: string }) => end(error.code ?? error.message));
@@ -79,8 +86,10 @@ export function createWire(socket: Socket, early: string): Wire {
     get hasUnread() {
       return replies.hasUnread;
     },
-    write(bytes) {
-      if (broken === undefined) socket.write(bytes);
+    write(bytes, shown) {
+      if (broken !== undefined) return;
+      follow(bytes, shown);
+      socket.write(bytes);
     },
     async reply(timeoutMs) {
       deadline.set(timeoutMs);
@@ -89,15 +98,24 @@ export function createWire(socket: Socket, early: string): Wire {
         if (reply?.kind === "malformed") end(`it answered with ${reply.why}`);
         else if (reply !== undefined) {
           deadline.clear();
+          if (scribe.isHeard()) scribe.note("<", reply.text);
           return reply;
         }
         if (broken !== undefined) return broken;
         await wait();
       }
     },
-    async taken(timeoutMs) {
+    async deliver(piece, shown, timeoutMs) {
+      if (broken !== undefined) return broken;
+      follow(piece, shown);
       deadline.set(timeoutMs);
-      while (broken === undefined && !replies.hasUnread && socket.writableLength > 0) await wait();
+      let isTaken = false;
+      // The event `drain` comes only for those writes that filled the buffer; this comes for all.
+      socket.write(piece, () => {
+        isTaken = true;
+        notify();
+      });
+      while (broken === undefined && !isTaken && !replies.hasUnread) await wait();
       deadline.clear();
       if (replies.hasUnread) return "answered";
       return broken ?? "taken";
