@@ -69,6 +69,7 @@ async function pump(session: Session, bytes: number): Promise<string> {
   await session.beginData("news@remote.test", "help@bench.test");
   const { socket } = session;
   socket.write("Subject: large\r\n\r\n");
+  const closed = new Promise<void>((resolve) => socket.once("close", resolve));
   let isAnswered = false;
   const answer = session.reply().then((reply) => {
     isAnswered = true;
@@ -76,11 +77,7 @@ async function pump(session: Session, bytes: number): Promise<string> {
   });
   for (let sent = 0; sent < bytes && !isAnswered && !socket.destroyed; sent += block.length)
     if (!socket.write(block))
-      await new Promise<void>((resolve) => {
-        socket.once("drain", resolve);
-        socket.once("close", resolve);
-        void answer.then(() => resolve());
-      });
+      await Promise.race([new Promise<void>((resolve) => socket.once("drain", resolve)), closed, answer]);
   if (!socket.destroyed && !isAnswered) socket.write(".\r\n");
   const reply = await answer;
   session.quit();
@@ -106,7 +103,7 @@ const codes = (replies: readonly string[]) =>
   }, {});
 
 /** A thousand idle connections and two hundred large messages at once. */
-async function many({ idle, senders, megabytes }: Job) {
+export async function many({ idle, senders, megabytes }: Pick<Job, "idle" | "senders" | "megabytes">) {
   const port = await startPortAlone();
   try {
     const restingMb = (await residentMb(port.pid)).now;

@@ -157,9 +157,9 @@ export type Bodies = {
   putPack(id: string, bodies: readonly Uint8Array[]): Promise<void>;
   /**
    * Resolves with the number of parts when all are stored. Repeating it with the same id is harmless. A Blob (a file)
-   * is read as it is stored, two parts at a time.
+   * is read as it is stored, two parts at a time; `onPart` is told the size of each that is stored.
    */
-  put(id: string, bytes: Uint8Array | Blob): Promise<number>;
+  put(id: string, bytes: Uint8Array | Blob, onPart?: (bytes: number) => void): Promise<number>;
   /** Throws Failure `resource.unknown` when a part is gone. */
   get(id: string, parts: number): Promise<Uint8Array>;
   /** The same part by part, in order: what is large need not be in memory at once. */

@@ -42,8 +42,8 @@ export type Outcome = InboundKind | "repeated";
 
 /** Reports stand in front; what comes later is the mail that was sent, or attachments. */
 const frontBytesMax = 1_048_576;
-/** Files that are carried to JetStream at the same time, two parts of each in memory. */
-const filesAtOnceMax = 8;
+/** Files that are carried to JetStream at the same time, two parts of each in memory; short messages wait behind those parts. */
+const filesAtOnceMax = 4;
 /** Messages that are in memory for being read. */
 const readAtOnceMax = 16;
 /** Arrivals remembered, so that a repeat costs nothing; the events' ids make all others harmless. */

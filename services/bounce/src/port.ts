@@ -6,6 +6,7 @@ import { SMTPConnection } from "smtp-server/lib/smtp-connection.js";
 import type { Certificate } from "./certificate.ts";
 import type { Incoming, Outcome } from "./intake.ts";
 import { overdue, type Phase, phaseLimits } from "./phases.ts";
+import { boundReceiveBuffer } from "./receive-buffer.ts";
 import type { Admitted } from "./recipients.ts";
 import { inOurWords } from "./replies.ts";
 import type { Spool } from "./spool.ts";
@@ -51,6 +52,8 @@ const portLimits = {
   commandBytesMax: 4_096,
   /** Sockets beyond `connectionsMax`, for as long as it takes to send them away. */
   socketsRefusedMax: 512,
+  /** Of each connection, in the kernel. Over 100 ms of way and back it lets 600 KB/s through. */
+  receiveBufferBytes: 65_536,
   lookMs: 1_000,
   stopMsMax: 10_000,
 };
@@ -309,6 +312,8 @@ export async function openPort(options: PortOptions): Promise<OpenPort> {
       resolve();
     });
   });
+  const problem = boundReceiveBuffer(server.server, limits.receiveBufferBytes);
+  if (problem !== undefined) log.warn("smtp.receive-buffer-unbounded", { problem });
   const address = server.server.address();
   return {
     port: typeof address === "object" && address !== null ? address.port : options.port,

@@ -8,6 +8,7 @@ import { type FileHandle, mkdir, open, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Failure } from "@tyto/contracts";
 import { type Identity, identify } from "./identity.ts";
+import { createSweep, type Sweep } from "./sweep.ts";
 
 /** A message that is here in full. `discard` must be called, whatever became of it. */
 export type Spooled = {
@@ -33,7 +34,7 @@ export type Spool = {
   usedBytes(): number;
 };
 
-export type SpoolOptions = { dir: string; messageBytesMax: number; spoolBytesMax: number };
+export type SpoolOptions = { dir: string; messageBytesMax: number; spoolBytesMax: number; sweep?: Sweep };
 
 /** Longer messages go to a file, in writes of this size. */
 export const blockBytesMax = 65_536;
@@ -41,24 +42,18 @@ const blockBytesMin = 4_096;
 /** A sender over the limit is listened to for so long, so that most hear the refusal where they wait for it. */
 const discardedBytesMax = 8_388_608;
 
-const uncollectedBytesMax = 33_554_432;
-
 const ourFile = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.eml$/;
 
 /** Makes the folder and removes what a process before this one left there: of that, no sender was told 250. */
-export async function openSpool({ dir, messageBytesMax, spoolBytesMax }: SpoolOptions): Promise<Spool> {
+export async function openSpool({
+  dir,
+  messageBytesMax,
+  spoolBytesMax,
+  sweep = createSweep(),
+}: SpoolOptions): Promise<Spool> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
   for (const name of await readdir(dir)) if (ourFile.test(name)) await rm(join(dir, name), { force: true });
   let usedBytes = 0;
-
-  let uncollectedBytes = 0;
-  /** The runtime lets hundreds of megabytes of read buffers pile up before it looks for garbage by itself. */
-  const collect = (bytes: number) => {
-    uncollectedBytes += bytes;
-    if (uncollectedBytes < uncollectedBytesMax) return;
-    uncollectedBytes = 0;
-    Bun.gc(true);
-  };
 
   /** A file that grows block by block; its bytes count until it is gone. */
   function createFile() {
@@ -133,7 +128,7 @@ export async function openSpool({ dir, messageBytesMax, spoolBytesMax }: SpoolOp
       try {
         for await (const chunk of stream) {
           bytes += chunk.length;
-          collect(chunk.length);
+          sweep(chunk.length);
           if (problem === undefined && bytes > messageBytesMax) {
             problem = new Failure("request.too-large", `more than ${messageBytesMax} bytes`);
             await file.remove();

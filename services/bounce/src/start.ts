@@ -8,6 +8,7 @@ import { intake } from "./intake.ts";
 import { openPort } from "./port.ts";
 import { admit, type Directory } from "./recipients.ts";
 import { openSpool } from "./spool.ts";
+import { createSweep } from "./sweep.ts";
 
 /** Wires the port to the bus. Throws when NATS cannot be reached or the port is taken. */
 export async function start(config: Config, log: Log): Promise<Running & { port: number }> {
@@ -29,7 +30,8 @@ export async function start(config: Config, log: Log): Promise<Running & { port:
   };
 
   const certificate = await loadCertificate(config.tlsDir, config.hostname);
-  const spool = await openSpool({ ...config, dir: config.spoolDir });
+  const sweep = createSweep();
+  const spool = await openSpool({ ...config, dir: config.spoolDir, sweep });
   const resolver = createResolver({ servers: config.dnsServers });
   const port = await openPort({
     ...config,
@@ -38,7 +40,8 @@ export async function start(config: Config, log: Log): Promise<Running & { port:
     isOurs: (ip) => ip.startsWith("127.") || ip === "::1",
     admit: (address) => admit(address, directory),
     take: intake({
-      putRaw: bus.raw.put,
+      // A part is copied once more on its way to the server.
+      putRaw: (id, content) => bus.raw.put(id, content, (bytes) => sweep(2 * bytes)),
       publish: bus.publish,
       authenticate: authenticator(resolver, config.hostname, log, Date.now),
       knowledge: directory,
