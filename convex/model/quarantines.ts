@@ -39,7 +39,7 @@ export async function applyUnquarantined(
   const row = await find(ctx, { egress, kind, quarantinedAt });
   if (row?.releasedAt !== undefined) return false;
   const told = defined({ ip, releasedAt });
-  if (row === null) await ctx.db.insert("quarantines", { egress, kind, quarantinedAt, releasedAt, ...told });
+  if (row === null) await ctx.db.insert("quarantines", { egress, kind, quarantinedAt, ...told });
   else await ctx.db.patch(row._id, told);
   return true;
 }

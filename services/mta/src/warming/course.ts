@@ -19,6 +19,8 @@ const unpacedMax = 100;
 const providerMin = 20;
 const paceMin = 0.05;
 
+/** So few bounces or deferrals are an accident, whatever part they are. */
+const faultsMin = 5;
 /** An address, or a provider, is judged from this many answers on; a slowed provider, which gets little, from fewer. */
 const judgedMin = 50;
 const slowedJudgedMin = 15;
@@ -71,19 +73,19 @@ export const capOf = ({ day, phase }: WarmingRecord): number =>
   phase === "halted" ? Math.floor(capOfDay(day) * reserve) : capOfDay(day);
 export const usedOf = ({ taken }: WarmingRecord): number => taken.transactional + taken.bulk;
 
-/** Bulk messages of one day: the cap without a fifth, or without what transactional mail will need. */
-export function bulkMaxOf(record: WarmingRecord): number {
+/** Bulk messages of one day: the cap without a fifth, or without what transactional mail took and will still need. */
+export function bulkMaxOf(record: WarmingRecord, nowMs: number): number {
   if (record.phase === "halted") return 0;
-  const expected = Math.max(record.transactionalBefore, record.taken.transactional);
-  const kept = Math.max(reserve * capOf(record), reserveGrowth * expected);
+  const expected = reserveGrowth * record.transactionalBefore * (1 - partOfDay(nowMs));
+  const kept = Math.max(reserve * capOf(record), record.taken.transactional + expected);
   return Math.max(0, Math.floor(capOf(record) - kept));
 }
 
 /** Bulk messages that the day has released by now, so that providers get them over the day and not all at midnight. */
 function released(record: WarmingRecord, nowMs: number): number {
-  const max = bulkMaxOf(record);
-  const part = releasedFirst + (1 - releasedFirst) * partOfDay(nowMs);
-  return Math.min(max, Math.max(unpacedMax, Math.floor(max * part)));
+  const max = bulkMaxOf(record, nowMs);
+  const open = releasedFirst + (1 - releasedFirst) * partOfDay(nowMs);
+  return Math.min(max, Math.max(unpacedMax, Math.floor(max * open)));
 }
 
 /** What a provider may get today: a slowed one its pace, of its usual share, of the cap. */
@@ -93,21 +95,24 @@ export function providerMaxOf(record: WarmingRecord, provider: ProviderWarmth | 
 }
 
 /** What may be taken: up to `count` messages, or none before a time, and why, in words for people. */
-export type Room = { kind: "room"; count: number } | { kind: "wait"; untilMs: number; why: string };
+export type Room =
+  | { kind: "room"; count: number }
+  /** `isFull`: the whole cap is used, by whatever mail. */
+  | { kind: "wait"; untilMs: number; why: string; isFull?: true };
 
 /** Is there room for this kind of mail to this provider: under the cap, in what the day has released, in the provider's part? */
 export function roomFor(record: WarmingRecord, provider: string, traffic: Traffic, nowMs: number): Room {
   if (record.phase === "warm") return { kind: "room", count: Number.POSITIVE_INFINITY };
   const soonMs = Math.min(midnightAfter(nowMs), nowMs + askMsMax);
-  const wait = (why: string, untilMs = soonMs): Room => ({
-    kind: "wait",
+  const wait = (why: string, untilMs = soonMs) => ({
+    kind: "wait" as const,
     untilMs,
     why: why === "" ? sentenceOf(record) : `${placeOf(record)}: ${why}`,
   });
   if (record.phase === "halted" && traffic === "bulk") return wait("");
 
   const total = capOf(record) - usedOf(record);
-  if (total <= 0) return wait("the next ones go after midnight UTC");
+  if (total <= 0) return { ...wait("the next ones go after midnight UTC"), isFull: true } as const;
   const known = record.providers[provider];
   const ofProvider = providerMaxOf(record, known) - (known?.taken ?? 0);
   if (ofProvider <= 0)
@@ -115,11 +120,13 @@ export function roomFor(record: WarmingRecord, provider: string, traffic: Traffi
       `${labelOf(provider)} has had its ${number(providerMaxOf(record, known))} for today, ${known?.why ?? "it is slowed"}`,
     );
   if (traffic === "transactional") return { kind: "room", count: Math.min(total, ofProvider) };
+  const bulkOfProvider = Math.floor((1 - reserve) * providerMaxOf(record, known)) - (known?.taken ?? 0);
+  if (bulkOfProvider <= 0) return wait(`the rest for ${labelOf(provider)} is kept for transactional mail`);
 
-  const max = bulkMaxOf(record);
+  const max = bulkMaxOf(record, nowMs);
   const out = released(record, nowMs);
   if (record.taken.bulk < out)
-    return { kind: "room", count: Math.min(total, ofProvider, out - record.taken.bulk) };
+    return { kind: "room", count: Math.min(total, bulkOfProvider, out - record.taken.bulk) };
   if (record.taken.bulk >= max) return wait("the rest of today is kept for transactional mail");
   return wait(
     `bulk mail is spread over the day, ${number(out)} of ${number(max)} by now`,
@@ -225,7 +232,7 @@ function judge(record: WarmingRecord, nowMs: number): WarmingRecord {
       why: `still there because only ${number(used)} of ${number(cap)} were used on the day before`,
     };
 
-  const open = bulkMaxOf(record) + record.taken.transactional;
+  const open = bulkMaxOf(record, endMs) + record.taken.transactional;
   const isFine = !isOver(rates, limits.fine) && used >= usedFully * open;
   const day = isFine ? leapFrom(record.day) : record.day + 1;
   if (day < lastDay)
@@ -301,9 +308,10 @@ type Rates = Limit & { answers: number };
 const answersOf = ({ delivered, deferred, bounced }: Outcomes) => delivered + deferred + bounced;
 const ratesOf = (outcomes: Outcomes): Rates => ({
   answers: answersOf(outcomes),
-  bounced: outcomes.bounced / Math.max(1, outcomes.delivered + outcomes.bounced),
-  deferred: outcomes.deferred / Math.max(1, answersOf(outcomes)),
+  bounced: part(outcomes.bounced, outcomes.delivered + outcomes.bounced),
+  deferred: part(outcomes.deferred, answersOf(outcomes)),
 });
+const part = (faults: number, of: number) => (faults < faultsMin ? 0 : faults / of);
 
 /**
  * The rates of the address as a whole. Bounces are about the list and count from everybody; deferrals are opinions, and

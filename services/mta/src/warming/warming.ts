@@ -38,6 +38,8 @@ const updateTriesMax = 6;
 const newsMsMax = 1_000;
 /** Who could not take a message because the store did not answer asks again after this time. */
 const againMs = 5_000;
+/** After transactional mail that waited for the cap may ask again, it has this time to itself. */
+const aheadMs = 900_000;
 /** Providers that are counted apart from each other; there are about forty with a name. */
 const providersMax = 100;
 
@@ -62,6 +64,8 @@ type Track = {
   blocks: Map<string, Block>;
   /** Outcomes that are not stored yet, by provider. */
   outcomes: Map<string, Outcomes>;
+  /** Transactional mail waits for the cap: bulk mail gets nothing before this time. */
+  transactionalUntilMs: number;
   /** Changes of this process, one after the other. */
   turn: Promise<unknown>;
   news: (() => void)[];
@@ -79,6 +83,7 @@ export function createWarming({ egresses, update }: WarmingPorts) {
         id,
         since: since === "new" ? undefined : since.date,
         ...{ record: undefined, revision: 0, blocks: new Map(), outcomes: new Map() },
+        transactionalUntilMs: 0,
         turn: Promise.resolve(),
         news: [],
       });
@@ -159,6 +164,13 @@ export function createWarming({ egresses, update }: WarmingPorts) {
     return wait ?? { kind: "go" };
   }
 
+  /** A message that had leave was not sent after all. */
+  function giveBack(egress: Pick<Egress, "id">, site: Site, traffic: Traffic, nowMs: number): void {
+    const track = tracks.get(egress.id);
+    if (track === undefined || isWarm(track)) return;
+    blockOf(track, traffic, nameOf(track, site), nowMs).count++;
+  }
+
   return {
     /**
      * Takes one message out of what the address may send today, or tells from when on it is worth asking again. Throws what
@@ -167,6 +179,12 @@ export function createWarming({ egresses, update }: WarmingPorts) {
     async leave(egress: Pick<Egress, "id">, site: Site, traffic: Traffic, nowMs: number): Promise<Leave> {
       const track = tracks.get(egress.id);
       if (track === undefined || isWarm(track)) return go;
+      if (traffic === "bulk" && nowMs < track.transactionalUntilMs)
+        return {
+          kind: "wait",
+          untilMs: track.transactionalUntilMs,
+          why: "transactional mail waits and goes first",
+        };
       const provider = nameOf(track, site);
       const block = blockOf(track, traffic, provider, nowMs);
       block.usedAtMs = nowMs;
@@ -174,7 +192,16 @@ export function createWarming({ egresses, update }: WarmingPorts) {
         // Nothing is asked of the store while the record says that there is no room.
         if (track.record?.date === block.date) {
           const room = roomFor(track.record, provider, traffic, nowMs);
-          if (room.kind === "wait") return room;
+          if (room.kind === "wait") {
+            const bulk = traffic === "transactional" ? blockOf(track, "bulk", provider, nowMs) : block;
+            if (bulk.count > 0) {
+              bulk.count--;
+              return go;
+            }
+            if (traffic === "transactional" && room.isFull === true)
+              track.transactionalUntilMs = room.untilMs + aheadMs;
+            return { kind: "wait", untilMs: room.untilMs, why: room.why };
+          }
         }
         const answer = await inTurn(track, () => fill(track, traffic, provider, nowMs));
         if (answer.kind === "wait" || isWarm(track)) return answer;
@@ -185,19 +212,17 @@ export function createWarming({ egresses, update }: WarmingPorts) {
       return go;
     },
 
-    /** A message that had leave was not sent after all. */
-    giveBack(egress: Pick<Egress, "id">, site: Site, traffic: Traffic, nowMs: number): void {
-      const track = tracks.get(egress.id);
-      if (track === undefined || isWarm(track)) return;
-      blockOf(track, traffic, nameOf(track, site), nowMs).count++;
-    },
+    giveBack,
 
     /** Learns from the outcome of an attempt. */
-    see({ egress, site, outcome, reason, hard, reply }: Observation): void {
+    see({ atMs, entry, egress, site, outcome, reason, hard, reply, madeBy }: Observation): void {
       const track = tracks.get(egress.id);
-      if (track === undefined || isWarm(track) || reply === undefined) return;
+      if (track === undefined || isWarm(track) || madeBy === "rule") return;
       const kind = outcome === "delivered" ? outcome : kindOf(reason, hard);
-      if (kind === undefined) return;
+      // A greylist, or a server in trouble, has not taken the message; when it does, it takes its place in that day.
+      if (outcome === "deferred" && kind === undefined)
+        giveBack(egress, site, entry.traffic ?? "transactional", atMs);
+      if (kind === undefined || reply === undefined) return;
       const provider = nameOf(track, site);
       const known = track.outcomes.get(provider) ?? { delivered: 0, deferred: 0, bounced: 0 };
       track.outcomes.set(provider, { ...known, [kind]: known[kind] + 1 });
