@@ -12,6 +12,8 @@ export type Host = {
   isTrusted: boolean;
   /** The recipient's domain itself, which stands in for absent MX records. */
   isImplicit: boolean;
+  /** DNSSEC vouches for the answer that named it. */
+  isAuthenticated?: boolean;
   /** What a session to it has to be; absent where nobody has asked yet. */
   demand?: Demand;
 };
@@ -76,6 +78,7 @@ export async function findPath(domain: string, options: PathOptions): Promise<Pa
       port: options.smtpPort,
       isTrusted: false,
       isImplicit: answer.status === "nodata",
+      ...(answer.authenticated ? { isAuthenticated: true } : {}),
     })),
   };
 }

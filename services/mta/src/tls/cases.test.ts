@@ -19,7 +19,7 @@ import { createResolver } from "@tyto/dns";
 import { startDns, type Zone } from "@tyto/dns/testing";
 import { silentLog } from "@tyto/service";
 import { carry } from "../courier.ts";
-import type { Host } from "../mx.ts";
+import { findPath } from "../mx.ts";
 import { openHost } from "../opening.ts";
 import type { Failed } from "../outcome.ts";
 import { createPool } from "../pool.ts";
@@ -154,7 +154,14 @@ async function play(lines: Lines) {
     restMs: 0,
     now: Date.now,
   });
-  const host: Host = { name: "mx.test", port: server.port, isTrusted: false, isImplicit: false };
+  const path = await findPath("example.org", {
+    resolver,
+    routes: new Map(),
+    ownHost: "mail.tyto.example",
+    smtpPort: server.port,
+    random: () => 0,
+  });
+  if (path.kind === "none") throw new Error(path.explanation);
   const requireTls =
     lines["require-tls"] !== undefined ? true : lines["tls-required"] !== undefined ? false : undefined;
   const result = await carry(
@@ -166,7 +173,7 @@ async function play(lines: Lines) {
       has8Bit: false,
       requireTls: requireTls === true,
     }),
-    [host],
+    path.hosts,
     pool,
     {
       siteWaitMs: 1_000,

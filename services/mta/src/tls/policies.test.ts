@@ -164,10 +164,9 @@ test("a policy is fetched by HTTPS, and a process that starts anew keeps to it w
     { host: "127.0.0.1", port: 9 },
   ]);
   expect((await after.demandOf(host, "example.org", undefined)).key).toBe("certificate");
-  expect(after.domain("example.org")).toMatchObject({
-    floor: "opportunistic",
-    record: { mode: "enforce", id: "1" },
-  });
+  expect(await after.policiesOf("example.org", host)).toEqual([
+    { name: "MTA-STS", mode: "enforce", say: "Mail servers: mx.test", untilMs: expect.any(Number) },
+  ]);
 });
 
 const session = (name: string): [Demand, Parameters<ReturnType<typeof policies>["see"]>[1]] => [

@@ -1,8 +1,8 @@
-import { DnsError, type Resolver, wireName } from "@tyto/dns";
+import { type Resolver, wireName } from "@tyto/dns";
 import type { Log } from "@tyto/service";
 import type { Host } from "../mx.ts";
 import { type DaneFinding, findTlsa } from "./dane.ts";
-import { type Demand, demandOf, refusalOf } from "./demand.ts";
+import { type Demand, demandOf, type Facts, refusalOf } from "./demand.ts";
 import { type Floors, floorOf } from "./floor.ts";
 import type { Https } from "./https.ts";
 import { type OpenedSession, outcomesOf } from "./outcomes.ts";
@@ -10,6 +10,7 @@ import type { Reporter } from "./report.ts";
 import { createReports, type ReportPorts } from "./reports.ts";
 import { createSts, type Fetched, type StsFinding, type StsPorts } from "./sts.ts";
 import type { TlsOutcome } from "./tally.ts";
+import { policyWords } from "./words.ts";
 
 export type TlsPolicyPorts = {
   resolver: Resolver;
@@ -31,6 +32,7 @@ export type TlsPolicyPorts = {
   log: Pick<Log, "info" | "warn">;
 };
 
+type PolicyHost = Pick<Host, "name" | "port" | "isTrusted" | "isAuthenticated">;
 export type TlsPolicies = ReturnType<typeof createTlsPolicies>;
 
 /** RFC 8461 §3.3 asks for at least 64 KB and a minute; a message waits for it, so it is less. */
@@ -70,14 +72,16 @@ export function createTlsPolicies(ports: TlsPolicyPorts) {
     log,
   });
 
-  /** Whether DNSSEC vouches for the names of a domain's mail servers. A failure is a no: finding the path fails too then. */
-  async function isMxAuthenticated(domain: string): Promise<boolean> {
-    try {
-      return (await resolver.mx(domain)).authenticated;
-    } catch (error) {
-      if (!(error instanceof DnsError)) throw error;
-      return false;
-    }
+  async function factsOf(host: PolicyHost, domain: string, requireTls: boolean | undefined): Promise<Facts> {
+    const name = wireName(domain);
+    const facts = { domain: name, host: host.name, floor: floorOf(floors, name), requireTls };
+    if (host.isTrusted) return { ...facts, isHostCertain: true, sts: noPolicy, dane: noRecords };
+    const isHostCertain = host.isAuthenticated === true;
+    const [policy, dane] = await Promise.all([
+      sts.find(name),
+      isHostCertain ? findTlsa(host, resolver) : noRecords,
+    ]);
+    return { ...facts, isHostCertain, sts: policy, dane };
   }
 
   /** Counts a session that was opened, or given up because of its encryption, for the reports to its domain. */
@@ -94,17 +98,8 @@ export function createTlsPolicies(ports: TlsPolicyPorts) {
      * floor and the message alone. May wait seconds for the policy of a domain that nobody has written to before. Throws
      * Failure when what is kept cannot be read.
      */
-    async demandOf(
-      host: Pick<Host, "name" | "port" | "isTrusted">,
-      domain: string,
-      requireTls: boolean | undefined,
-    ): Promise<Demand> {
-      const name = wireName(domain);
-      const facts = { domain: name, host: host.name, floor: floorOf(floors, name), requireTls };
-      if (host.isTrusted) return demandOf({ ...facts, isHostCertain: true, sts: noPolicy, dane: noRecords });
-      const [policy, isHostCertain] = await Promise.all([sts.find(name), isMxAuthenticated(name)]);
-      const dane = isHostCertain ? await findTlsa(host, resolver) : noRecords;
-      const demand = demandOf({ ...facts, isHostCertain, sts: policy, dane });
+    async demandOf(host: PolicyHost, domain: string, requireTls: boolean | undefined): Promise<Demand> {
+      const demand = demandOf(await factsOf(host, domain, requireTls));
       if (refusalOf(demand) !== undefined) see(demand, { findings: demand.clauses });
       return demand;
     },
@@ -128,12 +123,12 @@ export function createTlsPolicies(ports: TlsPolicyPorts) {
 
     status: () => ({ sts: sts.status(), reports: reports.status() }),
 
-    /** What is known of one domain, without asking anybody. */
-    domain: (domain: string) => ({
-      floor: floorOf(floors, domain),
-      ...sts.remembered(domain),
-      today: reports.tallyOf(domain.toLowerCase()),
-    }),
+    /** What is demanded of a session to this host, in words for people. */
+    policiesOf: async (domain: string, host: PolicyHost) =>
+      policyWords(await factsOf(host, domain, undefined), sts.remembered(wireName(domain))),
+
+    /** What this process counted of a domain today. */
+    tallyOf: (domain: string) => reports.tallyOf(domain.toLowerCase()),
   };
 }
 

@@ -1,0 +1,49 @@
+import type { Facts } from "./demand.ts";
+import type { StsRecord } from "./sts.ts";
+import { tlsaText, usableRecords } from "./tlsa.ts";
+
+/** One policy for people: `say` is a sentence, `mode` how strict it is, `untilMs` when what is known of it runs out. */
+export type PolicyWords = { name: string; say: string; mode?: string; untilMs?: number };
+
+const namesShownMax = 5;
+const sayCharsMax = 280;
+
+/** What the operator, the domain and the server demand of a session, one entry each; empty where nobody does. */
+export function policyWords(
+  { floor, sts, dane, host }: Facts,
+  kept: { record?: StsRecord } = {},
+): PolicyWords[] {
+  const words: PolicyWords[] = [];
+  if (floor !== "opportunistic")
+    words.push({ name: "MTA_TLS", mode: floor, say: `The operator wants every session ${floor}` });
+  if (sts.kind === "failed")
+    words.push({ name: "MTA-STS", mode: "failed", say: `Counts as none: ${sts.problem.why}` });
+  if (sts.kind === "policy") {
+    const { mode, mx } = sts.policy;
+    const untilMs = kept.record && kept.record.fetchedAt + kept.record.maxAgeS * 1_000;
+    words.push({
+      name: "MTA-STS",
+      mode,
+      say: mode === "none" ? "The domain has taken its policy back" : `Mail servers: ${shown(mx)}`,
+      ...(untilMs === undefined ? {} : { untilMs }),
+    });
+  }
+  if (dane.kind === "failed") words.push({ name: "DANE", mode: "unknown", say: `Mail waits: ${dane.why}` });
+  if (dane.kind === "records") {
+    const isUsable = usableRecords(dane.records).length > 0;
+    const records = shown(dane.records.map(tlsaText));
+    words.push({
+      name: "DANE",
+      mode: isUsable ? "enforce" : "encrypted",
+      say: isUsable
+        ? `${host} must match ${records}`
+        : `${host} must encrypt; none of its records can be used for SMTP: ${records}`,
+    });
+  }
+  return words.map((each) => ({ ...each, say: each.say.slice(0, sayCharsMax) }));
+}
+
+const shown = (names: readonly string[]): string =>
+  names.length <= namesShownMax
+    ? names.join(", ")
+    : `${names.slice(0, namesShownMax).join(", ")} and ${names.length - namesShownMax} more`;
