@@ -47,3 +47,20 @@ test("a file of egresses is read at start, and its faults are told with its name
     { id: "system", ehloName: "mail.example.com", since: "warm" },
   ]);
 });
+
+test("limits of sites and the file of rules are read at start, and their faults are told with their names", async () => {
+  const path = `${tmpdir()}/tyto-rules-${process.pid}.json`;
+  await Bun.write(path, '{"off": ["yahoo-ts03"]}');
+  const { siteLimits, rules } = readConfig({
+    ...secrets,
+    MTA_SITE_LIMITS: "google:rate=500/min",
+    MTA_RULES_FILE: path,
+  });
+  expect([...siteLimits]).toEqual([["google", { ratePerMin: 500 }]]);
+  expect(rules.rules.find(({ id }) => id === "yahoo-ts03")?.enabled).toBe(false);
+  await Bun.write(path, '{"off": ["yahoo-ts99"]}');
+  const wrong = { ...secrets, MTA_SITE_LIMITS: "google", MTA_RULES_FILE: path };
+  expect(() => readConfig(wrong)).toThrow("MTA_SITE_LIMITS");
+  expect(() => readConfig(wrong)).toThrow("yahoo-ts99: there is no shipped rule of this name");
+  await rm(path);
+});

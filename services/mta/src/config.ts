@@ -2,10 +2,12 @@ import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { Address } from "@tyto/contracts";
 import { parseServers, type Server, systemServers } from "@tyto/dns";
-import { busSettings, count, loadConfig, processSettings, secret } from "@tyto/service";
+import { busSettings, ConfigError, count, loadConfig, processSettings, secret } from "@tyto/service";
 import { z } from "zod";
 import { parsePlan, plainPlan } from "./egress/plan.ts";
+import { providerShape, providersOf } from "./providers/settings.ts";
 import { parseRoutes } from "./routes.ts";
+import { parseRuleFile, shippedRules } from "./rules/file.ts";
 import { parseSiteLimits } from "./shaping/profiles.ts";
 import type { Timeouts } from "./smtp.ts";
 import { parseFloors } from "./tls/floor.ts";
@@ -47,12 +49,14 @@ const shape = {
   MTA_CONCURRENCY: count(100, 2_000),
   MTA_SITE_CONNECTIONS: count(20, 2_000),
   MTA_SITE_LIMITS: read(parseSiteLimits).default(parseSiteLimits("")),
+  MTA_RULES_FILE: read((path) => parseRuleFile(readFileSync(path, "utf8"))).default(shippedRules()),
   MTA_CACHE_MB: count(64, 65_536),
   MTA_ALLOW_PRIVATE: z.stringbool().optional(),
   TYTO_DNS_VALIDATES: z.stringbool().optional(),
   MTA_TLS: read(parseFloors).default(parseFloors("")),
   MTA_TLS_CA_FILE: read(readAuthorities).default([]),
   MTA_TLS_REPORT_FROM: Address.optional(),
+  ...providerShape,
   RETRY_FIRST_S: seconds(300, 86_400),
   // RFC 5321 §4.5.3.2 for all but the connection, where Postfix's 30 s have proved right.
   SMTP_CONNECT_S: seconds(30, 600),
@@ -68,6 +72,8 @@ export type Config = ReturnType<typeof readConfig>;
 /** The settings of the mta from the environment. Throws ConfigError that names every wrong one. */
 export function readConfig(env: Record<string, string | undefined> = process.env) {
   const settings = loadConfig("mta", shape, env);
+  const { providers, problems } = providersOf(settings);
+  if (problems.length > 0) throw new ConfigError("mta", problems);
   const timeouts: Timeouts = {
     connectMs: settings.SMTP_CONNECT_S * 1_000,
     greetingMs: settings.SMTP_GREETING_S * 1_000,
@@ -89,9 +95,11 @@ export function readConfig(env: Record<string, string | undefined> = process.env
     siteUrl: settings.SITE_URL.replace(/\/$/, ""),
     dnsServers: servers,
     routes: settings.TYTO_ROUTES,
+    providers,
     concurrency: settings.MTA_CONCURRENCY,
     siteConnectionsMax: settings.MTA_SITE_CONNECTIONS,
     siteLimits: settings.MTA_SITE_LIMITS,
+    rules: settings.MTA_RULES_FILE,
     cacheBytesMax: settings.MTA_CACHE_MB * 1_048_576,
     // Who names a resolver of their own has a network of their own; who does not, sends to the internet.
     allowPrivate: settings.MTA_ALLOW_PRIVATE ?? settings.TYTO_DNS_SERVERS !== undefined,
