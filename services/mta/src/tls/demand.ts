@@ -21,6 +21,8 @@ export type Facts = {
   dane: DaneFinding;
   /** `true`: REQUIRETLS. `false`: the sender wrote `TLS-Required: No` (RFC 8689). */
   requireTls: boolean | undefined;
+  /** The operator's own way, not the domain's mail server: sessions to it are nobody's to report. */
+  isRouted?: boolean;
 };
 
 /** What one policy wants of a session. */
@@ -47,6 +49,7 @@ export type Demand = {
   sts: StsFinding;
   /** Sessions may be shared by deliveries whose keys are equal; empty where nothing is demanded. */
   key: string;
+  isRouted?: boolean;
 };
 
 type Rule = (facts: Facts) => readonly Clause[];
@@ -61,6 +64,7 @@ export function demandOf(facts: Facts): Demand {
   const usable = dane.kind === "records" ? usableRecords(dane.records) : [];
   const serverName = dane.kind === "records" ? dane.baseName : host;
   const demand: Omit<Demand, "key"> = { domain, host, clauses, serverName, sts };
+  if (facts.isRouted === true) demand.isRouted = true;
   if (dane.kind === "records" && usable.length > 0)
     demand.tlsa = {
       records: usable,

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import type { X509Certificate } from "node:crypto";
-import { danePeerProblem, type Peer, pkixProblem } from "./peer.ts";
+import { TlsSession } from "@tyto/contracts";
+import { danePeerProblem, describeCertificate, type Peer, pkixProblem } from "./peer.ts";
 import { certificateOf, tlsaOf } from "./testing.ts";
 import { type Tlsa, usableRecords } from "./tlsa.ts";
 
@@ -122,6 +123,32 @@ test("an authority is believed by what OpenSSL says, and the name by the certifi
   expect(result("ended", "CERT_HAS_EXPIRED")).toBe("certificate-expired");
   expect(result("unknown", "SELF_SIGNED_CERT_IN_CHAIN")).toBe("certificate-not-trusted");
   expect(pkixProblem({ chain: [] }, "mx.test")?.result).toBe("certificate-not-trusted");
+});
+
+test("whatever a certificate says of itself, it fits into an event", () => {
+  const plain = {
+    subject: { CN: "mx.test", OU: ["a", "b"] },
+    issuer: { CN: "ca" },
+    valid_to: "Feb  7 08:13:25 2035 GMT",
+    fingerprint256: "AB:CD",
+  };
+  expect(describeCertificate(plain as never)).toEqual({
+    subject: "CN=mx.test, OU=a, OU=b",
+    issuer: "CN=ca",
+    fingerprint: "abcd",
+    endsAt: Date.UTC(2035, 1, 7, 8, 13, 25),
+  });
+  const certificate = TlsSession.shape.certificate;
+  for (const odd of [
+    { valid_to: "Jan  1 00:00:00 1950 GMT" },
+    { valid_to: "Dec 31 23:59:59 9999 GMT" },
+    { valid_to: "never" },
+    { valid_to: undefined },
+    { subject: undefined, issuer: null },
+    { subject: { CN: "x".repeat(70_000) }, issuer: { O: Array(1_000).fill("y") } },
+  ])
+    expect(certificate.safeParse(describeCertificate({ ...plain, ...odd } as never)).success).toBe(true);
+  for (const none of [undefined, null, {}]) expect(describeCertificate(none)).toBeUndefined();
 });
 
 test("2,000 random records and chains are judged, never an exception, and never a wrong match", () => {

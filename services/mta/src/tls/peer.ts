@@ -151,14 +151,15 @@ function readKey(bytes: Uint8Array): KeyObject | undefined {
 const nameCharsMax = 200;
 
 /** A certificate for events: who it is for, who signed it, its SHA-256 fingerprint and its last day. */
-export function describeCertificate(certificate: PeerCertificate) {
-  if (certificate.fingerprint256 === undefined) return undefined;
-  const endsAt = Date.parse(certificate.valid_to);
+export function describeCertificate(certificate: Partial<PeerCertificate> | null | undefined) {
+  if (certificate?.fingerprint256 === undefined) return undefined;
+  const endsAt = Date.parse(certificate.valid_to ?? "");
   return {
     subject: distinguishedName(certificate.subject),
     issuer: distinguishedName(certificate.issuer),
     fingerprint: certificate.fingerprint256.replaceAll(":", "").toLowerCase(),
-    ...(Number.isNaN(endsAt) ? {} : { endsAt }),
+    // A certificate may say that it ended before 1970, or at no time at all; events know neither.
+    ...(endsAt >= 0 ? { endsAt } : {}),
   };
 }
 

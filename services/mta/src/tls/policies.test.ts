@@ -224,6 +224,15 @@ test("a report goes by mail through the queue, signed by the domain it comes fro
   expect(dkim.results.map(({ status }) => status.result)).toEqual(["pass", "pass"]);
 });
 
+test("sessions by a route of the operator are nobody's to report", async () => {
+  const own = policies();
+  const demand = await own.demandOf({ ...host, isTrusted: true }, "posted.example", undefined);
+  own.see(demand, session("posted.example")[1]);
+  expect(own.tallyOf("posted.example")).toBeUndefined();
+  own.see(...session("posted.example"));
+  expect(own.tallyOf("posted.example")?.policies).toMatchObject([{ failed: 1 }]);
+});
+
 test("a domain without keys here cannot be reported from, and that is said", async () => {
   const mail = createReportMail({
     domainOf: bus.bucket("DOMAINS").get,

@@ -75,7 +75,8 @@ export function createTlsPolicies(ports: TlsPolicyPorts) {
   async function factsOf(host: PolicyHost, domain: string, requireTls: boolean | undefined): Promise<Facts> {
     const name = wireName(domain);
     const facts = { domain: name, host: host.name, floor: floorOf(floors, name), requireTls };
-    if (host.isTrusted) return { ...facts, isHostCertain: true, sts: noPolicy, dane: noRecords };
+    if (host.isTrusted)
+      return { ...facts, isHostCertain: true, sts: noPolicy, dane: noRecords, isRouted: true };
     const isHostCertain = host.isAuthenticated === true;
     const [policy, dane] = await Promise.all([
       sts.find(name),
@@ -87,7 +88,7 @@ export function createTlsPolicies(ports: TlsPolicyPorts) {
   /** Counts a session that was opened, or given up because of its encryption, for the reports to its domain. */
   function see(demand: Demand, session: OpenedSession): void {
     for (const outcome of outcomesOf(demand, session)) {
-      reports.count(demand.domain, outcome);
+      if (demand.isRouted !== true) reports.count(demand.domain, outcome);
       ports.count?.(outcome.type, outcome.problem?.result ?? "ok");
     }
   }

@@ -73,7 +73,7 @@ test("a wildcard stands for exactly one label", () => {
   expect(allows("*.com", "com")).toBe(false);
 });
 
-test("20,000 broken policies and records are read or refused, never an exception", () => {
+test("5,000 broken policies and records are read or refused, never an exception", () => {
   let state = 11;
   const next = (below: number) => {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
@@ -97,7 +97,7 @@ test("20,000 broken policies and records are read or refused, never an exception
     "id=",
   ];
   const seen = new Set<string>();
-  for (let round = 0; round < 20_000; round++) {
+  for (let round = 0; round < 5_000; round++) {
     const bytes = [...policy];
     for (let change = next(5); change > 0; change--)
       bytes.splice(next(bytes.length), next(6), pieces[next(pieces.length)] ?? "");
