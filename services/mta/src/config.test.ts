@@ -13,6 +13,35 @@ test("private targets are closed, unless the operator names a resolver or says s
   expect(allows({ MTA_ALLOW_PRIVATE: "true" })).toBe(true);
 });
 
+test("what is asked of TLS is read, authorities from a file", () => {
+  const file = `${import.meta.dir}/../fixtures/tls/authority.pem`;
+  const config = readConfig({
+    ...secrets,
+    MTA_TLS: "bank.example=verified",
+    MTA_TLS_CA_FILE: file,
+    MTA_TLS_REPORT_FROM: "TLS@Example.com",
+    TYTO_DNS_VALIDATES: "true",
+  });
+  expect(config).toMatchObject({
+    authorities: [expect.stringContaining("BEGIN CERTIFICATE")],
+    dnsValidates: true,
+    tlsReporter: { domain: "example.com", contact: expect.stringContaining("@") },
+  });
+  expect(config.tlsFloors.get("bank.example")).toBe("verified");
+  expect(readConfig(secrets)).toMatchObject({
+    authorities: [],
+    dnsValidates: undefined,
+    tlsReporter: undefined,
+  });
+  for (const [name, value] of [
+    ["MTA_TLS", "bank.example=secure"],
+    ["MTA_TLS_CA_FILE", import.meta.path],
+    ["MTA_TLS_CA_FILE", "/nowhere.pem"],
+    ["MTA_TLS_REPORT_FROM", "nobody"],
+  ] as const)
+    expect(() => readConfig({ ...secrets, [name]: value })).toThrow(name);
+});
+
 test("every wrong setting is named with what it must be", () => {
   const wrong = {
     TYTO_DNS_SERVERS: "dns.example",

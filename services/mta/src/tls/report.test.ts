@@ -56,6 +56,45 @@ test.each([
   expect(shown(records)).toEqual([]);
 });
 
+test("5,000 broken records name destinations that can be used, or none", () => {
+  let state = 3;
+  const next = (below: number) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((state / 2 ** 32) * below);
+  };
+  const whole = "v=TLSRPTv1; rua=mailto:tls@example.org,https://reports.example.org/v1";
+  const pieces = [
+    ",",
+    ";",
+    "rua=",
+    "mailto:",
+    "https://",
+    "%",
+    "%0d%0a",
+    "@",
+    "[::1]",
+    "\0",
+    "é",
+    " ",
+    "//",
+    "?",
+    "#",
+  ];
+  const seen = new Set<string>();
+  for (let round = 0; round < 5_000; round++) {
+    const text = [...whole];
+    for (let change = next(6); change > 0; change--)
+      text.splice(next(text.length), next(4), pieces[next(pieces.length)] ?? "");
+    const found = parseReportRecord([text.join("")]);
+    seen.add(found.map(({ kind }) => kind).join(" "));
+    for (const one of found)
+      if (one.kind === "mailto") expect(one.address).toMatch(/^[^\s@,<>"\\]+@[^\s@,<>"\\]+$/);
+      else expect(one.url.protocol).toBe("https:");
+  }
+  expect(seen).toContain("mailto https");
+  expect(seen).toContain("");
+});
+
 test("at most four destinations are kept", () => {
   expect(shown([`v=TLSRPTv1; rua=${Array(9).fill("mailto:a@example.org").join(",")}`])).toHaveLength(4);
 });
