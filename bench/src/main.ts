@@ -4,6 +4,7 @@
  */
 import { flood } from "./flood.ts";
 import { intake } from "./intake.ts";
+import { kill } from "./kill.ts";
 import { parser } from "./parser.ts";
 import { path } from "./path.ts";
 import { store } from "./store.ts";
@@ -15,7 +16,7 @@ export type Benchmark = {
   run(options: Options): Promise<Record<string, unknown>>;
 };
 
-const benchmarks: readonly Benchmark[] = [path, store, intake, parser, flood];
+const benchmarks: readonly Benchmark[] = [path, store, intake, parser, flood, kill];
 
 const [name, ...rest] = process.argv.slice(2);
 const chosen = benchmarks.find((benchmark) => benchmark.name === name);

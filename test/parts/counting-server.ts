@@ -8,13 +8,26 @@ export type CountingServer = {
   received(): number;
   recipients(): number;
   openConnections(): number;
+  /** Connections since the start. */
+  connections(): number;
+  /** The most that were open at one moment. */
+  openMax(): number;
   stop(): Promise<void>;
 };
 
-export async function startCountingServer(): Promise<CountingServer> {
+/** `onTaken` hears of each recipient of a message that was taken; `answerMs` is how long each message takes. */
+export async function startCountingServer({
+  onTaken,
+  answerMs = 0,
+}: {
+  onTaken?: (recipient: string) => void;
+  answerMs?: number;
+} = {}): Promise<CountingServer> {
   const taken = new Map<string, number>();
   let received = 0;
   let open = 0;
+  let openMax = 0;
+  let connections = 0;
   const server = new SMTPServer({
     authOptional: true,
     disabledCommands: ["AUTH", "STARTTLS"],
@@ -22,6 +35,8 @@ export async function startCountingServer(): Promise<CountingServer> {
     logger: false,
     onConnect(_session, callback) {
       open++;
+      connections++;
+      openMax = Math.max(openMax, open);
       callback();
     },
     onClose() {
@@ -30,9 +45,13 @@ export async function startCountingServer(): Promise<CountingServer> {
     onData(stream, session, callback) {
       stream.on("error", callback);
       stream.on("end", () => {
-        for (const { address } of session.envelope.rcptTo) taken.set(address, (taken.get(address) ?? 0) + 1);
+        for (const { address } of session.envelope.rcptTo) {
+          taken.set(address, (taken.get(address) ?? 0) + 1);
+          onTaken?.(address);
+        }
         received++;
-        callback();
+        if (answerMs > 0) setTimeout(callback, answerMs);
+        else callback();
       });
       stream.resume();
     },
@@ -48,6 +67,8 @@ export async function startCountingServer(): Promise<CountingServer> {
     received: () => received,
     recipients: () => taken.size,
     openConnections: () => open,
+    connections: () => connections,
+    openMax: () => openMax,
     stop: () => new Promise((resolve) => server.close(resolve)),
   };
 }
