@@ -147,3 +147,38 @@ test("a question asks for recursion and the AD bit, with EDNS unless told otherw
   expect(asked.additionals).toMatchObject([{ type: "OPT", udpPayloadSize: 1_232 }]);
   expect(wire.decode(Buffer.from(encodeQuestion(question, false))).additionals).toEqual([]);
 });
+
+test("TLSA records of every length come back, and one that lies about its length is never read beyond its end", () => {
+  const asked: Question = { ...question, type: "TLSA" };
+  for (let bytes = 0; bytes <= 80; bytes++) {
+    const certificate = Buffer.alloc(bytes, bytes);
+    const packet = wire.encode({
+      ...base,
+      questions: [{ type: "TLSA", name: "example.com" }],
+      answers: [
+        {
+          type: "TLSA",
+          name: "example.com",
+          ttl: 1,
+          data: { usage: 3, selector: 1, matchingType: 1, certificate },
+        } as wire.Answer,
+      ],
+    });
+    const whole = decodeResponse(packet, asked);
+    expect(whole).toMatchObject({
+      kind: "answer",
+      answer: {
+        records: [{ usage: 3, selector: 1, matchingType: 1, certificate: new Uint8Array(certificate) }],
+      },
+    });
+    const lengthAt = packet.length - bytes - 5;
+    for (let claimed = 0; claimed <= bytes + 20; claimed++) {
+      const lying = Buffer.from(packet);
+      lying.writeUInt16BE(claimed, lengthAt);
+      const response = decodeResponse(lying, asked);
+      if (response?.kind !== "answer") continue;
+      for (const record of response.answer.records as { certificate: Uint8Array }[])
+        expect(record.certificate.length).toBeLessThanOrEqual(Math.min(bytes, Math.max(0, claimed - 3)));
+    }
+  }
+});
