@@ -30,6 +30,7 @@ import type * as model_breakdowns from "../model/breakdowns.js";
 import type * as model_changes from "../model/changes.js";
 import type * as model_counters from "../model/counters.js";
 import type * as model_defined from "../model/defined.js";
+import type * as model_deliveriesInHand from "../model/deliveriesInHand.js";
 import type * as model_delivery from "../model/delivery.js";
 import type * as model_dmarcReports from "../model/dmarcReports.js";
 import type * as model_domains from "../model/domains.js";
@@ -89,6 +90,7 @@ declare const fullApi: ApiFromModules<{
   "model/changes": typeof model_changes;
   "model/counters": typeof model_counters;
   "model/defined": typeof model_defined;
+  "model/deliveriesInHand": typeof model_deliveriesInHand;
   "model/delivery": typeof model_delivery;
   "model/dmarcReports": typeof model_dmarcReports;
   "model/domains": typeof model_domains;

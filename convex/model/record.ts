@@ -15,6 +15,7 @@ import type { Doc } from "../_generated/dataModel";
 import type { MutationCtx } from "../_generated/server";
 import { addBreakdown, type Happening } from "./breakdowns.ts";
 import { addCounts, addTotal, type Counted, type Counts, noCounts } from "./counters.ts";
+import { type Delivery, openDeliveries } from "./deliveriesInHand.ts";
 import { type Claim, claims, touched, untouched, withClaim } from "./delivery.ts";
 import { applyDmarcReport } from "./dmarcReports.ts";
 import { keepFirstKeys } from "./domains.ts";
@@ -27,11 +28,10 @@ import { applyQuarantined, applyUnquarantined } from "./quarantines.ts";
 import { addReply } from "./replies.ts";
 import type { Failure, Marks, SuppressionWish } from "./shapes.ts";
 import { causeOf, type Suppression, stronger, suppress, suppresses, wishOf } from "./suppressions.ts";
-import { addToTimeline, isOnTimeline, replyIn } from "./timeline.ts";
+import { addToTimeline, isOnTimeline, type MessageEvent, replyIn } from "./timeline.ts";
 import { applyTlsReport } from "./tlsReports.ts";
 
 type Message = WithoutSystemFields<Doc<"messages">>;
-type Delivery = WithoutSystemFields<Doc<"deliveries">>;
 
 /** The order of arrival must leave no trace. */
 const byTime = (a: Failure, b: Failure) => a.at - b.at || (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1);
@@ -67,8 +67,7 @@ async function applyEvent(ctx: MutationCtx, batch: Batch, event: StoredEvent): P
   const { payload } = event;
   const message = await batch.message(payload.messageId, payload.organizationId);
   if (batch.isRepeated(payload.id)) return false;
-  // No event of a message that is not stored can have been applied: the row comes with the first one.
-  if (message.isStored && (await isOnTimeline(ctx, payload.id))) return false;
+  if ((await message.mayHave(event)) && (await isOnTimeline(ctx, payload.id))) return false;
   message.touch(payload.at);
   await addToTimeline(ctx, event);
   const reply = replyIn(event);
@@ -237,15 +236,11 @@ async function openMessage(
     return addressed;
   };
 
-  const findDelivery = (deliveryId: string) =>
-    ctx.db
-      .query("deliveries")
-      .withIndex("by_deliveryId", (range) => range.eq("deliveryId", deliveryId))
-      .unique();
+  const deliveries = openDeliveries(ctx, messageId, stored === null);
 
   /** Suppresses the address of a delivery, now or as soon as it is known. `at` is when it was heard of, or 0. */
   const suppressDelivery = async (deliveryId: string, at: number, wish: SuppressionWish) => {
-    const known = await findDelivery(deliveryId);
+    const known = await deliveries.find(deliveryId);
     const before: Delivery = known ?? {
       ...newDelivery(messageId, deliveryId, unknownRecipient, at),
       isAddressSure: false,
@@ -256,14 +251,21 @@ async function openMessage(
       suppression: stronger(before.suppression, wish),
     };
     if (delivery.isAddressSure) delivery = withAddress(delivery, delivery.address);
-    if (known === null) {
-      await ctx.db.insert("deliveries", delivery);
-      message.deliveryCount += 1;
-    } else await ctx.db.replace(known._id, delivery);
+    deliveries.keep(delivery);
+    if (known === undefined) message.deliveryCount += 1;
   };
 
   return {
-    isStored: stored !== null,
+    /** False when the rows that it would have left tell that the event was not applied: that spares the timeline. */
+    mayHave: async (event: MessageEvent): Promise<boolean> => {
+      // The message's row comes with its first event.
+      if (stored === null) return false;
+      const { payload } = event;
+      if (!("attempt" in payload) || payload.attempt === undefined) return true;
+      // An outcome leaves the delivery with at least its attempt (withClaim).
+      const delivery = await deliveries.find(payload.deliveryId);
+      return delivery !== undefined && delivery.state.attempts >= payload.attempt;
+    },
     touch: (at: number) => {
       isTouched = true;
       message.updatedAt = Math.max(message.updatedAt, at);
@@ -284,22 +286,16 @@ async function openMessage(
       message.domain = event.domain;
       message.acceptedAt = event.at;
       added = message.details.tags;
-      const known =
-        message.deliveryCount === 0
-          ? new Map<string, never>()
-          : await deliveriesOf(ctx, messageId, event.recipients.length);
+      if (message.deliveryCount > 0) await deliveries.readAll(event.recipients.length);
       for (const [index, { address, role }] of event.recipients.entries()) {
         const deliveryId = `${messageId}-${index}`;
-        const delivery = known.get(deliveryId);
-        if (delivery === undefined) {
-          await ctx.db.insert("deliveries", {
-            ...newDelivery(messageId, deliveryId, address, event.at),
-            role,
-          });
-          continue;
+        const delivery = deliveries.known(deliveryId);
+        if (delivery === undefined)
+          deliveries.keep({ ...newDelivery(messageId, deliveryId, address, event.at), role });
+        else {
+          const state = touched(delivery.state, event.at);
+          deliveries.keep({ ...withAddress(delivery, address), role, state });
         }
-        const addressed = withAddress(delivery, address);
-        await ctx.db.replace(delivery._id, { ...addressed, role, state: touched(delivery.state, event.at) });
       }
       message.deliveryCount = Math.max(message.deliveryCount, event.recipients.length);
       tell.onDescribed(event);
@@ -323,7 +319,7 @@ async function openMessage(
     },
     /** `cause` is there when the event suppresses the recipient. */
     claim: async (event: AboutDelivery, claim: Claim, cause?: SuppressionWish) => {
-      const known = await findDelivery(event.deliveryId);
+      const known = await deliveries.find(event.deliveryId);
       let delivery: Delivery = known ?? {
         ...newDelivery(messageId, event.deliveryId, event.recipient, event.at),
         isAddressSure: false,
@@ -334,13 +330,12 @@ async function openMessage(
       else if (delivery.isAddressSure) delivery = withAddress(delivery, delivery.address);
       const state = withClaim(delivery.state, claim);
       message.tally = withOutcome(message.tally, delivery.state.outcome, state.outcome);
-      if (known === null) {
-        await ctx.db.insert("deliveries", { ...delivery, state });
-        message.deliveryCount += 1;
-      } else await ctx.db.replace(known._id, { ...delivery, state });
+      deliveries.keep({ ...delivery, state });
+      if (known === undefined) message.deliveryCount += 1;
     },
     close: async () => {
       if (!isTouched) return;
+      await deliveries.close();
       const { marks, tally, deliveryCount, details } = message;
       message.status = messageStatus(marks, tally, deliveryCount, details?.scheduledAt);
       if (stored === null) await ctx.db.insert("messages", message);
@@ -361,15 +356,6 @@ const newDelivery = (messageId: string, deliveryId: string, address: string, at:
   isAddressSure: true,
   state: untouched(at),
 });
-
-/** The deliveries of a message that events told of before its details came, by delivery id. */
-async function deliveriesOf(ctx: MutationCtx, messageId: string, recipients: number) {
-  const rows = await ctx.db
-    .query("deliveries")
-    .withIndex("by_messageId", (range) => range.eq("messageId", messageId))
-    .take(recipients);
-  return new Map(rows.map((row) => [row.deliveryId, row]));
-}
 
 async function retag(ctx: MutationCtx, messageId: string, status: Message["status"], tags: number) {
   const rows = await ctx.db
