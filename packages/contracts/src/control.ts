@@ -32,7 +32,7 @@ export const noTraffic: LastMinute = { delivered: 0, deferred: 0, bounced: 0 };
 
 /**
  * Which entries of the queue are meant: those that all given fields hold for. A field that is absent holds for every entry.
- * `reason`: why the last attempt failed, for entries whose last attempt is known to a running process.
+ * `reason`: why the last attempt failed.
  */
 export const QueueFilter = z
   .object({

@@ -1,6 +1,7 @@
 /** The send queue: entries of the stream QUEUE, which only the mta may touch (schedules reach the whole stream). */
 import { z } from "zod";
 import { BodyPack } from "./events.ts";
+import { Reason } from "./reasons.ts";
 import {
   Address,
   Campaign,
@@ -36,6 +37,8 @@ export const QueueEntry = z.object({
   /** Absent means transactional. */
   traffic: Traffic.optional(),
   campaign: Campaign.optional(),
+  /** Why the last attempt failed. */
+  lastReason: Reason.optional(),
   /** The pool that an operator bound it to; absent leaves the choice to the egress plan. */
   pool: z.string().max(253).optional(),
   /** Its sender was told that it waits. */

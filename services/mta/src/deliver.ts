@@ -5,6 +5,7 @@ import {
   type DeliveryId,
   type MessageId,
   type QueueEntry,
+  type StoredEvent,
   suppressionKey,
 } from "@tyto/contracts";
 import type { Log } from "@tyto/service";
@@ -28,6 +29,10 @@ export type DeliverPorts = {
   publish(event: AttemptMark["event"]): Promise<void>;
   later(entry: QueueEntry, atMs: number): Promise<void>;
   dropBody(entry: QueueEntry): Promise<void>;
+  /** Is told every outcome when it is decided. */
+  see?(entry: QueueEntry, event: StoredEvent): void;
+  /** An operator is about to change it in the queue. */
+  isWithheld?(id: DeliveryId): boolean;
   now: () => number;
   random: () => number;
   firstWaitMs: number;
@@ -71,10 +76,13 @@ export function createDeliveries(ports: DeliverPorts) {
   };
 
   return {
+    isInHand: (id: DeliveryId) => inHand.has(id),
+
     /** One entry of the queue. */
     async fromQueue(entry: QueueEntry, arrival: Arrival): Promise<Verdict> {
       // The same delivery twice at a time can only be a copy that came back early; it waits for the first one's outcome.
       if (inHand.has(entry.deliveryId)) return retry(busyMs, "the same delivery is in hand");
+      if (ports.isWithheld?.(entry.deliveryId)) return retry(busyMs, "it is being changed in the queue");
       if (entry.attempt === 1 && sentAtOnce.has(entry.deliveryId)) {
         ports.metrics.repeated.inc();
         return done;
@@ -183,6 +191,7 @@ async function finish(
     firstWaitMs: ports.firstWaitMs,
   });
   observe(ports, entry, outcome, mark, startedMs);
+  ports.see?.(entry, mark.event);
 
   if (isMarked) await stored(ports, () => ports.putMark(entry.deliveryId, mark));
   await stored(ports, () => ports.publish(mark.event));

@@ -17,6 +17,7 @@ import {
 import type { OpenedSession } from "./tls/outcomes.ts";
 import { peerOf } from "./tls/peer.ts";
 import type { Trouble } from "./trouble.ts";
+import type { Transcript } from "./wire/transcript.ts";
 
 /** The time after which no further address of a host is tried. */
 const triesMsMax = 120_000;
@@ -30,6 +31,8 @@ export type HostOptions = {
   authorities?: readonly string[];
   /** Is told of every session that was opened, or given up because of its encryption. */
   see?(demand: Demand, session: OpenedSession): void;
+  /** Who follows a session with this party. */
+  transcript?(party: { host: string; ip: string; egress: string }): Transcript;
 };
 
 /**
@@ -70,7 +73,7 @@ function familyOf({ localIp, proxy }: Egress): 4 | 6 | undefined {
 async function openAddress(
   host: Host,
   ip: string,
-  { egress, timeouts, authorities, see }: HostOptions,
+  { egress, timeouts, authorities, see, transcript }: HostOptions,
   signal: AbortSignal | undefined,
 ): Promise<Session | { failure: Failed; isRestful: boolean }> {
   const { demand } = host;
@@ -87,6 +90,7 @@ async function openAddress(
       tls: level,
       serverName: demand?.serverName,
       authorities,
+      transcript: transcript?.({ host: host.name, ip, egress: egress.id }),
       checkPeer(socket) {
         encryption = { kind: "peer", peer: undefined };
         if (demand === undefined || demand.clauses.length === 0) return undefined;

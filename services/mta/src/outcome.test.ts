@@ -130,7 +130,10 @@ test("the id of an event says delivery, attempt and verb, and nothing that chang
 
 test("a deferral queues the next attempt for the time it tells", () => {
   const { mark, next } = settled(failed(false));
-  expect(next).toEqual({ entry: { ...entry, attempt: 3 }, atMs: nowMs + 600_000 });
+  expect(next).toEqual({
+    entry: { ...entry, attempt: 3, lastReason: "network.unreachable" },
+    atMs: nowMs + 600_000,
+  });
   expect(mark.event.payload).toMatchObject({ nextAttemptAt: nowMs + 600_000 });
 });
 

@@ -118,7 +118,7 @@ function defer(
   };
   return {
     mark: { attempt: entry.attempt, final: false, event },
-    next: { entry: { ...entry, attempt: entry.attempt + 1 }, atMs },
+    next: { entry: { ...entry, attempt: entry.attempt + 1, lastReason: reason }, atMs },
   };
 }
 

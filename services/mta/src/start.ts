@@ -7,13 +7,14 @@ import { attempt } from "./attempt.ts";
 import { createBodies } from "./bodies.ts";
 import type { Config } from "./config.ts";
 import { createContents } from "./contents.ts";
+import { createControl } from "./control/control.ts";
 import { carry } from "./courier.ts";
-import { createDeliveries } from "./deliver.ts";
+import { createDeliveries, type DeliverPorts } from "./deliver.ts";
 import { intake } from "./intake.ts";
 import { createKeymaker } from "./keymaker.ts";
 import { createVault } from "./keys.ts";
 import { createMetrics } from "./metrics.ts";
-import { findPath } from "./mx.ts";
+import { findAddresses, findPath } from "./mx.ts";
 import { openHost } from "./opening.ts";
 import type { Failed } from "./outcome.ts";
 import { createPast } from "./past.ts";
@@ -61,6 +62,14 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
   });
   const bodies = createBodies(bus.bodies);
   const contents = createContents(bodies.load, config.cacheBytesMax, now);
+  // The bus checks the payload against the subject's contract; the mark cannot say which of them it holds.
+  const publish: DeliverPorts["publish"] = ({ subject, payload }) =>
+    bus.publishPacked(subject, payload as never);
+  const dropBody: DeliverPorts["dropBody"] = async (entry) => {
+    contents.forget(entry.messageId);
+    await bodies.drop(entry);
+  };
+  const processId = newMessageId(now());
   const tls = createTlsPolicies({
     resolver,
     https: createHttps({
@@ -79,7 +88,7 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
       now,
     }),
     count: (policy, result) => metrics.tlsSessions.inc({ policy, result }),
-    process: newMessageId(now()),
+    process: processId,
     now,
     random,
     log,
@@ -88,6 +97,26 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
     log.info("mta.tls-reports-off", {
       hint: "MTA_TLS_REPORT_FROM names the address that TLS reports come from",
     });
+  const control = createControl({
+    bus,
+    process: processId,
+    smtpPort,
+    connections: () => ({ ...pool.count(), max: config.concurrency }),
+    findPath: (domain) =>
+      findPath(domain, {
+        resolver,
+        routes: config.routes,
+        ownHost: config.ehloName,
+        smtpPort,
+        random,
+      }),
+    addressesOf: (host) => findAddresses(host, resolver, config.allowPrivate),
+    isInHand: (id) => deliveries.isInHand(id),
+    act: { markOf: marks.get, putMark: marks.put, publish, dropBody },
+    parts: { policiesOf: tls.policiesOf },
+    log,
+    now,
+  });
   const pool = createPool<Failed>({
     open: (host, signal) =>
       openHost(
@@ -99,6 +128,7 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
           allowPrivate: config.allowPrivate,
           authorities: config.authorities,
           see: tls.see,
+          transcript: control.transcript,
         },
         signal,
       ),
@@ -112,16 +142,16 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
   });
   const metrics = createMetrics(health.registry, bus.queue.depth, pool.count);
 
+  const providers = createProviders(config.providers, {
+    resolver,
+    ehloName: config.ehloName,
+    timeouts: config.timeouts,
+    authorities: config.authorities,
+    now,
+  });
   const tryOnce = attempt({
     signerOf: createSigners((domain) => domains.get(domain), vault, now),
-    findPath: (domain) =>
-      findPath(domain, {
-        resolver,
-        routes: config.routes,
-        ownHost: config.ehloName,
-        smtpPort,
-        random,
-      }),
+    findPath: control.findPath,
     contentOf: contents.get,
     returnPath: (id, host) => encodeReturnPath(id, host, config.verpKey),
     personalFields: (id, host) => personalFields(id, host, config.siteUrl, config.verpKey),
@@ -138,15 +168,20 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
       if (await claims.create(messageId, claim)) return claim;
       return (await claims.get(messageId)) ?? claim;
     },
-    attempt: tryOnce,
-    putMark: marks.put,
-    // The bus checks the payload against the subject's contract; the mark cannot say which of them it holds.
-    publish: ({ subject, payload }) => bus.publishPacked(subject, payload as never),
-    later: bus.queue.later,
-    async dropBody(entry) {
-      contents.forget(entry.messageId);
-      await bodies.drop(entry);
+    async attempt(entry, siteWaitMs, hold) {
+      const end = control.begin(entry);
+      try {
+        return await tryOnce(entry, siteWaitMs, hold);
+      } finally {
+        end();
+      }
     },
+    putMark: marks.put,
+    publish,
+    later: bus.queue.later,
+    dropBody,
+    see: control.see,
+    isWithheld: control.isWithheld,
     now,
     random,
     firstWaitMs: config.firstWaitMs,
@@ -173,6 +208,7 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
   ]);
 
   const policing = tls.run();
+  const answering = control.answer();
 
   return {
     url: health.url,
@@ -181,6 +217,7 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
       // What has not begun to send its message gives its entry back; what has, is finished.
       stopping.abort();
       await stopped;
+      answering.stop();
       watch.stop();
       await keymaker.stop();
       await policing.stop();

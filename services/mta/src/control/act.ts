@@ -73,7 +73,6 @@ export const createAct =
           if (action === "bounce" && !isDryRun && mark.final) await finish(ports, scanned, entry, mark);
           continue;
         }
-        if (filter.reason !== undefined && reasonOf(mark) !== filter.reason) continue;
         acted.matched++;
         if (acted.sample.length < sampleMax) acted.sample.push(sampleOf(scanned, entry, ports.siteOf));
         batch.push({ scanned, entry });
@@ -98,14 +97,6 @@ function isAsWanted({ dueAtMs }: Scanned, { action, untilMs = 0 }: Request, nowM
 }
 
 const isBound = (entry: QueueEntry, { action, pool }: Request) => action === "rebind" && entry.pool === pool;
-
-/** Why the last attempt failed, as its mark tells. */
-export function reasonOf(mark: AttemptMark | undefined): string | undefined {
-  const payload = mark?.event.payload;
-  if (typeof payload !== "object" || payload === null) return undefined;
-  const { reason } = payload as { reason?: unknown };
-  return typeof reason === "string" ? reason : undefined;
-}
 
 async function actOn(
   ports: ActPorts,

@@ -7,7 +7,7 @@ import {
   type Hold,
   type PoolState,
 } from "@tyto/contracts";
-import { type ActPorts, createAct, reasonOf } from "./act.ts";
+import { type ActPorts, createAct } from "./act.ts";
 import { createCount } from "./count.ts";
 import { createLookup, type LookupPorts } from "./lookup.ts";
 import { processState, type StatePorts, siteState } from "./state.ts";
@@ -54,7 +54,6 @@ export function answerQuestions(ports: AnswerPorts): { stop(): void } {
   const count = createCount({
     scan: act.queue.scan,
     siteOf: act.siteOf,
-    reasonOf: async ({ deliveryId }) => reasonOf(await act.markOf(deliveryId)),
     now: state.now,
   });
   const lookUp = createLookup(ports.lookup);
@@ -77,7 +76,7 @@ export function answerQuestions(ports: AnswerPorts): { stop(): void } {
     control.answer("mta.holds", async () => ({ holds: holds.list() })),
     control.answer("mta.hold", holds.hold),
     control.answer("mta.release", async ({ key, by }) => ({ wasHeld: await holds.release(key, by) })),
-    control.answerOften("mta.trace", ({ domain }, say, ended) => traces.listen(domain, say, ended)),
+    control.answerOften("mta.trace", ({ domain }, say, ended) => traces.follow(domain, say, ended)),
   ];
   return {
     stop() {

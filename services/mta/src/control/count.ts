@@ -15,8 +15,6 @@ type Counted = ControlAnswer<"mta.queue">;
 export type CountPorts = {
   scan: QueueScan;
   siteOf: SiteOfDomain;
-  /** Why the last attempt of an entry failed, where that is stored. */
-  reasonOf(entry: QueueEntry): Promise<string | undefined>;
   now: () => number;
 };
 
@@ -88,7 +86,6 @@ async function count(ports: CountPorts, { by, filter, rowsMax }: Request): Promi
     if (summary === undefined) {
       for (const entry of entries) {
         if (!matches(entry, filter, ports.siteOf)) continue;
-        if (filter.reason !== undefined && (await ports.reasonOf(entry)) !== filter.reason) continue;
         take(keyOf(by, entry, ports.siteOf), entry.traffic ?? "transactional", {
           ...{ entries: 1, oldestAtMs: entry.acceptedAt },
           dueAtMs,

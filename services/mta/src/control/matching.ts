@@ -11,14 +11,15 @@ export const siteOfEntry = ({ recipient }: Pick<QueueEntry, "recipient">, siteOf
 export const isSite = (wanted: string, site: string): boolean =>
   wanted.endsWith("*") ? site.startsWith(wanted.slice(0, -1)) : site === wanted;
 
-/** Everything of a filter but `reason`, which stands in the mark of the last attempt and not in the entry. */
+/** Whether an entry is meant by a filter. */
 export function matches(
   entry: QueueEntry,
   filter: QueueFilter,
   siteOf: SiteOfDomain,
   site?: string,
 ): boolean {
-  const { domain, organizationId, campaign, traffic, recipient, messageId, acceptedBeforeMs } = filter;
+  const { domain, organizationId, campaign, traffic, recipient, messageId, acceptedBeforeMs, reason } =
+    filter;
   return (
     (filter.site === undefined || isSite(filter.site, site ?? siteOfEntry(entry, siteOf))) &&
     (domain === undefined || domainOf(entry.recipient) === domain.toLowerCase()) &&
@@ -27,6 +28,7 @@ export function matches(
     (traffic === undefined || (entry.traffic ?? "transactional") === traffic) &&
     (recipient === undefined || entry.recipient.toLowerCase() === recipient.toLowerCase()) &&
     (messageId === undefined || entry.messageId === messageId) &&
+    (reason === undefined || entry.lastReason === reason) &&
     (acceptedBeforeMs === undefined || entry.acceptedAt < acceptedBeforeMs)
   );
 }

@@ -1,0 +1,261 @@
+/** What operators ask and do, with a whole mta on a real nats-server, asked as the gateway asks. */
+import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
+import { type Bus, done } from "@tyto/bus";
+import { startNats, type TestNats } from "@tyto/bus/testing";
+import {
+  Address,
+  Domain,
+  type DomainRecord,
+  defaultOrganization,
+  newMessageId,
+  type StoredEvent,
+} from "@tyto/contracts";
+import { type DnsServer, startDns } from "@tyto/dns/testing";
+import { type Running, silentLog } from "@tyto/service";
+import { until } from "../../../../test/parts/until.ts";
+import { readConfig } from "../config.ts";
+import { start } from "../start.ts";
+import { type Sink, startSink } from "../testing.ts";
+
+const domain = Domain.parse("example.com");
+const record: DomainRecord = {
+  domain,
+  organizationId: defaultOrganization,
+  returnPathHost: Domain.parse("bounces.example.com"),
+  keys: [],
+  verified: true,
+};
+
+let nats: TestNats;
+let dns: DnsServer;
+let sink: Sink;
+let mta: Running & { url: string };
+let gateway: Bus;
+let recorder: Bus;
+const events: StoredEvent[] = [];
+/** While true, the server asks to come again later. */
+let isBusy = true;
+
+beforeAll(async () => {
+  [nats, dns] = await Promise.all([startNats({ users: true }), startDns()]);
+  sink = await startSink({
+    onRecipient: (address) => (isBusy && !address.startsWith("taken") ? "450 4.2.0 mailbox busy" : undefined),
+  });
+  const { url, user, password } = nats.login("mta");
+  const config = readConfig({
+    ...{ NATS_URL: url, NATS_USER: user, NATS_PASSWORD: password, HEALTH_PORT: "0" },
+    MTA_SECRET: "a secret of the test, long enough",
+    BOUNCE_VERP_KEY: "a verp key of the test, long enough",
+    MAIL_HOSTNAME: "mail.tyto.example",
+    TYTO_DNS_SERVERS: dns.servers.map(({ host, port }) => `${host}:${port}`).join(","),
+    TYTO_ROUTES: `*=127.0.0.1:${sink.port}`,
+    RETRY_FIRST_S: "600",
+  });
+  [gateway, recorder] = await Promise.all([nats.connect("gateway"), nats.connect("recorder")]);
+  await recorder.bucket("DOMAINS").put(domain, record);
+  await recorder.consumeBatches("recorder", { batchMax: 200, waitMs: 5 }, async (batch) => {
+    for (const { event } of batch) {
+      events.push(event);
+      if (event.subject === "domain.keyed")
+        await recorder.bucket("DOMAINS").put(domain, { ...record, keys: event.payload.keys });
+    }
+    return done;
+  });
+  mta = await start(config, silentLog);
+  await until(
+    "there are keys",
+    async () => (await recorder.bucket("DOMAINS").get(domain))?.keys.length === 2,
+  );
+});
+beforeEach(async () => {
+  isBusy = true;
+  await act("bounce", {});
+});
+afterAll(async () => {
+  await mta.stop();
+  await Promise.all([sink.stop(), dns.stop(), nats.stop()]);
+});
+
+const body = Buffer.from(
+  "From: ann@example.com\r\nTo: you\r\nSubject: hi\r\nMessage-ID: <1@example.com>\r\n\r\nHello\r\n",
+);
+
+/** Accepted mail, and the ids of it. */
+async function submit(recipients: string[], more: { organization?: string; campaign?: string } = {}) {
+  const messageId = newMessageId();
+  const bodyChunks = await gateway.bodies.put(messageId, body);
+  await gateway.publish("mail.accepted", {
+    ...{ id: `${messageId}.accepted`, at: Date.now(), messageId, messageIdHeader: "1@example.com", domain },
+    organizationId: (more.organization ?? "default") as never,
+    ...(more.campaign === undefined ? {} : { campaign: more.campaign }),
+    from: Address.parse("ann@example.com"),
+    recipients: recipients.map((address) => ({ address: Address.parse(address), role: "to" as const })),
+    ...{ subject: "hi", bodyBytes: body.length, bodyChunks, attachments: 0, tags: [], metadata: {} },
+    expiresAt: Date.now() + 86_400_000,
+  });
+  return messageId;
+}
+const outcomes = (subject: StoredEvent["subject"], messageId?: string) =>
+  events.filter(
+    (event) =>
+      event.subject === subject &&
+      (messageId === undefined || ("messageId" in event.payload && event.payload.messageId === messageId)),
+  ).length;
+const deferred = (messageId: string, count: number) =>
+  until(`${count} wait`, () => outcomes("mail.deferred", messageId) === count);
+
+const queue = (by: "site" | "organization" | "campaign", filter: object = {}) =>
+  gateway.control.ask("mta.queue", { by, filter, rowsMax: 100 });
+function act(action: "hold" | "bounce" | "requeue" | "rebind", filter: object, more: object = {}) {
+  return gateway.control.ask("mta.act", {
+    ...{ action, filter, isDryRun: false, entriesMax: 1_000, by: "root", why: "a test" },
+    ...more,
+  });
+}
+
+test("what waits is counted by site, organisation and campaign, with the time of the next attempt", async () => {
+  const first = await submit(["a@one.example", "b@one.example"], {
+    organization: "acme",
+    campaign: "spring",
+  });
+  const second = await submit(["c@two.example"], { organization: "other" });
+  await Promise.all([deferred(first, 2), deferred(second, 1)]);
+  const bySite = await queue("site");
+  expect(bySite.total).toMatchObject({ entries: 3, ready: 0, later: 3 });
+  expect(bySite.total.nextAtMs).toBeGreaterThan(Date.now());
+  expect(bySite.rows.map(({ key, entries }) => [key, entries])).toEqual([[`127.0.0.1=${sink.port}`, 3]]);
+  expect((await queue("organization")).rows.map(({ key, entries }) => [key, entries])).toEqual([
+    ["acme", 2],
+    ["other", 1],
+  ]);
+  expect((await queue("campaign")).rows.map(({ key, entries }) => [key, entries]).toSorted()).toEqual([
+    ["", 1],
+    ["spring", 2],
+  ]);
+  expect((await queue("site", { organizationId: "other" })).total.entries).toBe(1);
+  expect((await queue("site", { reason: "mailbox.full" })).total.entries).toBe(0);
+  expect((await queue("site", { reason: outcomeReason() })).total.entries).toBe(3);
+});
+
+const outcomeReason = () => {
+  const event = events.findLast(({ subject }) => subject === "mail.deferred");
+  return event?.subject === "mail.deferred" ? event.payload.reason : undefined;
+};
+
+test("a dry run tells how many and shows some, and changes nothing", async () => {
+  const id = await submit(["a@one.example", "b@two.example"]);
+  await deferred(id, 2);
+  const acted = await act("bounce", { domain: "one.example" }, { isDryRun: true });
+  expect(acted).toMatchObject({ matched: 1, touched: 0, inHand: 0 });
+  expect(acted.sample).toMatchObject([{ messageId: id, recipient: "a@one.example", attempt: 2 }]);
+  expect((await queue("site", { messageId: id })).total.entries).toBe(2);
+});
+
+test("given up mail bounces with the operator's words, once, and is not sent", async () => {
+  const id = await submit(["a@one.example", "b@two.example"]);
+  await deferred(id, 2);
+  expect(await act("bounce", { messageId: id, domain: "one.example" })).toMatchObject({
+    matched: 1,
+    touched: 1,
+  });
+  expect(await act("bounce", { messageId: id, domain: "one.example" })).toMatchObject({
+    matched: 0,
+    touched: 0,
+  });
+  await until("the bounce is told", () => outcomes("mail.bounced", id) === 1);
+  const bounced = events.find(
+    ({ subject, payload }) =>
+      subject === "mail.bounced" && "messageId" in payload && payload.messageId === id,
+  );
+  expect(bounced?.payload).toMatchObject({
+    recipient: "a@one.example",
+    reason: "local.trouble",
+    hard: false,
+    explanation: "given up by the operator: a test",
+  });
+  isBusy = false;
+  await act("requeue", { messageId: id });
+  await until("the other one arrives", () => outcomes("mail.delivered", id) === 1);
+  expect(sink.received.filter(({ to }) => to === "a@one.example")).toEqual([]);
+});
+
+test("requeued mail goes at once, in parts as small as one asks for", async () => {
+  const id = await submit(["a@one.example", "b@one.example", "c@one.example"]);
+  await deferred(id, 3);
+  isBusy = false;
+  let after: number | undefined;
+  let parts = 0;
+  do {
+    const { next } = await act(
+      "requeue",
+      { messageId: id },
+      { entriesMax: 1, ...(after === undefined ? {} : { after }) },
+    );
+    after = next;
+    parts++;
+  } while (after !== undefined && parts < 20);
+  await until("all arrive", () => outcomes("mail.delivered", id) === 3);
+  expect(parts).toBeGreaterThan(2);
+  expect((await queue("site", { messageId: id })).total.entries).toBe(0);
+});
+
+test("mail that is put off waits until then, and mail that is rebound keeps its time", async () => {
+  const id = await submit(["a@one.example", "b@two.example"]);
+  await deferred(id, 2);
+  const before = (await queue("site", { messageId: id, domain: "two.example" })).total.nextAtMs;
+  const untilMs = Date.now() + 7_200_000;
+  expect(await act("hold", { messageId: id, domain: "one.example" }, { untilMs })).toMatchObject({
+    touched: 1,
+  });
+  expect(await act("hold", { messageId: id, domain: "one.example" }, { untilMs })).toMatchObject({
+    matched: 0,
+  });
+  expect((await queue("site", { messageId: id, domain: "one.example" })).total.nextAtMs).toBe(untilMs);
+  const rebind = () => act("rebind", { messageId: id, domain: "two.example" }, { pool: "warm" });
+  expect(await rebind()).toMatchObject({ touched: 1 });
+  expect(await rebind()).toMatchObject({ matched: 0 });
+  expect((await queue("site", { messageId: id, domain: "two.example" })).total.nextAtMs).toBe(before);
+});
+
+test("a site tells its servers and what it answered, equal answers counted once", async () => {
+  const id = await submit(["a@one.example", "b@one.example"]);
+  await deferred(id, 2);
+  const found = await gateway.control.ask("mta.site", { domain: "One.example" });
+  const site = `127.0.0.1=${sink.port}`;
+  expect(found).toMatchObject({
+    domain: "one.example",
+    site,
+    hosts: [{ name: "127.0.0.1", port: sink.port, addresses: ["127.0.0.1"] }],
+  });
+  const { answers } = await gateway.control.askAll("mta.replies", { site });
+  expect(answers[0]?.replies.filter(({ reply }) => reply === "450 4.2.0 mailbox busy")).toHaveLength(1);
+  const state = await gateway.control.askAll("mta.state", {});
+  expect(state.answers).toMatchObject([{ connections: { max: 100 }, sites: [{ site, state: "open" }] }]);
+  expect(state.answers[0]?.lastMinute.deferred).toBeGreaterThanOrEqual(2);
+  expect(await gateway.control.ask("mta.site", { domain: "-" })).toMatchObject({ hosts: expect.anything() });
+});
+
+test("a live trace tells the dialogue to the domain that is asked for, and nothing of the message", async () => {
+  const lines: string[] = [];
+  const listening = new AbortController();
+  const following = gateway.control.follow(
+    "mta.trace",
+    { domain: "one.example" },
+    (told) => lines.push(...told.lines.map(({ side, text }) => `${side} ${text}`)),
+    listening.signal,
+  );
+  await until(
+    "somebody listens",
+    async () => {
+      await submit(["taken@one.example"]);
+      await submit(["taken@two.example"]);
+      return lines.some((line) => line.includes("RCPT TO:<taken@one.example>"));
+    },
+    { everyMs: 200 },
+  );
+  await until("the end is told", () => lines.some((line) => line.startsWith("< 250 2.0.0 queued")));
+  listening.abort();
+  await following;
+  expect(lines.join("\n")).not.toContain("two.example");
+  expect(lines.join("\n")).not.toContain("Hello");
+});

@@ -1,0 +1,159 @@
+import type { Bus } from "@tyto/bus";
+import {
+  type BreakerState,
+  Failure,
+  type Hold,
+  type PoolState,
+  type QueueEntry,
+  type RuleState,
+  type SiteLimit,
+  type StoredEvent,
+} from "@tyto/contracts";
+import { BoundedMap, type Log } from "@tyto/service";
+import type { Addresses, Host, Path } from "../mx.ts";
+import type { Observation } from "../observation.ts";
+import { type Site, siteOf } from "../site.ts";
+import type { ActPorts } from "./act.ts";
+import { createActivity, domainOf } from "./activity.ts";
+import { type AnswerPorts, answerQuestions } from "./answers.ts";
+import { createInHand } from "./in-hand.ts";
+import type { LookupPorts } from "./lookup.ts";
+import { createTraces } from "./trace.ts";
+import { createWithholding } from "./withhold.ts";
+
+export type ControlPorts = {
+  bus: Pick<Bus, "control" | "queue">;
+  process: string;
+  smtpPort: number;
+  connections(): { open: number; idle: number; max: number };
+  findPath(domain: string): Promise<Path>;
+  addressesOf(host: Host): Promise<Addresses>;
+  /** Whether a queue entry of this delivery is being worked on here. */
+  isInHand(id: QueueEntry["deliveryId"]): boolean;
+  act: Pick<ActPorts, "markOf" | "putMark" | "publish" | "dropBody">;
+  /** Parts that know more; each absent one leaves its answer empty. */
+  parts?: {
+    policiesOf?: LookupPorts["policiesOf"];
+    limitsOf?(site: string): SiteLimit[];
+    connectionsTo?(site: string): number;
+    breakers?(): readonly BreakerState[];
+    pools?(): PoolState[];
+    rules?(): RuleState[];
+    tryRules?: AnswerPorts["tryRules"];
+    holds?: AnswerPorts["holds"];
+  };
+  log: Pick<Log, "info" | "warn">;
+  now: () => number;
+};
+
+/** What an outcome event tells besides. */
+type Outcome = Extract<StoredEvent, { subject: "mail.delivered" | "mail.deferred" | "mail.bounced" }>;
+const outcomes = {
+  "mail.delivered": "delivered",
+  "mail.deferred": "deferred",
+  "mail.bounced": "bounced",
+} as const;
+
+/** Sites of domains, as deliveries found them. */
+const domainsMax = 100_000;
+
+/** The part of the mta that operators talk to: it looks on, counts, answers, and changes what they ask for. */
+export function createControl(ports: ControlPorts) {
+  const { bus, process, smtpPort, now, log, parts = {} } = ports;
+  const activity = createActivity(now);
+  const inHand = createInHand();
+  const sites = new BoundedMap<string, Pick<Site, "id" | "provider">>(domainsMax);
+  const withholding = createWithholding(ports.isInHand, now);
+  const siteOfDomain = (domain: string) => {
+    const site = sites.get(domain);
+    return site && { site: site.id, ...(site.provider === undefined ? {} : { provider: site.provider }) };
+  };
+  const findPath = async (domain: string): Promise<Path> => {
+    const path = await ports.findPath(domain);
+    if (path.kind === "hosts") {
+      const { id, provider } = siteOf(path.hosts, smtpPort);
+      sites.set(domain, { id, ...(provider === undefined ? {} : { provider }) });
+    }
+    return path;
+  };
+  const traces = createTraces({
+    process,
+    async hostsOf(domain) {
+      const path = await findPath(domain);
+      return path.kind === "hosts" ? path.hosts.map(({ name }) => name) : [];
+    },
+    siteOfHost: (name) =>
+      siteOf([{ name, port: smtpPort, isTrusted: false, isImplicit: false }], smtpPort).id,
+  });
+  const noHolds: AnswerPorts["holds"] = {
+    list: () => [] as Hold[],
+    hold: () => Promise.reject(notHere("holds")),
+    release: () => Promise.reject(notHere("holds")),
+  };
+
+  return {
+    /** Remembers the site of each domain that it finds. */
+    findPath,
+    transcript: traces.transcript,
+    isWithheld: withholding.isWithheld,
+    /** Runs while an attempt is made. */
+    begin: inHand.begin,
+
+    /** Every outcome as it was stored. */
+    see(entry: QueueEntry, event: StoredEvent, egress = "system"): void {
+      if (!Object.hasOwn(outcomes, event.subject)) return;
+      const { subject, payload } = event as Outcome;
+      const domain = domainOf(entry.recipient);
+      const observation: Observation = {
+        atMs: payload.at,
+        entry,
+        site: sites.get(domain) ?? { id: domain },
+        egress: { id: egress },
+        outcome: outcomes[subject],
+        ...("reason" in payload ? { reason: payload.reason } : {}),
+        ...("hard" in payload ? { hard: payload.hard } : {}),
+        ...(payload.reply === undefined ? {} : { reply: payload.reply }),
+        ...(payload.conversation === undefined ? {} : { conversation: payload.conversation }),
+      };
+      activity.see(observation);
+    },
+
+    /** Answers from now on. */
+    answer: () =>
+      answerQuestions({
+        control: bus.control,
+        state: {
+          process,
+          startedAtMs: now(),
+          activity,
+          connections: ports.connections,
+          connectionsTo: parts.connectionsTo ?? (() => 0),
+          inHand: (site) =>
+            site === undefined
+              ? inHand.count()
+              : inHand.countOf((domain) => (sites.get(domain)?.id ?? domain) === site),
+          limitsOf: parts.limitsOf ?? (() => []),
+          holds: () => parts.holds?.list() ?? [],
+          breakers: parts.breakers ?? (() => []),
+          now,
+        },
+        lookup: {
+          findPath,
+          siteOf: (hosts) => siteOf(hosts, smtpPort),
+          addressesOf: ports.addressesOf,
+          ...(parts.policiesOf === undefined ? {} : { policiesOf: parts.policiesOf }),
+        },
+        act: { ...ports.act, queue: bus.queue, siteOf: siteOfDomain, now, log },
+        withholding,
+        traces,
+        pools: parts.pools ?? (() => []),
+        rules: parts.rules ?? (() => []),
+        tryRules: parts.tryRules ?? (() => Promise.reject(notHere("rules"))),
+        holds: parts.holds ?? noHolds,
+      }),
+    activity,
+  };
+}
+
+const notHere = (what: string) =>
+  new Failure("upstream.down", `this mta knows no ${what}`, { hint: `This mta knows no ${what}` });
