@@ -11,6 +11,7 @@ import type { Content } from "./contents.ts";
 import type { Carried } from "./courier.ts";
 import type { Host, Path } from "./mx.ts";
 import type { Failed, Outcome } from "./outcome.ts";
+import type { Provider } from "./providers/provider.ts";
 import type { Signer } from "./signers.ts";
 import type { Mail } from "./smtp.ts";
 import type { Demand } from "./tls/demand.ts";
@@ -32,6 +33,10 @@ export type AttemptPorts = {
     hold: Hold,
     demandOf: (host: Host) => Promise<Demand>,
   ): Promise<Carried>;
+  /** Who delivers this entry in our place; absent where nobody ever does. */
+  providerFor?: ((entry: QueueEntry) => Provider | undefined) | undefined;
+  /** Aborted when the service stops. */
+  signal?: AbortSignal;
   log: Pick<Log, "error">;
 };
 
@@ -56,6 +61,9 @@ export const attempt =
       if (signer === undefined)
         return failed("sender.unsigned", `${entry.domain} has no signing keys here yet, or was taken away`);
 
+      const provider = ports.providerFor?.(entry);
+      if (provider !== undefined) return await handedOver(ports, provider, entry, signer, siteWaitMs, hold);
+
       const path = await ports.findPath(entry.recipient.slice(entry.recipient.lastIndexOf("@") + 1));
       if (path.kind === "none") return { ...path, kind: "failed", isInDoubt: false };
 
@@ -66,23 +74,58 @@ export const attempt =
       );
       if (carried.kind !== "accepted") return carried;
       const { reply, conversation } = carried;
-      const dkim = signer.keys.map(({ domain, selector, algorithm }) => ({ domain, selector, algorithm }));
-      return { kind: "delivered", reply, conversation, dkim, returnPath };
+      return { kind: "delivered", reply, conversation, dkim: signedWith(signer), returnPath };
     } catch (error) {
       ports.log.error("mta.attempt-broke", { deliveryId: entry.deliveryId, attempt: entry.attempt, error });
       return trouble(error);
     }
   };
 
+/** The same by a provider, which knows the way itself. */
+async function handedOver(
+  ports: AttemptPorts,
+  provider: Provider,
+  entry: QueueEntry,
+  signer: Signer,
+  waitMs: number,
+  hold: Hold,
+): Promise<Attempted> {
+  if (entry.requireTls === true && !provider.keepsPromises)
+    return {
+      ...failed(
+        "network.tls",
+        `${provider.name} cannot promise the TLS that the message requires (RFC 8689)`,
+      ),
+      isPermanent: true,
+    };
+  const returnPath = ports.returnPath(entry.deliveryId, signer.returnPathHost);
+  const mailOf = () => composed(ports, entry, signer, returnPath, provider.rewrites);
+  const signal = ports.signal ?? new AbortController().signal;
+  const carried = await provider.carry(mailOf, { waitMs, hold, signal });
+  if (carried.kind !== "accepted") return carried;
+  const { reply, conversation } = carried;
+  return {
+    kind: "delivered",
+    reply,
+    conversation,
+    dkim: provider.keepsSignatures ? signedWith(signer) : [],
+    returnPath,
+  };
+}
+
+const signedWith = ({ keys }: Signer) =>
+  keys.map(({ domain, selector, algorithm }) => ({ domain, selector, algorithm }));
+
 async function composed(
   { contentOf, personalFields }: AttemptPorts,
   entry: QueueEntry,
   { keys, returnPathHost }: Signer,
   returnPath: Address,
+  rewritten?: readonly string[],
 ): Promise<Mail> {
   const content = await contentOf(entry);
   const personal = entry.unsubscribe === true ? personalFields(entry.deliveryId, returnPathHost) : undefined;
-  const signed = await content.signed(keys, personal);
+  const signed = await content.signed(keys, personal, rewritten);
   return {
     envelopeId: entry.deliveryId,
     from: returnPath,

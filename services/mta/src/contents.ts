@@ -10,9 +10,9 @@ export type Content = {
   has8Bit: boolean;
   /**
    * The DKIM-Signature fields for these keys; made once for all recipients, unless their copies differ by `personal` fields,
-   * which stand between the signatures and `bytes`.
+   * which stand between the signatures and `bytes`, or somebody on the way writes some fields anew, which then stay unsigned.
    */
-  signed(keys: readonly SigningKey[], personal?: Buffer): Promise<Buffer>;
+  signed(keys: readonly SigningKey[], personal?: Buffer, rewritten?: readonly string[]): Promise<Buffer>;
 };
 
 export type Contents = {
@@ -86,10 +86,10 @@ function createContent(bytes: Buffer, now: () => number): Content {
   return {
     bytes,
     has8Bit: hasHighByte(bytes),
-    signed(keys, personal) {
-      if (personal !== undefined) {
+    signed(keys, personal, rewritten = []) {
+      if (personal !== undefined || rewritten.length > 0) {
         bodyHash ??= bodyHashOf(bytes);
-        return signatures(bytes, keys, Math.floor(now() / 1_000), personal, bodyHash);
+        return signatures(bytes, keys, Math.floor(now() / 1_000), personal, bodyHash, rewritten);
       }
       // Keys of one domain are one array as long as they are the same (signers.ts), so identity is enough.
       if (latest?.keys !== keys) {

@@ -46,7 +46,8 @@ const signedOnce = [
 /**
  * One DKIM-Signature field per key, ready to stand in front of the message (RFC 6376, RFC 8463), relaxed/relaxed.
  * `message` has CRLF line ends. The body is hashed once for all keys, or not at all where the caller has its hash. `personal`
- * are fields that stand between signature and message. RSA runs on the thread pool, because a signature takes half a
+ * are fields that stand between signature and message; fields named in `rewritten`, in lower case, will not arrive as they are
+ * and stay unsigned. RSA runs on the thread pool, because a signature takes half a
  * millisecond of a core.
  */
 export async function signatures(
@@ -55,9 +56,10 @@ export async function signatures(
   nowS: number,
   personal: Buffer = Buffer.alloc(0),
   bodyHash = bodyHashOf(message),
+  rewritten: readonly string[] = [],
 ): Promise<Buffer> {
   const header = message.subarray(0, bodyStart(message));
-  const { names, canonical } = selectFields([...headerFields(personal), ...headerFields(header)]);
+  const { names, canonical } = selectFields([...headerFields(personal), ...headerFields(header)], rewritten);
   const fields = await Promise.all(
     keys.map(async (key) => {
       const unsigned =
@@ -81,10 +83,14 @@ export const bodyHashOf = (message: Buffer): string =>
     .digest("base64");
 
 /** The names for `h=` and the canonical fields in that order; of equal names the lowest comes first (RFC 6376 §5.4.2). */
-function selectFields(fields: readonly Field[]): { names: string[]; canonical: string } {
+function selectFields(
+  fields: readonly Field[],
+  rewritten: readonly string[],
+): { names: string[]; canonical: string } {
   const names: string[] = [];
   let canonical = "";
   const take = (name: string, once: boolean) => {
+    if (rewritten.includes(name)) return;
     for (const field of fields.filter((candidate) => candidate.name === name).toReversed()) {
       names.push(name);
       canonical += `${relaxedField(field)}\r\n`;

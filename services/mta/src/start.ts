@@ -20,6 +20,7 @@ import type { Failed } from "./outcome.ts";
 import { createPast } from "./past.ts";
 import { personalFields } from "./personal.ts";
 import { createPool } from "./pool.ts";
+import { createProviders } from "./providers/choice.ts";
 import { createSigners } from "./signers.ts";
 import { createHttps, reachableAddresses } from "./tls/https.ts";
 import { createTlsPolicies } from "./tls/policies.ts";
@@ -159,6 +160,8 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
       tls.demandOf(host, recipient.slice(recipient.lastIndexOf("@") + 1), requireTls),
     carry: (mailOf, hosts, siteWaitMs, hold, demandOf) =>
       carry(mailOf, hosts, pool, { siteWaitMs, hold, demandOf, signal: stopping.signal }),
+    providerFor: providers.of,
+    signal: stopping.signal,
     log,
   });
   const deliveries = createDeliveries({
@@ -222,6 +225,7 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
       await keymaker.stop();
       await policing.stop();
       pool.close();
+      providers.close();
       await bus.drain();
       await health.stop();
     },
