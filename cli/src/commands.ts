@@ -35,6 +35,11 @@ export const commands: readonly { name: string; summary: string; load(): Promise
     summary: "say why mail did not arrive, from reports or replies",
     load: () => import("./commands/bounce.ts"),
   },
+  {
+    name: "simulate",
+    summary: "rehearse a month of mail from a new address",
+    load: () => import("./commands/simulate.ts"),
+  },
   { name: "dlq", summary: "look at dead letters and retry them", load: () => import("./commands/dlq.ts") },
   { name: "help", summary: "this text", load: () => import("./commands/help.ts") },
 ];

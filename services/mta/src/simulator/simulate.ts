@@ -45,6 +45,7 @@ export type SimulatedDay = {
   delivered: number;
   deferred: number;
   bounced: number;
+  isHalted: boolean;
   /** Accepted by us and not over at the end of the day. */
   waiting: number;
   providers: Record<string, ProviderDay>;
@@ -61,7 +62,8 @@ export type Simulation = {
   /** The first day at whose end every address was warm. */
   warmOnDay?: number;
   haltedOnDay?: number;
-  totals: { accepted: number; delivered: number; bounced: number; waiting: number; deferrals: number };
+  /** `expired` ones are among the bounced. */
+  totals: Record<"accepted" | "delivered" | "bounced" | "expired" | "waiting" | "deferrals", number>;
   /** How long a transactional message had waited for its first attempt, at most, when a bulk one to the same site was sent. */
   transactionalWaitMsMax: number;
 };
@@ -165,7 +167,7 @@ export async function simulate(scenario: Scenario): Promise<Simulation> {
   let warmOnDay: number | undefined;
   let haltedOnDay: number | undefined;
   let transactionalWaitMsMax = 0;
-  const totals = { accepted, delivered: 0, bounced: 0, waiting: 0, deferrals: 0 };
+  const totals = { accepted, delivered: 0, bounced: 0, expired: 0, waiting: 0, deferrals: 0 };
 
   function wake(lane: Lane) {
     if (lane.isBusy) return;
@@ -249,6 +251,7 @@ export async function simulate(scenario: Scenario): Promise<Simulation> {
     today[kind]++;
     if (kind === "deferred") totals.deferrals++;
     else totals[kind]++;
+    if (observation.reason === "expired") totals.expired++;
     if (next !== undefined)
       agenda.add(next.atMs, { kind: "again", lane, message: { ...message, entry: next.entry } });
     else if (++over === accepted) finishedAtMs = nowMs;
@@ -269,10 +272,11 @@ export async function simulate(scenario: Scenario): Promise<Simulation> {
       date: dateOf(nowMs - 1),
       cap: caps.includes(undefined) ? undefined : caps.reduce<number>((sum, cap) => sum + (cap ?? 0), 0),
       waiting: arrived - over,
+      isHalted: statuses.some((one) => one?.isPaused === true),
       say: status?.say ?? "",
     });
     if (warmOnDay === undefined && statuses.every((one) => one?.cap === undefined)) warmOnDay = day;
-    if (haltedOnDay === undefined && statuses.some((one) => one?.isPaused === true)) haltedOnDay = day;
+    if (haltedOnDay === undefined && days.at(-1)?.isHalted === true) haltedOnDay = day;
     today = emptyDay(names);
   }
 
@@ -343,6 +347,7 @@ const emptyDay = (names: readonly string[]): SimulatedDay => ({
     deferred: 0,
     bounced: 0,
     waiting: 0,
+    isHalted: false,
     say: "",
   },
   providers: Object.fromEntries(

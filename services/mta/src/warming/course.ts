@@ -33,8 +33,12 @@ const limits = {
 } as const satisfies Record<string, Limit>;
 const graduateBounced = 0.02;
 
-/** A day counts when at least this part of its cap was used; it may count for more when nearly all was that bulk mail could have. */
-const usedMin = 0.2;
+/**
+ * A day counts when at least this part of its cap was used, or so many messages that providers know the address by them; it
+ * may count for more when nearly all was used that bulk mail could have.
+ */
+const usedMin = 0.05;
+const usedEnough = 1_000;
 const usedFully = 0.8;
 /** What becomes of the place in the schedule after a bad day, and after a halt. */
 const setback = 0.7;
@@ -226,14 +230,15 @@ function judge(record: WarmingRecord, nowMs: number): WarmingRecord {
       day: Math.max(1, Math.floor(record.day * setback)),
       why: `set back from day ${record.day} because ${faultOf(rates, limits.slow)}`,
     };
-  if (used < usedMin * cap)
+  if (used < Math.min(usedEnough, usedMin * cap))
     return {
       ...next,
       why: `still there because only ${number(used)} of ${number(cap)} were used on the day before`,
     };
 
   const open = bulkMaxOf(record, endMs) + record.taken.transactional;
-  const isFine = !isOver(rates, limits.fine) && used >= usedFully * open;
+  const areContent = Object.values(providers).every(({ pace }) => pace >= 1);
+  const isFine = areContent && !isOver(rates, limits.fine) && used >= usedFully * open;
   const day = isFine ? leapFrom(record.day) : record.day + 1;
   if (day < lastDay)
     return {
@@ -353,7 +358,8 @@ function faultOf(rates: Limit, limit: Limit, isActive = false): string {
 }
 
 const placeOf = (record: WarmingRecord) =>
-  `day ${record.day} of ${lastDay}, ${number(usedOf(record))} of ${number(capOf(record))} used`;
+  // A halt comes in the middle of a day: more may be used by then than a halted address may send.
+  `day ${record.day} of ${lastDay}, ${number(usedOf(record))}${record.phase === "halted" ? "" : ` of ${number(capOf(record))}`} used`;
 
 /** Where it stands and why, as one sentence: "day 6 of 30, 412 of 1,100 used, slowed because Yahoo deferred 12 %". */
 export function sentenceOf(record: WarmingRecord): string {
