@@ -4,6 +4,7 @@
  *
  *     # why this case exists
  *     dns signed               MX and address records are signed (`signed mx`: only MX); unsigned without this line
+ *     alias alias.test         the host is an alias of this name, where its TLSA records are; `alias other.test unsigned`
  *     resolver plain           the resolver is not believed about DNSSEC
  *     tlsa 3 1 1 known         a TLSA record of this certificate; `tlsa servfail`, `tlsa silent`; `tlsa unsigned` for all
  *     sts enforce mx.test      the domain's MTA-STS policy; `sts fails certificate|absent|html|garbage`
@@ -11,6 +12,7 @@
  *     server known+authority   see startTlsServer
  *     offers REQUIRETLS        what EHLO offers besides
  *     want {…}                 a part of the result; `why …` a part of its explanation
+ *     sni alias.test           the name that the server hears
  *     counted sts ok           what the report to the domain counts, in order
  */
 import { expect, test } from "bun:test";
@@ -34,7 +36,7 @@ const files = [...new Bun.Glob("*.case").scanSync(folder)].toSorted();
 
 type Lines = { [name: string]: string[] };
 const knownLines =
-  /^(dns|resolver|tlsa|sts|floor|require-tls|tls-required|server|offers|want|why|counted)(?: (.*))?$/;
+  /^(dns|alias|sni|resolver|tlsa|sts|floor|require-tls|tls-required|server|offers|want|why|counted)(?: (.*))?$/;
 
 function parseCase(name: string, text: string): Lines {
   const lines: Lines = {};
@@ -67,7 +69,12 @@ function zoneOf(lines: Lines, port: number): Zone {
     "example.org": { MX: [{ preference: 10, exchange: "mx.test" }], authenticated: isMxSigned },
     "mx.test": { A: ["127.0.0.1"], authenticated: isHostSigned },
   };
-  const tlsaName = `_${port}._tcp.mx.test`;
+  const [alias, state] = lines.alias?.[0]?.split(" ") ?? [];
+  if (alias !== undefined) {
+    zone["mx.test"] = { CNAME: [alias], authenticated: isHostSigned };
+    zone[alias] = { A: ["127.0.0.1"], authenticated: isHostSigned && state !== "unsigned" };
+  }
+  const tlsaName = `_${port}._tcp.${state === "unsigned" ? "mx.test" : (alias ?? "mx.test")}`;
   if (tlsa.includes("servfail")) zone[tlsaName] = "servfail";
   else if (tlsa.includes("silent")) zone[tlsaName] = "drop";
   else if (records.length > 0)
@@ -196,6 +203,7 @@ for (const file of files)
     const explanation = "explanation" in result ? result.explanation : "";
     for (const why of lines.why ?? []) expect(explanation).toContain(why);
     expect(counted).toEqual(lines.counted ?? []);
+    if (lines.sni !== undefined) expect(server.serverNames).toEqual(lines.sni);
     const mail = server.commands.filter((command) => command.includes("MAIL FROM"));
     if (result.kind !== "accepted") expect(mail).toEqual([]);
     if (lines["require-tls"] !== undefined && result.kind === "accepted")
