@@ -185,6 +185,9 @@ function remarkOn(remark: string, address: string | undefined): string {
   return remark.slice(from, from + charsMax.remark);
 }
 
+/** What Exim adds to the last reply that it was told to come back with. */
+const retriedTooLong = /: retry timeout exceeded\s*$/i;
+
 /**
  * The remote's own reply outweighs the report's status, which many servers fill with `5.0.0`. `failed` with a 4.x.x
  * means that a server on the way gave up on a temporary problem: over, but not hard.
@@ -204,7 +207,7 @@ function judge(
     isPermanent,
     ...(reply === undefined ? {} : { code: reply.code }),
     ...(specific === undefined ? {} : { status: specific }),
-    text: reply?.text ?? diagnostic,
+    text: reply === undefined ? diagnostic : reply.text.replace(retriedTooLong, ""),
     ...(provider === undefined ? {} : { provider }),
   };
   const verdict = classify(refusal);
@@ -234,10 +237,13 @@ function readAction(text: string | undefined, status: string | undefined): Actio
   return status === undefined ? undefined : "delivered";
 }
 
+/** chasquid says before the reply which of its commands it answers. */
+const commandBefore = /^(?:MAIL\+RCPT|DATA(?: closing)?|EHLO|HELO|STARTTLS) (?=[245]\d\d[ -])/;
+
 /** `smtp; 550 5.1.1 …` is a protocol and its words (RFC 3464 §2.3.6). Gateways that join a reply's lines leave its codes inside. */
 function splitDiagnostic(raw: string): { protocol: string | undefined; text: string } {
   const typed = /^\s*([A-Za-z][\w-]{0,30})\s*;\s*/.exec(raw);
-  const text = raw.slice(typed?.[0].length ?? 0);
+  const text = raw.slice(typed?.[0].length ?? 0).replace(commandBefore, "");
   const [, code, enhanced] = /^\s*([245]\d\d)-([245]\.\d{1,3}\.\d{1,3})\b/.exec(text) ?? [];
   if (code === undefined || enhanced === undefined) return { protocol: typed?.[1]?.toLowerCase(), text };
   const again = new RegExp(`\\s+(?=${code}[- ]${enhanced.replaceAll(".", "\\.")}\\s)`, "g");

@@ -6,6 +6,7 @@ export const greylisted: Rule = {
   statuses: [],
   sure: [
     /\bgr[ea]y[- ]?list(ed|ing)?\b|\bgr[ea]ylist/,
+    /\bis not yet authori[sz]ed to deliver mail from\b/,
     /\bpostgrey\b|\bmilter-greylist\b|\bsqlgrey\b|\bgreyd\b/,
     /\b(try|retry|come back|wait|again) .{0,20}\b\d{1,5} ?(s|sec|second|seconds|min|minutes|m)\b(?!.{0,60}\brate\b)/,
     /\bfirst[- ]time (sender|connection|contact)\b|\bunknown sender.{0,30}try again\b|\btemporarily rejected.{0,20}(first|new sender)/,

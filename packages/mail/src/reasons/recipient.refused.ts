@@ -3,7 +3,7 @@ import type { Rule } from "./rule.ts";
 /** The address may well exist: this server does not serve it, or not for us. */
 export const recipientRefused: Rule = {
   reason: "recipient.refused",
-  statuses: ["2.0"],
+  statuses: ["2.0", "7.129"],
   sure: [
     /\brelay(ing)? (access )?(is )?(denied|not (permitted|allowed)|prohibited|disallowed)\b/,
     /\b(we do not|not permitted to|unable to|cannot|will not|won't) relay\b|\brelaying to \S{1,200} (denied|prohibited)/,
@@ -19,6 +19,7 @@ export const recipientRefused: Rule = {
     /\brelay(ing)? (is )?(mail )?(access )?(denied|refused|prohibited|disallowed|rejected|disabled|not (permitted|allowed|authori[sz]ed|supported)|restricted|attempt)\b|\b(unable|not (permitted|allowed|able)|unauthori[sz]ed|refus(ed|ing)|we do not|cannot|will not|won't|no) (to )?relay(ing)?\b|\bno relay\b|\binsecure (mail )?relay\b|\brelay\b.{0,20}\b(denied|not permitted|prohibited)/,
     /\b(domain|recipient|address) (is )?not (in|on) (my|our|the) (list|server)|\b(not|no) (a )?(local|relay) (domain|recipient|host)\b|\bnot (a )?(hosted|handled|served) (here|domain)\b|\b(is )?not a gateway user\b|\bweitergabe.{0,20}(verboten|nicht erlaubt)/,
     /\bnot accepting (e-?)?(mail|messages) from\b/,
+    /\bhas blocked ((e-?)?mails?|messages?) from (this|the|your) (sender|address)\b|\b(takes|accepts) (e-?)?mail from (its|his|her|the|an) (address book|own list)\b|\bresolver\.rst\.restrictedtorecipientspermission\b/,
   ],
   likely: [
     /\brecipient .{0,40}(refused|denied|not allowed)\b/,
