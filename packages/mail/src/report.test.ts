@@ -73,7 +73,7 @@ test("a report is the same with bare line feeds", async () => {
       await parseReport(new Uint8Array(Buffer.from(dos, "latin1"))),
     );
   }
-});
+}, 30_000);
 
 test("ordinary mail, even mail that talks about bounces, is no report", async () => {
   const mail =
