@@ -60,7 +60,7 @@ const services: Record<ServiceName, { health: PortName; shared: string[]; secret
 const ownPrefix: Record<ServiceName, RegExp> = {
   gateway: /^GATEWAY_/,
   scanner: /^(SCANNER|CLAMAV)_/,
-  mta: /^(MTA|SMTP)_/,
+  mta: /^(MTA|SMTP|EMAIL)_/,
   bounce: /^BOUNCE_/,
   recorder: /^RECORDER_/,
   llm: /^LLM_/,
