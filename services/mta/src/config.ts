@@ -58,6 +58,7 @@ const shape = {
   MTA_TLS_REPORT_FROM: Address.optional(),
   ...providerShape,
   RETRY_FIRST_S: seconds(300, 86_400),
+  DELAY_NOTICE_S: seconds(14_400, 432_000),
   // RFC 5321 §4.5.3.2 for all but the connection, where Postfix's 30 s have proved right.
   SMTP_CONNECT_S: seconds(30, 600),
   SMTP_GREETING_S: seconds(300, 3_600),
@@ -104,6 +105,7 @@ export function readConfig(env: Record<string, string | undefined> = process.env
     // Who names a resolver of their own has a network of their own; who does not, sends to the internet.
     allowPrivate: settings.MTA_ALLOW_PRIVATE ?? settings.TYTO_DNS_SERVERS !== undefined,
     firstWaitMs: settings.RETRY_FIRST_S * 1_000,
+    delayNoticeMs: settings.DELAY_NOTICE_S * 1_000,
     dnsValidates: settings.TYTO_DNS_VALIDATES,
     tlsFloors: settings.MTA_TLS,
     authorities: settings.MTA_TLS_CA_FILE,

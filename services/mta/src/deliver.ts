@@ -11,7 +11,7 @@ import {
 import type { Log } from "@tyto/service";
 import type { Attempted, Hold } from "./attempt.ts";
 import type { Metrics } from "./metrics.ts";
-import { type Outcome, type Settlement, settle } from "./outcome.ts";
+import { after, type Outcome, type Settlement, settle } from "./outcome.ts";
 
 /** The outside world, as delivering needs it. */
 export type DeliverPorts = {
@@ -36,6 +36,8 @@ export type DeliverPorts = {
   now: () => number;
   random: () => number;
   firstWaitMs: number;
+  /** How long a message waits before its sender is told. */
+  delayNoticeMs?: number;
   log: Log;
   metrics: Pick<Metrics, "attempts" | "inDoubt" | "repeated" | "duration">;
 };
@@ -168,9 +170,12 @@ async function repeat(ports: DeliverPorts, entry: QueueEntry, mark: AttemptMark)
   await ports.publish(mark.event);
   const nextMs = nextAttemptOf(mark);
   if (nextMs !== undefined && mark.attempt === entry.attempt)
-    await ports.later({ ...entry, attempt: entry.attempt + 1 }, nextMs);
+    await ports.later(after(entry, isDelayNotice(mark)), nextMs);
   return done;
 }
+
+const isDelayNotice = ({ event: { payload } }: AttemptMark) =>
+  typeof payload === "object" && payload !== null && "isDelayNotice" in payload;
 
 function nextAttemptOf({ final, event }: AttemptMark): number | undefined {
   if (final || typeof event.payload !== "object" || event.payload === null) return undefined;
@@ -189,6 +194,7 @@ async function finish(
     nowMs: ports.now(),
     random: ports.random,
     firstWaitMs: ports.firstWaitMs,
+    delayNoticeMs: ports.delayNoticeMs,
   });
   observe(ports, entry, outcome, mark, startedMs);
   ports.see?.(entry, mark.event);

@@ -57,6 +57,38 @@ const delivered: Outcome = {
   returnPath: Address.parse("b-x@bounces.example.com"),
 };
 
+test("a rule can make the last attempt of one that could be repeated; that is nobody's hard bounce", () => {
+  const giveUp = (reason: string) => (reason === "rate.limited" ? "given up by the rule x" : undefined);
+  const limited = settle(entry, refused(421, "too many messages"), clock, giveUp);
+  expect(limited.next).toBeUndefined();
+  expect(limited.mark).toMatchObject({
+    final: true,
+    event: {
+      subject: "mail.bounced",
+      payload: {
+        reason: "rate.limited",
+        hard: false,
+        explanation: "given up by the rule x",
+        reply: { code: 421 },
+      },
+    },
+  });
+  expect(settle(entry, refused(451, "greylisted"), clock, giveUp).next).toBeDefined();
+});
+
+test("a recipient that has waited for four hours gets one notice of delay, from its time on", () => {
+  const settled = (more: Partial<QueueEntry>, delayNoticeMs?: number) => {
+    const { mark, next } = settle({ ...entry, ...more }, refused(451, "later"), { ...clock, delayNoticeMs });
+    return [(mark.event.payload as { isDelayNotice?: true }).isDelayNotice, next?.entry.isDelayTold];
+  };
+  const fourHoursMs = 4 * 3_600_000;
+  expect(settled({ acceptedAt: nowMs - fourHoursMs + 1 })).toEqual([undefined, undefined]);
+  expect(settled({ acceptedAt: nowMs - fourHoursMs })).toEqual([true, true]);
+  expect(settled({ acceptedAt: nowMs - 2 * fourHoursMs, isDelayTold: true })).toEqual([undefined, true]);
+  expect(settled({ acceptedAt: 0, scheduledAt: nowMs - 1_000 })).toEqual([undefined, undefined]);
+  expect(settled({ acceptedAt: nowMs - 60_000 }, 60_000)).toEqual([true, true]);
+});
+
 const clock = { nowMs, random: () => 0.5, firstWaitMs: 300_000 };
 const settled = (outcome: Outcome, change: Partial<QueueEntry> = {}) =>
   settle({ ...entry, ...change }, outcome, clock);

@@ -41,12 +41,28 @@ export type Settlement = {
   next?: { entry: QueueEntry; atMs: number };
 };
 
-export type Clock = { nowMs: number; random: () => number; firstWaitMs: number };
+/** `delayNoticeMs`: how long a message waits before its sender should know; 4 h without it, as mail servers have always had it. */
+export type Clock = {
+  nowMs: number;
+  random: () => number;
+  firstWaitMs: number;
+  delayNoticeMs?: number | undefined;
+};
+
+/** Why an attempt that could be repeated is the last one all the same, when a rule wants that. */
+export type GiveUp = (reason: Reason, reply: Reply | undefined) => string | undefined;
+
+const delayNoticeMsUsual = 4 * 3_600_000;
 
 const explanationCharsMax = 500;
 
 /** The one place that decides between delivered, bounced, suppressed and trying again. */
-export function settle(entry: QueueEntry, outcome: Outcome, clock: Clock): Settlement {
+export function settle(
+  entry: QueueEntry,
+  outcome: Outcome,
+  clock: Clock,
+  giveUp: GiveUp = () => undefined,
+): Settlement {
   switch (outcome.kind) {
     case "delivered": {
       const { reply, conversation, dkim, returnPath } = outcome;
@@ -70,12 +86,12 @@ export function settle(entry: QueueEntry, outcome: Outcome, clock: Clock): Settl
       const classified = classifyReply(outcome.reply, readProvider(outcome.conversation.mx));
       return isPermanent(outcome.reply)
         ? bounce(entry, classified, undefined, outcome, clock)
-        : defer(entry, classified.reason, undefined, outcome, clock);
+        : defer(entry, classified.reason, undefined, outcome, clock, giveUp);
     }
     case "failed":
       return outcome.isPermanent
         ? bounce(entry, verdictOf(outcome.reason), outcome.explanation, outcome, clock)
-        : defer(entry, outcome.reason, outcome.explanation, outcome, clock);
+        : defer(entry, outcome.reason, outcome.explanation, outcome, clock, giveUp);
   }
 }
 
@@ -99,13 +115,20 @@ function defer(
   reason: Reason,
   explanation: string | undefined,
   evidence: Evidence,
-  { nowMs, random, firstWaitMs }: Clock,
+  clock: Clock,
+  giveUp: GiveUp,
 ): Settlement {
+  const { nowMs, random, firstWaitMs, delayNoticeMs = delayNoticeMsUsual } = clock;
+  const givenUp = giveUp(reason, evidence.reply);
+  if (givenUp !== undefined)
+    return bounce(entry, { ...verdictOf(reason), hard: false }, givenUp, evidence, clock);
   const atMs = retryAt(entry.attempt, reason, evidence.reply, nowMs, random, firstWaitMs);
   if (atMs >= entry.expiresAt) {
     const last = `gave up after ${entry.attempt} attempts; the last one: ${explanation ?? reasons[reason].say}`;
-    return bounce(entry, verdictOf("expired"), last, evidence, { nowMs, random, firstWaitMs });
+    return bounce(entry, verdictOf("expired"), last, evidence, clock);
   }
+  const isLate =
+    entry.isDelayTold !== true && nowMs - Math.max(entry.acceptedAt, entry.scheduledAt ?? 0) >= delayNoticeMs;
   const event: StoredEvent = {
     subject: "mail.deferred",
     payload: {
@@ -114,13 +137,21 @@ function defer(
       reason,
       ...shown(explanation, evidence),
       nextAttemptAt: atMs,
+      ...(isLate ? { isDelayNotice: true } : {}),
     },
   };
   return {
     mark: { attempt: entry.attempt, final: false, event },
-    next: { entry: { ...entry, attempt: entry.attempt + 1, lastReason: reason }, atMs },
+    next: { entry: { ...after(entry, isLate), lastReason: reason }, atMs },
   };
 }
+
+/** The entry of the next attempt. */
+export const after = (entry: QueueEntry, isDelayTold: boolean): QueueEntry => ({
+  ...entry,
+  attempt: entry.attempt + 1,
+  ...(isDelayTold ? { isDelayTold } : {}),
+});
 
 function bounce(
   entry: QueueEntry,

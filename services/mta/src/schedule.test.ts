@@ -14,10 +14,15 @@ test("the wait doubles with each attempt up to four hours", () => {
   ]);
 });
 
-test("a greylist is asked again at a steady pace before the wait grows", () => {
-  expect([1, 2, 4, 5, 6].map((attempt) => waitMs(attempt, "greylisted") / minuteMs)).toEqual([
-    5, 5, 5, 10, 20,
+test("a greylist is asked soon, just after five minutes, and at a steady pace before the wait grows", () => {
+  expect([1, 2, 3, 4, 5, 6].map((attempt) => waitMs(attempt, "greylisted") / minuteMs)).toEqual([
+    2, 4, 5, 5, 10, 20,
   ]);
+});
+
+test("a policy is asked slowly, a limit later than trouble that passes", () => {
+  expect(waitMs(1, "policy.refused")).toBe(30 * minuteMs);
+  expect(waitMs(1, "rate.limited")).toBe(15 * minuteMs);
 });
 
 test("limits and full mailboxes wait longer from the start", () => {
@@ -50,6 +55,25 @@ test.each<[string, number | undefined]>([
   ["Recipient address rejected: Greylisted for 60 seconds (see http://x.example)", 60_000],
   ["delayed for 10m", 10 * minuteMs],
   ["too many messages, wait 30s please", 30_000],
+  ["Greylisting in Aktion, bitte in 5 Minuten erneut versuchen", 5 * minuteMs],
+  ["Bitte versuchen Sie es in 2 Stunden wieder", 120 * minuteMs],
+  ["Graylisted - come back in 4 minutes", 4 * minuteMs],
+  ["Liste grise, veuillez réessayer dans 300 secondes", 5 * minuteMs],
+  ["Lista gris, por favor reinténtelo en 10 minutos", 10 * minuteMs],
+  ["Lista cinza: tente novamente em 5 minutos", 5 * minuteMs],
+  ["Riprovare tra 15 minuti", 15 * minuteMs],
+  ["Probeer het over 1 uur opnieuw", 60 * minuteMs],
+  ["You have been greylisted, 287 seconds remaining", 287_000],
+  ["Please send it again, at least 10 minutes later", 10 * minuteMs],
+  ["Too many messages. Please try again in 1 day.", 1_440 * minuteMs],
+  ["Greylisting in action, please come back in 00:05:00", 5 * minuteMs],
+  ["Greylisted, see http://postgrey.schweikert.ch/help/example.com.html", undefined],
+  ["message unable to deliver in 840 minutes", undefined],
+  ["Warning: message still undelivered after 4 hours", undefined],
+  ["Will keep trying until message is 5 days old", undefined],
+  ["try mx2.example.net", undefined],
+  ["try again, error 4 mailbox", undefined],
+  ["see 10.20.30.40 minutes", undefined],
   ["Try again later", undefined],
   ["Requested action aborted", undefined],
   ["421 4.7.28 rate limited [192.0.2.10 15]", undefined],
@@ -73,6 +97,10 @@ test("no text makes the search slow or the wait wrong", () => {
     "\n",
     " ".repeat(50),
     ".",
+    " later",
+    "réessayer",
+    " dans ",
+    "5 Minuten erneut",
   ];
   const next = () => {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;

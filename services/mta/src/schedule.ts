@@ -11,19 +11,25 @@ const hintedAttemptsMax = 6;
 
 /**
  * How many first waits the first wait of a reason is, where that differs from 1. A full mailbox or a limit does not pass within
- * minutes; a greylist does, and asking it sooner than usual costs nothing but keeps mail quick.
+ * minutes. A receiver that refuses by policy or by a block list is not convinced by haste, and asking it often makes it worse.
  */
 const firstWaits: Partial<Record<Reason, number>> = {
   "rate.limited": 3,
   "mailbox.full": 6,
-  "policy.refused": 3,
+  "policy.refused": 6,
   "reputation.listed": 6,
   "content.refused": 6,
+  "sender.refused": 6,
+  "sender.unauthenticated": 6,
+  "recipient.refused": 6,
 };
-/** Reasons whose wait does not grow for the first attempts. */
-const flatAttempts: Partial<Record<Reason, number>> = {
-  greylisted: 4,
-  "sender.unsigned": 8,
+/**
+ * Waits before the first ones grow, in first waits. Greylists open after one to five minutes: asking early costs nothing but keeps
+ * mail quick, and the second question comes just after the five minutes of the most common ones. Keys are soon published.
+ */
+const steadyWaits: Partial<Record<Reason, readonly number[]>> = {
+  greylisted: [0.4, 0.8, 1, 1],
+  "sender.unsigned": [1, 1, 1, 1, 1, 1, 1, 1],
 };
 
 /**
@@ -44,24 +50,44 @@ export function retryAt(
     // Never earlier than asked: a greylist starts anew for those who come too soon.
     return Math.round(nowMs + waitMs * (1 + jitter * random()));
   }
-  const doublings = Math.max(0, attempt - (flatAttempts[reason] ?? 1));
-  const waitMs = Math.min(firstWaitMs * (firstWaits[reason] ?? 1) * 2 ** doublings, waitMsMax);
+  const steady = steadyWaits[reason] ?? [1];
+  const doublings = Math.max(0, attempt - steady.length);
+  const first = steady[Math.min(attempt, steady.length) - 1] ?? 1;
+  const waitMs = Math.min(firstWaitMs * (firstWaits[reason] ?? 1) * first * 2 ** doublings, waitMsMax);
   return Math.round(nowMs + waitMs * (1 - jitter + 2 * jitter * random()));
 }
 
-const units: Record<string, number> = { s: 1_000, m: 60_000, h: 3_600_000 };
+/** Seconds, minutes, hours and days in the languages that receivers speak: one group each. */
+const unitWords =
+  "(?:(s|secs?|seconds?|sek|sekunden?|secondes?|segundos?|secondi|seconden)|(m|mins?|minutes?|minuten?|minutos?|minuti|minuto)|(h|hrs?|hours?|stunden?|std|heures?|horas?|ore|ora|uur)|(d|days?|tage?n?|jours?|d[ií]as?|giorni))";
+/** What stands before a wait: "try again in", "come back in", "greylisted for", "réessayez dans". */
+const cues =
+  "try|retry|come|available|again|wait|delayed?|gr[ea]ylist(?:ed|ing)|later|erneut|wieder|versuchen|warten|r[ée]essaye[rz]?|essaye[rz]?|reint[ée]nt\\w*|int[ée]nt\\w*|vuelva|espere|tente|tentar|aguarde|riprov\\w*|opnieuw|probeer";
+/** What stands behind one: "in 5 Minuten erneut versuchen", "300 seconds remaining". */
+const cuesBehind = "later|remaining|left|to go|erneut|wieder|warten|nochmals?|opnieuw";
 
-/** The wait in ms that a reply's text asks for, as greylists and rate limits word it; `undefined` without one. */
+const before = new RegExp(
+  `(?<!\\p{L})(?:${cues})(?!\\p{L})[^.\\d\\n]{0,40}?(\\d{1,6})\\s*${unitWords}(?!\\p{L})`,
+  "iu",
+);
+const behind = new RegExp(
+  `(?<![\\d.:])(\\d{1,6})\\s*${unitWords}(?!\\p{L})[^.\\d\\n]{0,20}?(?<!\\p{L})(?:${cuesBehind})(?!\\p{L})`,
+  "iu",
+);
+/** milter-greylist: "come back in 00:04:59". */
+const clock = /\b(?:try|come|again|back|retry|wait)\b[^.\d\n]{0,40}?(\d{1,2}):(\d{2}):(\d{2})\b/i;
+
+/**
+ * The wait in ms that a reply's text asks for, as greylists and rate limits word it; `undefined` without one. Postgrey's "Greylisted,
+ * see http://…/help/example.com.html" names none.
+ */
 export function waitAsked(text: string): number | undefined {
-  const [, digits, unit] =
-    /\b(?:try|retry|come|available|again|wait|delayed?|greylisted)\b[^.\d\n]{0,40}?(\d{1,6})\s*(s|sec|secs|seconds?|m|mins?|minutes?|h|hrs?|hours?)\b/i.exec(
-      text,
-    ) ?? [];
-  if (digits !== undefined && unit !== undefined)
-    return Number(digits) * (units[unit.charAt(0).toLowerCase()] ?? 0);
-  // Postgrey: "Greylisted, see http://.../help/example.com.html" names none; milter-greylist: "come back in 00:04:59".
-  const [, hours, minutes, seconds] =
-    /\b(?:try|come|again|back)\b[^.\d\n]{0,40}?(\d{1,2}):(\d{2}):(\d{2})\b/i.exec(text) ?? [];
-  if (hours === undefined) return undefined;
-  return (Number(hours) * 3_600 + Number(minutes) * 60 + Number(seconds)) * 1_000;
+  const [, digits, seconds, minutes, hours] = before.exec(text) ?? behind.exec(text) ?? [];
+  if (digits !== undefined) {
+    const unitS =
+      seconds !== undefined ? 1 : minutes !== undefined ? 60 : hours !== undefined ? 3_600 : 86_400;
+    return Number(digits) * unitS * 1_000;
+  }
+  const [, h, m, s] = clock.exec(text) ?? [];
+  return h === undefined ? undefined : (Number(h) * 3_600 + Number(m) * 60 + Number(s)) * 1_000;
 }

@@ -188,6 +188,7 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
     now,
     random,
     firstWaitMs: config.firstWaitMs,
+    delayNoticeMs: config.delayNoticeMs,
     log,
     metrics,
   });
