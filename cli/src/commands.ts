@@ -12,8 +12,18 @@ export const commands: readonly { name: string; summary: string; load(): Promise
   { name: "send", summary: "send a mail from the command line", load: () => import("./commands/send.ts") },
   {
     name: "trace",
-    summary: "tell the life of one message in order",
+    summary: "tell the life of one message in order, or sessions as they happen",
     load: () => import("./commands/trace.ts"),
+  },
+  {
+    name: "queue",
+    summary: "see what waits to be sent and why; hold, release, requeue, rebind or bounce it",
+    load: () => import("./commands/queue.ts"),
+  },
+  {
+    name: "site",
+    summary: "tell where a domain's mail goes and how that is going",
+    load: () => import("./commands/site.ts"),
   },
   {
     name: "backup",

@@ -3,13 +3,21 @@ import { apiOptions, apiUsage, callApi, findApi } from "../api/client.ts";
 import { type Command, parseArguments } from "../arguments.ts";
 import { environment } from "../places.ts";
 import { colours, duration, marks, say, table } from "../screen.ts";
+import { traceLive } from "./trace-live.ts";
 
 export const command: Command = {
-  usage: ["tyto trace MESSAGE_ID", "", apiUsage].join("\n"),
+  usage: [
+    "tyto trace MESSAGE_ID                the life of one message in order",
+    "tyto trace --live DOMAIN [--json]    the SMTP dialogue with its servers as it happens, secrets masked; Ctrl-C ends it",
+    "",
+    apiUsage,
+  ].join("\n"),
   async run(argv) {
-    const { values, positionals } = parseArguments(argv, apiOptions, this.usage, { least: 1, most: 1 });
+    const options = { ...apiOptions, live: { type: "boolean" }, json: { type: "boolean" } } as const;
+    const { values, positionals } = parseArguments(argv, options, this.usage, { least: 1, most: 1 });
     const api = await findApi(values, environment());
     const id = positionals[0] ?? "";
+    if (values.live) return traceLive(api, id, values.json === true);
     const message = EmailDetail.parse(await callApi(api, "GET", `/v1/emails/${encodeURIComponent(id)}`));
     for (const line of formatTrace(message)) say(line);
     return 0;
