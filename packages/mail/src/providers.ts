@@ -55,6 +55,7 @@ export const dialects: Partial<Record<Provider, readonly (readonly [pattern: Reg
     [/recipient address rejected: access denied/, "mailbox.unknown"],
     [/\bs(?:3140|3150|775|844)\b|\b(?:as|cs)\(\d{4}\).{0,40}banned/, "reputation.listed"],
     [/\brp-00[1-4]\b|\bs(?:2017062302|77714)\b/, "rate.limited"],
+    [/meet the required authentication level/, "sender.unauthenticated"],
     [/tenantattribution|tenant has exceeded|tenantinboundattribution/, "policy.refused"],
   ],
   yahoo: [

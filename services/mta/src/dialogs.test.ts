@@ -1,10 +1,17 @@
 /** Every file in fixtures/dialogs is a test: a mail server that behaves so, and what the message must come to. */
 import { expect, test } from "bun:test";
-import { Address } from "@tyto/contracts";
+import {
+  Address,
+  Domain,
+  defaultOrganization,
+  deliveryId,
+  MessageId,
+  type QueueEntry,
+} from "@tyto/contracts";
 import { createResolver } from "@tyto/dns";
-import { carry } from "./courier.ts";
+import { type Carried, carry } from "./courier.ts";
 import { openHost } from "./opening.ts";
-import type { Failed } from "./outcome.ts";
+import { type Failed, settle } from "./outcome.ts";
 import { createPool } from "./pool.ts";
 import type { Mail } from "./smtp.ts";
 import { type Dialog, parseDialog, startScripted } from "./testing.ts";
@@ -19,16 +26,19 @@ const dialogs = await Promise.all(
     ),
 );
 
-/** Long enough for a busy machine, short enough that a silent server does not hold up the suite. */
-const stepMs = 400;
-const timeouts = {
-  connectMs: stepMs,
-  greetingMs: stepMs,
-  commandMs: stepMs,
-  blockMs: stepMs,
-  finalMs: stepMs,
-  messageMs: 5 * stepMs,
-};
+/** Servers that fall silent are given up soon, so that they do not hold up the suite; the others may be slow. */
+function timeoutsOf({ connections }: Dialog) {
+  const isSilent = connections.flat().some(({ verb }) => verb === "stall");
+  const stepMs = isSilent ? 500 : 10_000;
+  return {
+    connectMs: stepMs,
+    greetingMs: stepMs,
+    commandMs: stepMs,
+    blockMs: stepMs,
+    finalMs: stepMs,
+    messageMs: 5 * stepMs,
+  };
+}
 const resolver = createResolver({ servers: [{ host: "127.0.0.1", port: 9 }], triesMax: 1 });
 
 function mailOf({ mail }: Dialog): Mail {
@@ -40,7 +50,8 @@ function mailOf({ mail }: Dialog): Mail {
     from: Address.parse("b-1@bounces.example.com"),
     to: Address.parse(typeof mail.to === "string" ? mail.to : "bob@example.org"),
     parts: [Buffer.from("Subject: test\r\n"), Buffer.from(`\r\n${lines}`)],
-    has8Bit: false,
+    has8Bit: /[^\0-\x7f]/.test(text),
+    requireTls: mail.requireTls === true,
   };
 }
 
@@ -50,7 +61,12 @@ async function play(dialog: Dialog) {
     open: (host, signal) =>
       openHost(
         host,
-        { resolver, egress: { id: "test", ehloName: "mail.tyto.example" }, timeouts, allowPrivate: false },
+        {
+          resolver,
+          egress: { id: "test", ehloName: "mail.tyto.example" },
+          timeouts: timeoutsOf(dialog),
+          allowPrivate: false,
+        },
         signal,
       ),
     connectionsMax: 1,
@@ -62,7 +78,7 @@ async function play(dialog: Dialog) {
     now: Date.now,
   });
   const host = { name: "127.0.0.1", port: server.port, isTrusted: true, isImplicit: false };
-  const results = [];
+  const results: Carried[] = [];
   for (const _ of dialog.wants)
     results.push(
       await carry(async () => mailOf(dialog), [host], pool, {
@@ -76,12 +92,44 @@ async function play(dialog: Dialog) {
   return { results, server };
 }
 
+const messageId = MessageId.parse("01jd4000000000000000000000");
+const entry: QueueEntry = {
+  deliveryId: deliveryId(messageId, 0),
+  messageId,
+  organizationId: defaultOrganization,
+  recipient: Address.parse("bob@example.org"),
+  from: Address.parse("ann@example.com"),
+  domain: Domain.parse("example.com"),
+  attempt: 1,
+  bodyBytes: 100,
+  bodyChunks: 1,
+  recipients: 1,
+  acceptedAt: 0,
+  expiresAt: 5 * 86_400_000,
+};
+
+/** The event that would be published: `mail.mx` names whose server the scripted one plays. */
+function eventOf(carried: Carried, { mail }: Dialog) {
+  if (carried.kind === "busy" || carried.kind === "interrupted") return undefined;
+  const mx = typeof mail.mx === "string" ? mail.mx : "mx.example.org";
+  const { conversation } = carried;
+  const seen = conversation === undefined ? {} : { conversation: { ...conversation, mx } };
+  const outcome =
+    carried.kind === "accepted"
+      ? { ...carried, kind: "delivered" as const, dkim: [], returnPath: entry.from }
+      : { ...carried, ...seen };
+  const { event } = settle(entry, outcome, { nowMs: 0, random: () => 0.5, firstWaitMs: 300_000 }).mark;
+  return { subject: event.subject, ...event.payload };
+}
+
 for (const dialog of dialogs)
   test.concurrent(dialog.name, async () => {
     const { results, server } = await play(dialog);
     for (const [index, want] of dialog.wants.entries()) {
-      const { body, ...result } = want as { body?: string };
-      expect(results[index]).toMatchObject(result);
+      const { body, event, ...expected } = want as { body?: string; event?: object };
+      const result = results[index];
+      expect(result).toMatchObject(expected);
+      if (event !== undefined && result !== undefined) expect(eventOf(result, dialog)).toMatchObject(event);
       if (body !== undefined) expect(server.bodies[index]).toEndWith(body);
     }
     expect(server.faults).toEqual([]);

@@ -9,9 +9,11 @@
  *     S: 250 mx.test
  *     ...
  *
- * `want` lines tell what each message in turn has to come to (a part of the result), `mail` what the messages are.
+ * `want` lines tell what each message in turn has to come to (a part of the result, and in `event` of the event that follows),
+ * `mail` what the messages are.
  * `S:` is a line that the server sends, `C:` a line that it must receive (`*` stands for anything), `B:` takes a
- * message up to the final dot, `BDAT` one that comes as a single chunk (RFC 3030). `raw "..."` sends bytes as they are; `tls` and `broken tls` answer a handshake;
+ * message up to the final dot, `BDAT` one that comes as a single chunk (RFC 3030). `raw "..."` sends bytes as they are, `slow "..."` one by one; `hello` waits for a
+ * TLS handshake to begin, `deaf` reads no more; `tls` and `broken tls` answer a handshake;
  * `close`, `reset` and `stall` end the connection, politely, rudely, or not at all. `connection` begins the script of
  * the next connection. Beyond the last script a connection is refused by closing it.
  */
@@ -31,7 +33,7 @@ export function parseDialog(name: string, text: string): Dialog {
   for (const line of text.split("\n")) {
     if (line.startsWith("#") || line.trim() === "") continue;
     const [, verb = "", rest = ""] =
-      /^(want|mail|connection|S:|C:|B:|BDAT|raw|tls|broken tls|old tls|close|reset|stall)(?: (.*))?$/.exec(
+      /^(want|mail|connection|S:|C:|B:|BDAT|raw|slow|hello|deaf|tls|broken tls|old tls|close|reset|stall)(?: (.*))?$/.exec(
         line,
       ) ?? [];
     if (verb === "") throw new Error(`${name}: cannot read ${JSON.stringify(line)}`);
@@ -90,6 +92,18 @@ export async function startScripted(
         case "raw":
           wire.socket.write(Buffer.from(JSON.parse(text) as string, "latin1"));
           break;
+        case "slow":
+          for (const byte of Buffer.from(JSON.parse(text) as string, "latin1")) {
+            wire.socket.write(Buffer.from([byte]));
+            await new Promise((resolve) => setImmediate(resolve));
+          }
+          break;
+        case "hello":
+          await wire.until("\x16\x03");
+          break;
+        case "deaf":
+          wire.socket.pause();
+          break;
         case "C:": {
           const line = await wire.until("\r\n");
           if (line === undefined) return void state.faults.push(`${name}: ended where ${text} was to come`);
@@ -145,13 +159,13 @@ export async function startScripted(
   return state;
 }
 
-/** Reads a socket up to a mark. */
+/** Reads a socket up to a mark. Only what is new is searched: messages may be large. */
 function reader(socket: Socket) {
-  let text = "";
+  let parts: string[] = [];
   let isEnded = false;
   let wake = () => {};
   const onData = (part: Buffer) => {
-    text += part.toString("latin1");
+    parts.push(part.toString("latin1"));
     wake();
   };
   const onEnd = () => {
@@ -162,32 +176,42 @@ function reader(socket: Socket) {
   socket.on("end", onEnd);
   socket.on("close", onEnd);
   socket.resume();
+  const more = () =>
+    new Promise<void>((resolve) => {
+      wake = resolve;
+    });
+  const cut = (length: number, rest: number) => {
+    const text = parts.join("");
+    parts = text.length > rest ? [text.slice(rest)] : [];
+    return text.slice(0, length);
+  };
   return {
     socket,
     detach() {
       socket.off("data", onData);
     },
     async until(mark: string): Promise<string | undefined> {
-      while (!text.includes(mark)) {
+      let tail = "";
+      let before = 0;
+      for (let seen = 0; ; seen++) {
+        for (; seen < parts.length; seen++) {
+          const window = tail + (parts[seen] ?? "");
+          const at = window.indexOf(mark);
+          if (at !== -1) return cut(before + at, before + at + mark.length);
+          tail = window.slice(-mark.length);
+          before += window.length - tail.length;
+        }
+        seen--;
         if (isEnded) return undefined;
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
+        await more();
       }
-      const found = text.slice(0, text.indexOf(mark));
-      text = text.slice(found.length + mark.length);
-      return found;
     },
     async take(bytes: number): Promise<string | undefined> {
-      while (text.length < bytes) {
+      while (parts.reduce((sum, part) => sum + part.length, 0) < bytes) {
         if (isEnded) return undefined;
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
+        await more();
       }
-      const found = text.slice(0, bytes);
-      text = text.slice(bytes);
-      return found;
+      return cut(bytes, bytes);
     },
   };
 }

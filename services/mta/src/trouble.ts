@@ -106,12 +106,11 @@ export function sessionTrouble(
   const reply = parseReply(cause.reply?.text ?? failureIn(cause.unfinished));
   const isInDoubt = progress.isBodyEnded;
   const doubt = isInDoubt ? " after the whole message was sent; it may have arrived" : "";
-  const why = cause.reply === undefined ? `: ${cause.why}` : ", it is closing";
   return {
     kind: "trouble",
     step: "session",
     reason: reply === undefined ? "receiver.busy" : classifyReply(reply).reason,
-    explanation: `the session with ${name} [${ip}] failed${doubt}${why}`,
+    explanation: `the session with ${name} [${ip}] failed${doubt}: ${cause.why}`,
     ...(reply === undefined ? {} : { reply }),
     isInDoubt,
     isHungUp:

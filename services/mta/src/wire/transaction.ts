@@ -68,7 +68,7 @@ export async function transact(
   progress.envelopeMs = performance.now() - progress.startedMs;
   if (taken !== "go") return taken;
 
-  if (wire.hasUnread) return step.trouble({ why: "it answered before the message was sent" });
+  if (wire.hasUnread) return answeredEarly(step);
   progress.isBodyStarted = true;
   const hindered = isChunked
     ? await sendChunk(step, mail.parts, bytes, progress)
@@ -139,14 +139,16 @@ async function sendInTurn(
 
 /** What the reply to a command means: on we go, the message is refused, or the session is of no more use. */
 function hear(step: Step, reply: WireReply | Break, wants: number): "go" | Sent {
+  const isWanted = reply.kind === "reply" && Math.floor(reply.code / 100) === wants;
+  return isWanted ? "go" : decline(step, reply);
+}
+
+function decline(step: Step, reply: WireReply | Break): Sent {
   if (reply.kind === "break") return step.trouble(reply);
-  const answered = Math.floor(reply.code / 100);
-  if (answered === wants) return "go";
   // RFC 5321 §3.8: 421 says that the server closes, to whichever command.
-  if (answered >= 4 && reply.code !== 421) return refusal(reply);
-  return step.trouble(
-    answered >= 4 ? { why: "", reply } : { why: `it answered out of turn: ${quote(reply)}` },
-  );
+  if (reply.code === 421) return step.trouble({ why: "it is closing", reply });
+  if (reply.code >= 400) return refusal(reply);
+  return step.trouble({ why: `it answered out of turn: ${quote(reply)}` });
 }
 
 /**
@@ -216,11 +218,18 @@ async function sendChunk(
 async function deliver(step: Step, piece: Buffer): Promise<Sent | undefined> {
   const taken = await step.wire.deliver(piece, undefined, step.timeouts.blockMs);
   if (taken === "taken") return undefined;
-  if (taken !== "answered") return step.trouble(taken);
-  const early = hear(step, await step.reply(step.timeouts.commandMs), 0);
-  // In the middle of a message there is no next command: the connection is of no more use.
+  return taken === "answered" ? answeredEarly(step) : step.trouble(taken);
+}
+
+/**
+ * A server that answers before it has the whole message can refuse it, but not take it. Where a message is due there is
+ * no next command, so the connection is of no more use.
+ */
+async function answeredEarly(step: Step): Promise<Sent> {
+  const reply = await step.reply(step.timeouts.commandMs);
+  const early = decline(step, reply);
   step.wire.close("it answered before the message was sent");
-  return early === "go" ? undefined : early;
+  return early;
 }
 
 function* piecesOf(parts: readonly Buffer[]): Generator<Buffer> {
