@@ -127,9 +127,6 @@ export function createTlsPolicies(ports: TlsPolicyPorts) {
     /** What is demanded of a session to this host, in words for people. */
     policiesOf: async (domain: string, host: PolicyHost) =>
       policyWords(await factsOf(host, domain, undefined), sts.remembered(wireName(domain))),
-
-    /** What this process counted of a domain today. */
-    tallyOf: (domain: string) => reports.tallyOf(domain.toLowerCase()),
   };
 }
 

@@ -238,7 +238,5 @@ export function createReports(ports: ReportPorts) {
         ...(lastSentAtMs === undefined ? {} : { lastSentAtMs }),
       };
     },
-    /** Today's counts of one domain by this process. */
-    tallyOf: (domain: string): TlsTally | undefined => counted.get(domain)?.tally,
   };
 }
