@@ -61,5 +61,7 @@ export const QuarantineRecord = z.object({
   since: TimeMs,
   /** Checks in a row that found nothing wrong any more. */
   cleanChecks: count,
+  /** The last of them. */
+  cleanAt: TimeMs.optional(),
 });
 export type QuarantineRecord = z.infer<typeof QuarantineRecord>;

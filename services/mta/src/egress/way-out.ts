@@ -1,0 +1,121 @@
+import type { Bus } from "@tyto/bus";
+import { noTraffic, type PoolState } from "@tyto/contracts";
+import type { Resolver } from "@tyto/dns";
+import type { Log } from "@tyto/service";
+import { createWarming } from "../warming/warming.ts";
+import { canBind } from "./bind.ts";
+import { blocklists } from "./blocklists.ts";
+import { createEgresses } from "./egresses.ts";
+import type { EgressPlan } from "./plan.ts";
+import { createEgressWatch } from "./watch.ts";
+
+export type WayOutPorts = {
+  bus: Pick<Bus, "bucket" | "publish">;
+  plan: EgressPlan;
+  isStrict: boolean;
+  resolver: Resolver;
+  now: () => number;
+  log: Pick<Log, "info" | "warn">;
+};
+
+const namesEveryMs = 3_600_000;
+const listsEveryMs = 900_000;
+const saveEveryMs = 5_000;
+
+/**
+ * The addresses that mail leaves through: chooses one for each attempt, keeps new ones under their caps, and takes those out
+ * that receivers refuse. Reads what earlier processes knew; checks run from now on until `stop`. Throws Failure
+ * `upstream.down` when NATS cannot be reached.
+ */
+export async function startWayOut({ bus, plan, isStrict, resolver, now, log }: WayOutPorts) {
+  const warmths = bus.bucket("WARMING");
+  const quarantines = bus.bucket("QUARANTINES");
+  const warming = createWarming({ egresses: plan.egresses, update: warmths.update });
+  const watch = createEgressWatch({
+    ...{ plan, isStrict, resolver, blocklists, canBind, quarantines, now, log },
+    publish: bus.publish,
+  });
+  const egresses = createEgresses({
+    plan,
+    leave: warming.leave,
+    giveBack: warming.giveBack,
+    quarantineOf: watch.quarantineOf,
+  });
+  const watches = await Promise.all([warmths.watch(warming.restore), quarantines.watch(watch.restore)]);
+
+  const timers = [
+    every(namesEveryMs, watch.checkNames, log),
+    every(listsEveryMs, watch.checkLists, log),
+    every(saveEveryMs, () => warming.save(now()), log),
+  ];
+
+  return {
+    /** Through which address this goes now; what is not sent after all must be given back by the choice's `giveBack`. */
+    choose: egresses.choose,
+    see: warming.see,
+
+    /** Pools, their addresses and how these are, for operators. Connections and the last minute are counted elsewhere. */
+    pools(): PoolState[] {
+      const states = new Map(
+        plan.egresses.map(({ since: _, id, ...egress }) => {
+          const why = watch.quarantineOf(id);
+          const warmth = warming.status(id, now());
+          return [
+            id,
+            {
+              egress: id,
+              ...egress,
+              ...(why === undefined ? { state: "in" as const } : { state: "out" as const, why }),
+              ...{ connections: 0, lastMinute: noTraffic },
+              checks: watch.checksOf(id),
+              ...(warmth === undefined ? {} : { warming: warmth }),
+            },
+          ];
+        }),
+      );
+      return plan.pools.map(({ name, members }, at) => ({
+        pool: name,
+        isDefault: name === "default" || (at === 0 && plan.pools.every((pool) => pool.name !== "default")),
+        egresses: members.flatMap(({ id, weight }) => {
+          const state = states.get(id);
+          return state === undefined ? [] : [{ ...state, weight }];
+        }),
+      }));
+    },
+
+    async stop(): Promise<void> {
+      await Promise.all(timers.map((timer) => timer.stop()));
+      try {
+        await warming.save(now(), true);
+      } catch (error) {
+        // What was not used of today's caps is lost to the others: less is sent, never more.
+        log.warn("mta.warming-not-saved", { error });
+      }
+      for (const one of watches) one.stop();
+    },
+  };
+}
+
+export type WayOut = Awaited<ReturnType<typeof startWayOut>>;
+
+/** Does `work` now and every `everyMs` after it was done; a failure is told and tried again the next time. */
+function every(everyMs: number, work: () => Promise<void>, log: Pick<Log, "warn">) {
+  let timer: Timer | undefined;
+  let isStopped = false;
+  let underWay = Promise.resolve();
+  const round = () => {
+    underWay = work()
+      .catch((error: unknown) => log.warn("mta.egress-round-broke", { error }))
+      .then(() => {
+        if (!isStopped) timer = setTimeout(round, everyMs);
+      });
+  };
+  round();
+  return {
+    async stop() {
+      isStopped = true;
+      clearTimeout(timer);
+      await underWay;
+    },
+  };
+}
