@@ -258,19 +258,22 @@ test(
     await until("some applied", async () => (await metric(first.url, "tyto_recorder_events_total")) >= 200);
     await running.splice(0)[0]?.stop();
     const second = await startRecorder();
-    await until("the last one", async () => (await statusOf(client, idOf(events.at(-1)))) === "accepted");
-    await until("all of them", async () => (await metric(second.url, "tyto_recorder_lag_seconds")) === 0);
-    const seen: string[] = [];
-    for (let cursor: string | null = null; ; ) {
-      const page: { page: { messageId: string }[]; cursor: string | null } = await client.query(
-        api.service.listMessages,
-        { cursor, limit: 200 },
-      );
-      seen.push(...page.page.map(({ messageId }) => messageId));
-      cursor = page.cursor;
-      if (cursor === null) break;
-    }
     const wanted = new Set<string>(events.map(idOf));
+    const listed = async () => {
+      const seen: string[] = [];
+      for (let cursor: string | null = null; ; ) {
+        const page: { page: { messageId: string }[]; cursor: string | null } = await client.query(
+          api.service.listMessages,
+          { cursor, limit: 200 },
+        );
+        seen.push(...page.page.map(({ messageId }) => messageId));
+        cursor = page.cursor;
+        if (cursor === null) return seen;
+      }
+    };
+    await until("all of them", async () => wanted.difference(new Set(await listed())).size === 0);
+    await until("nothing in hand", async () => (await metric(second.url, "tyto_recorder_lag_seconds")) === 0);
+    const seen = await listed();
     expect(seen.filter((id) => wanted.has(id)).toSorted()).toEqual([...wanted].toSorted());
   },
   patienceMs,
