@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { Address, DeliveryId, defaultOrganization, MessageId, type Reason } from "@tyto/contracts";
+import { Address, DeliveryId, defaultOrganization, MessageId, type Reason, SiteLimit } from "@tyto/contracts";
 import type { Observation } from "../observation.ts";
 import { createProfiles, parseSiteLimits } from "./profiles.ts";
 import { createShaping } from "./shaping.ts";
@@ -324,6 +324,82 @@ function* busiestMinutes(times: readonly number[]): Generator<readonly [number, 
     yield [first, last];
   }
 }
+
+describe("a process that shares a site with others", () => {
+  test("uses its part of rate and connections, exactly", () => {
+    const part = { of: 0.25 };
+    const clock = { nowMs: 1_800_000_000_000 };
+    const shaping = createShaping({
+      profiles: createProfiles({ connectionsMax: 20 }),
+      now: () => clock.nowMs,
+      random: () => 0.5,
+      shareOf: (_, { connectionsMax, perMinute }) => ({
+        connectionsMax: Math.floor(connectionsMax * part.of),
+        perMinute: perMinute * part.of,
+      }),
+    });
+    const key = { egress: "192.0.2.1", site: "google" };
+    let sent = 0;
+    for (let ms = 0; ms < 600_000; ms += 100) {
+      if (shaping.leave(key, "google").kind === "go") sent += 1;
+      clock.nowMs += 100;
+    }
+    // A quarter of 100 a minute, and of the burst at the beginning.
+    expect(sent).toBeGreaterThanOrEqual(249);
+    expect(sent).toBeLessThanOrEqual(255);
+    expect(shaping.connectionsMax(key)).toBe(1);
+    part.of = 0;
+    expect(shaping.leave(key, "google")).toEqual({
+      kind: "wait",
+      untilMs: clock.nowMs + 500,
+      why: "google: other processes have the whole of its limit",
+    });
+    part.of = 1;
+    expect(shaping.connectionsMax(key)).toBe(5);
+  });
+
+  test("takes what it delivered for its part of what the site took, when that begins to throttle", () => {
+    const shaping = createShaping({
+      profiles: createProfiles({ connectionsMax: 20 }),
+      now: () => 1_800_000_000_000,
+      random: () => 0.5,
+      shareOf: (_, limit) => ({ ...limit, connectionsMax: limit.connectionsMax / 4 }),
+    });
+    const key = { egress: "192.0.2.1", site: "mx.example.com" };
+    const seen = { atMs: 1_800_000_000_000, entry, site: { id: key.site }, egress: { id: key.egress } };
+    for (let i = 0; i < 50; i++) {
+      shaping.leave(key, undefined);
+      shaping.see({ ...seen, outcome: "delivered" });
+    }
+    shaping.see({
+      ...seen,
+      outcome: "deferred",
+      reason: "rate.limited",
+      reply: { code: 421, text: "slow down" },
+    });
+    expect(shaping.status()[0]?.ratePerMin).toBe(100);
+  });
+});
+
+test("limits are shown as the contract of operators has them", () => {
+  const { see, shaping, clock, leave } = setup();
+  see("google", "delivered");
+  see("mx.dead.example", "deferred", "network.unreachable");
+  clock.nowMs += 40_000;
+  leave("mx.dead.example");
+  expect(shaping.limitsOf("google")).toEqual([
+    {
+      egress: "192.0.2.1",
+      state: "open",
+      connectionsMax: 5,
+      ratePerMinute: 100,
+      ratePerMinuteMax: 300,
+      messagesPerConnection: 50,
+    },
+  ]);
+  const [limit] = shaping.limitsOf("mx.dead.example");
+  expect(SiteLimit.parse(limit)).toMatchObject({ state: "suspended", connectionsMax: 1 });
+});
 
 describe("what an earlier process learned", () => {
   test("is where the next one starts from; a site as its profile says needs no record", () => {

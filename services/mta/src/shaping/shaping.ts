@@ -1,9 +1,9 @@
-import { bucketKey, type Reply, reasons, type SiteRecord } from "@tyto/contracts";
+import { bucketKey, type Reply, reasons, type SiteLimit, type SiteRecord } from "@tyto/contracts";
 import { BoundedMap } from "@tyto/service";
 import type { Leave, Observation } from "../observation.ts";
 import { waitAsked } from "../schedule.ts";
 import { countOf } from "./minute.ts";
-import type { Profiles } from "./profiles.ts";
+import type { Profile, Profiles } from "./profiles.ts";
 import { signOf } from "./sign.ts";
 import {
   burstOf,
@@ -11,6 +11,7 @@ import {
   learn,
   newThrottle,
   reset,
+  setShare,
   slow,
   suspend,
   type Throttle,
@@ -45,7 +46,14 @@ export type ShapingPorts = {
   now: () => number;
   /** From 0 up to 1. */
   random: () => number;
+  /**
+   * What this process may use of a limit that all share; without it, all of it. A rate that is not limited is infinite.
+   * shares.shareOf.
+   */
+  shareOf?(key: SiteKey, limit: Limit): Limit;
 };
+
+type Limit = { connectionsMax: number; perMinute: number };
 
 export type Shaping = {
   /**
@@ -66,6 +74,8 @@ export type Shaping = {
   slow(key: SiteKey, provider: string | undefined, why: string): void;
   /** Forgets what was learned of a site, for all our addresses. Tells how many rows that were. */
   reset(site: string): number;
+  /** The same as the contract of `mta.state` has it. */
+  limitsOf(site: string): SiteLimit[];
   /** The busiest and the sick ones first. `site` is an id; without it, all. */
   status(site?: string): SiteStatus[];
   /** Rows that changed since the last call, at most `max`; without a record the row is gone. */
@@ -78,6 +88,7 @@ export type Shaping = {
 const sitesMax = 10_000;
 const repliesMax = 5;
 const replyCharsMax = 200;
+const limitsShownMax = 64;
 const whyCharsMax = 200;
 /** What was learned longer ago says nothing about today. */
 const recordMsMax = 86_400_000;
@@ -91,8 +102,8 @@ type Row = {
   stored: string;
 };
 
-/** Limits per (egress, site), learned from outcomes. One process's view: docs/operations.md says how several share. */
-export function createShaping({ profiles, now, random }: ShapingPorts): Shaping {
+/** Limits per (egress, site), learned from outcomes. Each process learns for itself, and uses its share of what it learned. */
+export function createShaping({ profiles, now, random, shareOf }: ShapingPorts): Shaping {
   const rows = new BoundedMap<string, Row>(sitesMax);
   /** Rows that may have changed since they were stored. */
   const touched = new Set<string>();
@@ -117,10 +128,34 @@ export function createShaping({ profiles, now, random }: ShapingPorts): Shaping 
   };
   const profileOf = ({ key, provider }: Row) => profiles(key.site, provider);
 
+  /** The limit over all processes. */
+  const wholeOf = (key: SiteKey, provider: string | undefined): Limit => {
+    const row = rows.get(keyOf(key));
+    const { connectionsMax, rate } = profiles(key.site, provider ?? row?.provider);
+    return {
+      connectionsMax: Math.min(row?.throttle.connections ?? connectionsMax, connectionsMax),
+      perMinute:
+        (row === undefined ? rate?.startPerMin : row.throttle.ratePerMin) ?? Number.POSITIVE_INFINITY,
+    };
+  };
+  /** Takes over what is this process's part now. */
+  const share = (row: Row, nowMs: number): Limit => {
+    const whole = wholeOf(row.key, row.provider);
+    if (shareOf === undefined) return whole;
+    const part = shareOf(row.key, whole);
+    const isLimited = Number.isFinite(whole.perMinute);
+    const [own, all] = isLimited
+      ? [part.perMinute, whole.perMinute]
+      : [part.connectionsMax, whole.connectionsMax];
+    setShare(row.throttle, Math.min(1, own / all), nowMs);
+    return part;
+  };
+
   return {
     leave(key, provider, nowMs = now()) {
       const row = rowOf(key, provider);
       const before = row.throttle.state;
+      share(row, nowMs);
       const leave = takeToken(row.throttle, profileOf(row), nowMs);
       if (row.throttle.state !== before) touched.add(keyOf(key));
       if (leave.kind === "go") return leave;
@@ -134,8 +169,9 @@ export function createShaping({ profiles, now, random }: ShapingPorts): Shaping 
 
     connectionsMax(key, provider) {
       const row = rows.get(keyOf(key));
-      const { connectionsMax } = profiles(key.site, provider ?? row?.provider);
-      return Math.min(row?.throttle.connections ?? connectionsMax, connectionsMax);
+      return row === undefined || shareOf === undefined
+        ? wholeOf(key, provider).connectionsMax
+        : share(row, now()).connectionsMax;
     },
 
     messagesMax: (key, provider) =>
@@ -178,6 +214,12 @@ export function createShaping({ profiles, now, random }: ShapingPorts): Shaping 
         .filter((row) => site === undefined || row.key.site === site)
         .map((row) => statusOf(row, profileOf(row), now()))
         .toSorted((a, b) => rank[a.state] - rank[b.state] || b.deliveredLastMin - a.deliveredLastMin),
+
+    limitsOf: (site) =>
+      [...rows.values()]
+        .filter((row) => row.key.site === site)
+        .slice(0, limitsShownMax)
+        .map((row) => limitOf(statusOf(row, profileOf(row), now()), profileOf(row))),
 
     changes(max) {
       const changed: { key: string; record: SiteRecord | undefined }[] = [];
@@ -235,11 +277,7 @@ function saidBy({ reply, reason }: Observation): string {
   return `${say} (${reply.code} ${text})`;
 }
 
-function statusOf(
-  { key, provider, throttle, replies }: Row,
-  profile: ReturnType<Profiles>,
-  nowMs: number,
-): SiteStatus {
+function statusOf({ key, provider, throttle, replies }: Row, profile: Profile, nowMs: number): SiteStatus {
   const { state, untilMs, why, ratePerMin } = throttle;
   return {
     ...key,
@@ -256,12 +294,23 @@ function statusOf(
   };
 }
 
+function limitOf(status: SiteStatus, { rate }: Profile): SiteLimit {
+  const { egress, state, untilMs, why, ratePerMin, connectionsMax, messagesMax } = status;
+  return {
+    egress,
+    // A probe is one message: for all others the site is suspended.
+    state: state === "probing" ? "suspended" : state,
+    ...(untilMs === undefined ? {} : { untilMs }),
+    ...(why === undefined ? {} : { why }),
+    connectionsMax,
+    ...(ratePerMin === undefined ? {} : { ratePerMinute: ratePerMin }),
+    ...(rate === undefined ? {} : { ratePerMinuteMax: rate.ceilingPerMin }),
+    messagesPerConnection: messagesMax,
+  };
+}
+
 /** A site that is as its profile says needs no record. */
-function recordOf(
-  { key, provider, throttle }: Row,
-  profile: ReturnType<Profiles>,
-  nowMs: number,
-): SiteRecord | undefined {
+function recordOf({ key, provider, throttle }: Row, profile: Profile, nowMs: number): SiteRecord | undefined {
   const { state, untilMs, why, ratePerMin, connections, pauses, troubleAtMs } = throttle;
   const isUsual =
     state === "open" && ratePerMin === profile.rate?.startPerMin && connections >= profile.connectionsMax;

@@ -13,6 +13,8 @@ export type Throttle = {
   why: string;
   /** Absent: no rate is known to be needed. */
   ratePerMin: number | undefined;
+  /** The part of rate and connections that is this process's, from 0 to 1: others send to the site too. */
+  share: number;
   tokens: number;
   tokensAtMs: number;
   connections: number;
@@ -49,6 +51,12 @@ export const awayPauseMsMax = 600_000;
 const jitter = 0.15;
 /** A probe that nobody told the outcome of: the service lost it. Longer than a message takes at a slow server. */
 const probeMsMax = 900_000;
+/** While a probe is under way, others ask again after this time: it may have ended well. */
+const probeLookMs = 5_000;
+/** The same while other processes have the whole limit. */
+const shareLookMs = 500;
+/** A share that is smaller tells too little of the whole. */
+const shareMin = 0.05;
 /** After this time without trouble a site is given the start of its profile again. */
 const forgiveMs = 3_600_000;
 /** Tokens that a quiet site saves up, as seconds of its rate. */
@@ -66,6 +74,7 @@ export function newThrottle(profile: Profile, nowMs: number): Throttle {
     untilMs: 0,
     why: "",
     ratePerMin,
+    share: 1,
     tokens: burstOf(ratePerMin),
     tokensAtMs: nowMs,
     connections: profile.connectionsMax,
@@ -86,6 +95,14 @@ export function newThrottle(profile: Profile, nowMs: number): Throttle {
 export const burstOf = (ratePerMin: number | undefined) =>
   ratePerMin === undefined ? 0 : Math.max(1, Math.floor((ratePerMin / 60) * burstS));
 
+/** Sets the part that is this process's; what was saved up at the old rate stays within the burst of the new one. Changes the throttle. */
+export function setShare(throttle: Throttle, share: number, nowMs: number): void {
+  if (share === throttle.share) return;
+  refill(throttle, nowMs);
+  throttle.share = share;
+  throttle.tokens = Math.min(throttle.tokens, burstOf(ownRateOf(throttle)));
+}
+
 /** Takes one token, or tells when there is one and why there is none now. Changes the throttle. */
 export function takeToken(
   throttle: Throttle,
@@ -94,11 +111,10 @@ export function takeToken(
 ): { kind: "go" } | { kind: "wait"; untilMs: number; why: string } {
   if (throttle.state === "suspended" || throttle.state === "probing") {
     if (nowMs < throttle.untilMs) {
-      const why =
-        throttle.state === "probing"
-          ? `one message asks whether this is over: ${throttle.why}`
-          : throttle.why;
-      return { kind: "wait", untilMs: throttle.untilMs, why };
+      if (throttle.state === "suspended")
+        return { kind: "wait", untilMs: throttle.untilMs, why: throttle.why };
+      const untilMs = Math.min(throttle.untilMs, nowMs + probeLookMs);
+      return { kind: "wait", untilMs, why: `one message asks whether this is over: ${throttle.why}` };
     }
     throttle.state = "probing";
     throttle.untilMs = nowMs + probeMsMax;
@@ -111,12 +127,15 @@ export function takeToken(
     throttle.tokens -= 1;
     return { kind: "go" };
   }
-  const untilMs = Math.ceil(throttle.tokensAtMs + ((1 - throttle.tokens) * 60_000) / throttle.ratePerMin);
+  const ratePerMin = throttle.ratePerMin * throttle.share;
+  if (ratePerMin === 0)
+    return { kind: "wait", untilMs: nowMs + shareLookMs, why: "other processes have the whole of its limit" };
+  const untilMs = Math.ceil(throttle.tokensAtMs + ((1 - throttle.tokens) * 60_000) / ratePerMin);
   const learned = throttle.why === "" ? "" : `, since ${throttle.why}`;
   return {
     kind: "wait",
     untilMs: Math.max(untilMs, nowMs + 1),
-    why: `at most ${shownRate(throttle.ratePerMin)}${learned}`,
+    why: `at most ${shownRate(ratePerMin)}${learned}`,
   };
 }
 
@@ -125,7 +144,7 @@ export function giveBack(throttle: Throttle, nowMs: number): void {
   if (throttle.state === "probing") {
     throttle.state = "suspended";
     throttle.untilMs = nowMs;
-  } else throttle.tokens = Math.min(throttle.tokens + 1, burstOf(throttle.ratePerMin));
+  } else throttle.tokens = Math.min(throttle.tokens + 1, burstOf(ownRateOf(throttle)));
 }
 
 /** What one outcome told. `askedMs` is the wait that the receiver named; `said` is its reply or our words, for the operator. */
@@ -200,9 +219,10 @@ export function suspend(throttle: Throttle, untilMs: number, why: string, nowMs:
 export function slow(throttle: Throttle, profile: Profile, why: string, nowMs: number): void {
   refill(throttle, nowMs);
   if (throttle.ratePerMin === undefined) [throttle.tokens, throttle.tokensAtMs] = [0, nowMs];
-  const rate = throttle.ratePerMin ?? countOf(throttle.delivered, nowMs);
+  // What this process delivered is its part of what the site took.
+  const rate = throttle.ratePerMin ?? countOf(throttle.delivered, nowMs) / Math.max(throttle.share, shareMin);
   throttle.ratePerMin = Math.max(profile.floorPerMin, rate * profile.backoff);
-  throttle.tokens = Math.min(throttle.tokens, burstOf(throttle.ratePerMin));
+  throttle.tokens = Math.min(throttle.tokens, burstOf(ownRateOf(throttle)));
   throttle.connections = Math.max(1, Math.floor(throttle.connections / 2));
   throttle.slowedAtMs = nowMs;
   throttle.troubleAtMs = nowMs;
@@ -265,7 +285,7 @@ function grow(throttle: Throttle, profile: Profile, nowMs: number): void {
 
 function raise(throttle: Throttle, profile: Profile, nowMs: number): void {
   const rate = throttle.ratePerMin ?? 0;
-  if (countOf(throttle.delivered, nowMs) < rate * usedShareMin) return;
+  if (countOf(throttle.delivered, nowMs) < rate * throttle.share * usedShareMin) return;
   throttle.successes = 0;
   throttle.raisedAtMs = nowMs;
   refill(throttle, nowMs);
@@ -289,14 +309,18 @@ const isFull = ({ ratePerMin, connections }: Throttle, { rate, connectionsMax }:
   (ratePerMin === undefined || ratePerMin >= (rate?.startPerMin ?? Number.POSITIVE_INFINITY));
 
 function refill(throttle: Throttle, nowMs: number): void {
-  const { ratePerMin } = throttle;
+  const ratePerMin = ownRateOf(throttle);
   const elapsedMs = Math.max(0, nowMs - throttle.tokensAtMs);
   if (ratePerMin === undefined) return;
   throttle.tokens = Math.min(burstOf(ratePerMin), throttle.tokens + (elapsedMs * ratePerMin) / 60_000);
   throttle.tokensAtMs = nowMs;
 }
 
+/** The part of the rate that is this process's. */
+const ownRateOf = ({ ratePerMin, share }: Throttle) =>
+  ratePerMin === undefined ? undefined : ratePerMin * share;
+
 const shownRate = (perMin: number) =>
-  perMin >= 60
+  perMin >= 600
     ? `${Math.round(perMin / 60)} messages per second`
     : `${Math.round(perMin)} messages per minute`;
