@@ -2,7 +2,7 @@
  * One-shot of compose.yaml. Makes the secrets at the first start and hands each container only its own: every container
  * has a volume that nobody else mounts, and here all of them are mounted below one folder.
  */
-import { chown, rename, writeFile } from "node:fs/promises";
+import { chown, readdir, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { serviceNames, serviceSecrets } from "../installation/parts.ts";
 import { ensureSecrets, instanceName, publicJwks, type Secrets } from "../installation/secrets.ts";
@@ -46,7 +46,8 @@ for (const [name, { owner, variables }] of Object.entries(shares)) {
   await chown(`${path}.new`, owner, owner);
   await rename(`${path}.new`, path);
 }
-await chown("/data/nats", user, user);
+// One folder, or one for each node of a cluster.
+for (const node of await readdir("/data")) await chown(join("/data", node), user, user);
 console.log(made.length > 0 ? "secrets made" : "secrets were there already");
 
 /** What the one-shot that deploys needs: it sets public keys, so it gets no private one. */
