@@ -1,0 +1,115 @@
+/** All that can keep a message from leaving now, wired together: holds, breakers, rules and the limits of sites. */
+import type { Bus } from "@tyto/bus";
+import type { QueueEntry } from "@tyto/contracts";
+import type { Log } from "@tyto/service";
+import { type Breakers, createBreakers } from "./breakers/breakers.ts";
+import { hearFeedback } from "./breakers/feedback.ts";
+import { createHolds, type Holds } from "./holds/holds.ts";
+import { remember } from "./memory.ts";
+import type { Leave, Observation } from "./observation.ts";
+import type { GiveUp } from "./outcome.ts";
+import { applyEffects } from "./rules/effects.ts";
+import type { RuleSet } from "./rules/file.ts";
+import { createRules, type Rules } from "./rules/rules.ts";
+import { tryRules } from "./rules/trial.ts";
+import type { Profiles } from "./shaping/profiles.ts";
+import { createShaping, type Shaping, type ShapingPorts, type SiteKey } from "./shaping/shaping.ts";
+import type { Site } from "./site.ts";
+
+export type GatePorts = {
+  bus: Pick<Bus, "bucket" | "publish" | "consume" | "past">;
+  profiles: Profiles;
+  rules: RuleSet;
+  shareOf?: ShapingPorts["shareOf"];
+  now: () => number;
+  /** From 0 up to 1. */
+  random: () => number;
+  log: Pick<Log, "info" | "warn">;
+};
+
+export type Gates = {
+  shaping: Shaping;
+  rules: Rules;
+  breakers: Breakers;
+  holds: Holds;
+  /** What rules would have done to past events; answers `mta.rules-trial`. */
+  tryRules: ReturnType<typeof tryRules>;
+  /** May this be sent to the site from this address, by holds and breakers? Takes nothing, but a place in a breaker's trial. */
+  isFree(
+    entry: Pick<QueueEntry, "deliveryId" | "organizationId" | "campaign" | "recipient">,
+    site: string,
+  ): Leave;
+  /** The same, and then takes one token of the site. Give it back with `shaping.giveBack` if the message is not tried. */
+  leave(
+    entry: Pick<QueueEntry, "deliveryId" | "organizationId" | "campaign" | "recipient">,
+    site: Pick<Site, "id" | "provider">,
+    egress: string,
+  ): Leave;
+  /** Tells all of them what an attempt came to. */
+  see(observation: Observation): void;
+  /** For `settle`: why a rule gives up what this site put off. */
+  giveUp(site: Pick<Site, "id" | "provider">): GiveUp;
+  stop(): Promise<void>;
+};
+
+const expireEveryMs = 5_000;
+
+/** Resolves when holds are known and what an earlier process learned is read. Throws Failure `upstream.down`. */
+export async function openGates(ports: GatePorts): Promise<Gates> {
+  const { bus, profiles, now, random, log } = ports;
+  const { rules: written, shipped } = ports.rules;
+  const holds = await createHolds({ bucket: bus.bucket("HOLDS"), publish: bus.publish, now, random, log });
+  const shaping = createShaping({
+    profiles,
+    now,
+    random,
+    ...(ports.shareOf === undefined ? {} : { shareOf: ports.shareOf }),
+  });
+  const rules = createRules({ rules: written, shipped, apply: applyEffects(shaping, holds, log), now });
+  const breakers = createBreakers({ hold: holds.hold, now, random, log });
+  holds.onReleased(breakers.released);
+
+  const memories = await Promise.all([
+    remember(bus.bucket("SITES"), shaping, log),
+    remember(bus.bucket("BREAKERS"), breakers, log),
+  ]);
+  const feedback = await hearFeedback(bus, breakers);
+  let expiring = Promise.resolve();
+  const timer = setInterval(() => {
+    expiring = expiring.then(holds.expire).catch((error: unknown) => {
+      log.warn("mta.holds-not-ended", { error });
+    });
+  }, expireEveryMs);
+
+  const isFree: Gates["isFree"] = (entry, site) => {
+    const held = holds.leave(entry, site);
+    return held.kind === "wait" ? held : breakers.leave(entry);
+  };
+  return {
+    shaping,
+    rules,
+    breakers,
+    holds,
+    tryRules: tryRules(bus.past, written),
+    isFree,
+    leave(entry, site, egress) {
+      const free = isFree(entry, site.id);
+      const key: SiteKey = { egress, site: site.id };
+      return free.kind === "wait" ? free : shaping.leave(key, site.provider);
+    },
+    see(observation) {
+      shaping.see(observation);
+      breakers.see(observation);
+      // Last: what a rule does to the site stands above what the site's limits made of the same reply.
+      rules.see(observation);
+    },
+    giveUp: (site) => (reason, reply) => rules.bounces(site, reason, reply),
+    async stop() {
+      clearInterval(timer);
+      await feedback.stop();
+      await expiring;
+      await Promise.all(memories.map((memory) => memory.stop()));
+      holds.stop();
+    },
+  };
+}
