@@ -109,6 +109,7 @@ test("a pool that overflows says so instead of waiting", async () => {
   const egresses = egressesOf(plan({ a: 1 }, { overflows: true }), { quarantineOf: () => "no PTR record" });
   expect(await egresses.choose(entry("a@gmail.com"), google, 0)).toEqual({
     kind: "overflow",
+    untilMs: 300_000,
     why: "no address of the pool default may send this now; a is out of its pool: no PTR record",
   });
 });

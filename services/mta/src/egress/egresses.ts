@@ -17,8 +17,8 @@ export type Choice =
       giveBack(): void;
     }
   | { kind: "wait"; untilMs: number; why: string }
-  /** No member may send it now, and the pool lets another provider send what would wait. */
-  | { kind: "overflow"; why: string };
+  /** The same, but the pool lets another provider send what would wait, where there is one. */
+  | { kind: "overflow"; untilMs: number; why: string };
 
 export type EgressPorts = {
   plan: EgressPlan;
@@ -90,7 +90,7 @@ export function createEgresses({ plan, leave, giveBack, quarantineOf }: EgressPo
         untilMs = Math.min(untilMs, answer.untilMs);
       }
       const why = `no address of the pool ${pool.name} may send this now; ${reasons.join("; ")}`;
-      return pool.overflows ? { kind: "overflow", why } : { kind: "wait", untilMs, why };
+      return { kind: pool.overflows ? "overflow" : "wait", untilMs, why };
     },
   };
 }
