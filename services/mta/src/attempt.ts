@@ -11,6 +11,7 @@ import type { Content } from "./contents.ts";
 import type { Carried } from "./courier.ts";
 import type { Host, Path } from "./mx.ts";
 import type { Failed, Outcome } from "./outcome.ts";
+import type { Providers } from "./providers/choice.ts";
 import type { Provider } from "./providers/provider.ts";
 import type { Signer } from "./signers.ts";
 import type { Mail } from "./smtp.ts";
@@ -33,8 +34,8 @@ export type AttemptPorts = {
     hold: Hold,
     demandOf: (host: Host) => Promise<Demand>,
   ): Promise<Carried>;
-  /** Who delivers this entry in our place; absent where nobody ever does. */
-  providerFor?: ((entry: QueueEntry) => Provider | undefined) | undefined;
+  /** Who delivers in our place; absent where nobody ever does. */
+  providers?: Pick<Providers, "of" | "overflow"> | undefined;
   /** Aborted when the service stops. */
   signal?: AbortSignal;
   log: Pick<Log, "error">;
@@ -61,7 +62,7 @@ export const attempt =
       if (signer === undefined)
         return failed("sender.unsigned", `${entry.domain} has no signing keys here yet, or was taken away`);
 
-      const provider = ports.providerFor?.(entry);
+      const provider = ports.providers?.of(entry);
       if (provider !== undefined) return await handedOver(ports, provider, entry, signer, siteWaitMs, hold);
 
       const path = await ports.findPath(entry.recipient.slice(entry.recipient.lastIndexOf("@") + 1));

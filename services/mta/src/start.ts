@@ -115,6 +115,7 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
     isInHand: (id) => deliveries.isInHand(id),
     act: { markOf: marks.get, putMark: marks.put, publish, dropBody },
     parts: { policiesOf: tls.policiesOf },
+    registry: health.registry,
     log,
     now,
   });
@@ -160,7 +161,7 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
       tls.demandOf(host, recipient.slice(recipient.lastIndexOf("@") + 1), requireTls),
     carry: (mailOf, hosts, siteWaitMs, hold, demandOf) =>
       carry(mailOf, hosts, pool, { siteWaitMs, hold, demandOf, signal: stopping.signal }),
-    providerFor: providers.of,
+    providers,
     signal: stopping.signal,
     log,
   });
