@@ -26,6 +26,11 @@ export const commands: readonly { name: string; summary: string; load(): Promise
     load: () => import("./commands/site.ts"),
   },
   {
+    name: "domain",
+    summary: "show and check sending domains, change their keys",
+    load: () => import("./commands/domain.ts"),
+  },
+  {
     name: "backup",
     summary: "copy everything into one sealed file, while Tyto runs",
     load: () => import("./commands/backup.ts"),
