@@ -16,3 +16,37 @@ test("setting a key again makes it the youngest, reading it does not", () => {
   expect([...map.keys()]).toEqual(["a", "c"]);
   expect(map.get("a")).toBe(3);
 });
+
+test("it forgets in the same order as a list would, whatever is set, deleted and cleared", () => {
+  let state = 9;
+  const random = (max: number) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state % max;
+  };
+  const map = new BoundedMap<number, number>(20);
+  let list: [number, number][] = [];
+  for (let step = 0; step < 20_000; step++) {
+    const key = random(50);
+    const what = random(100);
+    if (what < 85) {
+      map.set(key, step);
+      list = [...list.filter(([one]) => one !== key), [key, step] as [number, number]].slice(-20);
+    } else if (what < 99) {
+      map.delete(key);
+      list = list.filter(([one]) => one !== key);
+    } else {
+      map.clear();
+      list = [];
+    }
+    expect([...map]).toEqual(list);
+  }
+});
+
+test("forgetting costs the same however many there are", () => {
+  const map = new BoundedMap<number, number>(100_000);
+  const startedMs = performance.now();
+  for (let i = 0; i < 400_000; i++) map.set(i, i);
+  // A walk over all that was deleted before would take half a minute.
+  expect(performance.now() - startedMs).toBeLessThan(5_000);
+  expect(map.size).toBe(100_000);
+});

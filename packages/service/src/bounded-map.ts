@@ -4,6 +4,8 @@
  */
 export class BoundedMap<K, V> extends Map<K, V> {
   readonly #entriesMax: number;
+  /** Stands before the oldest key. A new one would walk over all that was deleted, each time. */
+  #oldest: Iterator<K> | undefined;
 
   constructor(entriesMax: number) {
     super();
@@ -13,8 +15,16 @@ export class BoundedMap<K, V> extends Map<K, V> {
   override set(key: K, value: V): this {
     this.delete(key);
     super.set(key, value);
-    const oldest = this.size > this.#entriesMax ? this.keys().next() : undefined;
-    if (oldest?.done === false) this.delete(oldest.value);
+    if (this.size > this.#entriesMax) this.#forget();
     return this;
+  }
+  #forget(): void {
+    this.#oldest ??= this.keys();
+    let next = this.#oldest.next();
+    if (next.done === true) {
+      this.#oldest = this.keys();
+      next = this.#oldest.next();
+    }
+    if (next.done !== true) this.delete(next.value);
   }
 }
