@@ -84,7 +84,7 @@ export type MemberOptions = {
  */
 export type Mode = "joining" | "alone" | "shared" | "lapsed" | "left";
 
-type Peer = { name: string; id: string; heardMs: number; sees: readonly string[] };
+type Peer = { name: string; id: string; revision: number; heardMs: number; sees: readonly string[] };
 type Stored = { record: ShareRecord; revision: number };
 type Key = {
   limit: Limit;
@@ -414,8 +414,10 @@ export function createMember(options: MemberOptions) {
         return;
       }
       const known = peers.get(key);
+      // Read once more: it tells nothing new.
+      if (known !== undefined && revision <= known.revision) return;
       if (value === undefined) peers.delete(key);
-      else peers.set(key, { name: key, id: value.id, heardMs: nowMs, sees: value.sees });
+      else peers.set(key, { name: key, id: value.id, revision, heardMs: nowMs, sees: value.sees });
       if (known?.id !== value?.id) membersChanged();
       settle(nowMs);
     },
