@@ -92,6 +92,18 @@ test("the next host takes the message when the first cannot be reached, is busy,
   await Promise.all([busy.stop(), rude.stop(), sink.stop()]);
 });
 
+test("a host that is reached through an address of a pool hears from that address, by its name", async () => {
+  const named = await script("S: 220 mx\nC: EHLO mail2.example.com\nS: 250 mx\nC: *\nS: 421 bye\nclose");
+  const sink = await startSink();
+  const egress = { id: "mail2", ehloName: "mail2.example.com", localIp: "127.0.0.22" };
+  await go([{ ...host(named.port), egress }]);
+  expect(named.faults).toEqual([]);
+  expect(await go([{ ...host(sink.port), egress }])).toMatchObject({
+    conversation: { localIp: "127.0.0.22" },
+  });
+  await Promise.all([named.stop(), sink.stop()]);
+});
+
 test("a refusal of the recipient ends the attempt, whatever other hosts there are", async () => {
   const refusing = await startSink({ onRecipient: () => "550 5.1.1 no such user" });
   const other = await startSink();

@@ -99,6 +99,16 @@ test("a session is shared only by those who ask the same of it", async () => {
   expect(opened).toHaveLength(2);
 });
 
+test("a session is used again only from the address that it was opened from", async () => {
+  const pool = poolOf();
+  const from = (id: string): Host => ({ ...host("mx"), egress: { id, ehloName: `${id}.example.com` } });
+  for (const each of [from("mail1"), from("mail2"), from("mail1")]) {
+    const lease = await pool.acquire(each, { waitMs: 0 });
+    if (lease.kind === "lease") lease.release("ready");
+  }
+  expect(opened).toHaveLength(2);
+});
+
 test("a site never has more connections than allowed; who waits longest gets the next one", async () => {
   const pool = poolOf();
   const [one, two] = [await leased(pool), await leased(pool)];

@@ -44,9 +44,13 @@ export type Pool<F> = {
   close(): void;
 };
 
-/** A host, and what its sessions have to be: one that nobody has looked at must not carry what may only go to a proven server. */
-const keyOf = ({ name, port, demand }: Host): string =>
-  demand === undefined || demand.key === "" ? `${name}:${port}` : `${name}:${port} ${demand.key}`;
+/** A host, what its sessions have to be, and where they come from: one that nobody has looked at must not carry what may only go to a proven server. */
+const keyOf = ({ name, port, demand, egress }: Host): string =>
+  [
+    `${name}:${port}`,
+    ...(demand === undefined || demand.key === "" ? [] : [demand.key]),
+    ...(egress === undefined ? [] : [`from ${egress.id}`]),
+  ].join(" ");
 
 type Idle = { session: Session; messages: number; timer: Timer };
 type Site = {
