@@ -1,7 +1,19 @@
 /** What the person at the keyboard sees: marks, tables, a box. Colours only on a terminal (picocolors looks at NO_COLOR). */
 import colours from "picocolors";
 
-export const say = (text: string) => process.stdout.write(`${text}\n`);
+/** Who reads our output may have read enough (`| head`): that ends the command, and is no error. */
+process.stdout.on("error", endWhenUnread);
+export function say(text: string): void {
+  try {
+    process.stdout.write(`${text}\n`);
+  } catch (error) {
+    endWhenUnread(error);
+  }
+}
+function endWhenUnread(error: unknown): void {
+  if (error instanceof Error && "code" in error && error.code === "EPIPE") process.exit(0);
+  throw error;
+}
 export const complain = (text: string) => process.stderr.write(`${text}\n`);
 
 export const marks = {

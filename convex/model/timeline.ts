@@ -72,7 +72,15 @@ function detailOf(event: MessageEvent): Record<string, unknown> {
     const { from, subject, foundBy, text, rawId } = event.payload;
     return defined({ from, subject, foundBy, text: text.slice(0, previewCharsMax), rawId });
   }
-  const named = new Set(["id", "at", "organizationId", "messageId", "deliveryId", "recipient"]);
+  const named = new Set([
+    "id",
+    "at",
+    "organizationId",
+    "messageId",
+    "deliveryId",
+    "recipient",
+    "traceparent",
+  ]);
   const rest = Object.entries(event.payload).filter(
     ([name, value]) => !named.has(name) && value !== undefined,
   );

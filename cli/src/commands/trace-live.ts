@@ -52,20 +52,23 @@ function jsonOf(text: string): unknown {
   }
 }
 
-/** One line each; a session is named when it is new or when another one spoke before. */
+/** Sessions whose first line was shown; a longer trace names the oldest ones again. */
+const sessionsMax = 10_000;
+
+/** One line each, with its session's name; who that is with is told at its first line. */
 export function createFormat(): (line: TraceLineView) => string[] {
-  let before = "";
+  const known = new Set<string>();
   return ({ at, process, session, host, ip, egress, side, text }) => {
     const id = `${process.slice(-4)}.${session}`;
     const colour = sessionColours[Bun.hash.crc32(id) % sessionColours.length] ?? colours.cyan;
-    const title =
-      id === before
-        ? []
-        : [colour(`── ${id} ${host} [${ip}]${egress === undefined ? "" : ` from ${egress}`}`)];
-    before = id;
+    const title = known.has(id)
+      ? []
+      : [colour(`── ${id} ${host} [${ip}]${egress === undefined ? "" : ` from ${egress}`}`)];
+    if (known.size >= sessionsMax) known.clear();
+    known.add(id);
     return [
       ...title,
-      `${colours.dim(at.slice(11, 23))} ${colour(side)} ${side === "*" ? colours.dim(text) : text}`,
+      `${colours.dim(at.slice(11, 23))} ${colour(id)} ${side} ${side === "*" ? colours.dim(text) : text}`,
     ];
   };
 }

@@ -119,6 +119,10 @@ export function servicePart(installation: Installation, name: ServiceName): Part
     cwd: places.root,
     env: {
       ...pick(env, [...ofMachine, "LOG_LEVEL"]),
+      ...pick(
+        env,
+        Object.keys(env).filter((variable) => variable.startsWith("OTEL_")),
+      ),
       ...settingsOf(name, env),
       PATH: installation.path,
       ...bus,

@@ -92,7 +92,13 @@ export const holdScopes = ["site", "domain", "organization", "campaign", "everyt
 /** `id` names the event: publishing the same id again is a no-op, and Convex applies each id once. */
 const event = { id: z.string().min(1).max(120), at: TimeMs, organizationId: OrganizationId };
 const aboutMessage = { ...event, messageId: MessageId };
-const aboutDelivery = { ...aboutMessage, deliveryId: DeliveryId, recipient: Address };
+const aboutDelivery = {
+  ...aboutMessage,
+  deliveryId: DeliveryId,
+  recipient: Address,
+  /** W3C Trace Context of the request that the message came with, when traces are on. */
+  traceparent: z.string().max(64).optional(),
+};
 
 /** One recipient of a submission, in envelope order: `deliveryId` is `<messageId>-<index>`. */
 export const Recipient = z.object({ address: Address, role: z.enum(["to", "cc", "bcc"]) });
@@ -137,6 +143,8 @@ const accepted = {
   requireTls: z.boolean().optional(),
   /** Give up at this time. */
   expiresAt: TimeMs,
+  /** W3C Trace Context of the request that it came with, when traces are on. */
+  traceparent: z.string().max(64).optional(),
   apiKeyId: z.string().optional(),
   /** Published by a process that took the work over from one that died: the same message may be in EVENTS already. */
   isRepeat: z.boolean().optional(),

@@ -46,6 +46,7 @@ export const QueueEntry = z.object({
   /** As in `mail.accepted`. */
   requireTls: z.boolean().optional(),
   expiresAt: TimeMs,
+  traceparent: z.string().max(64).optional(),
 });
 export type QueueEntry = z.infer<typeof QueueEntry>;
 

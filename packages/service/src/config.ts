@@ -68,3 +68,35 @@ export const processSettings = (healthPort: number) => ({
   HEALTH_PORT: port(healthPort),
   LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
 });
+
+/** OpenTelemetry's own settings, in every service that traces; without an endpoint tracing is off. */
+export const tracingSettings = {
+  OTEL_EXPORTER_OTLP_ENDPOINT: z.url().optional(),
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: z.url().optional(),
+  OTEL_EXPORTER_OTLP_HEADERS: z.string().optional(),
+  OTEL_TRACES_SAMPLER_ARG: z.coerce.number().min(0).max(1).default(1),
+  OTEL_SDK_DISABLED: z.string().optional(),
+};
+type TracingSettings = z.infer<z.ZodObject<typeof tracingSettings>>;
+
+/** Where traces go, with which headers, and how many of them. */
+export function tracingOf(given: TracingSettings) {
+  const base = given.OTEL_EXPORTER_OTLP_ENDPOINT?.replace(/\/+$/, "");
+  const url =
+    given.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT ?? (base === undefined ? undefined : `${base}/v1/traces`);
+  const headers = (given.OTEL_EXPORTER_OTLP_HEADERS ?? "")
+    .split(",")
+    .map((part) => part.trim().split("="))
+    .flatMap(([name = "", ...value]) =>
+      name === "" ? [] : [[name.trim(), decodeURIComponent(value.join("=").trim())] as const],
+    );
+  return {
+    url: given.OTEL_SDK_DISABLED?.toLowerCase() === "true" ? undefined : url,
+    headers: Object.fromEntries(headers),
+    ratio: given.OTEL_TRACES_SAMPLER_ARG,
+  };
+}
+
+/** The same from an environment. Throws ConfigError. */
+export const readTracing = (env: Record<string, string | undefined>) =>
+  tracingOf(loadConfig("tracing", tracingSettings, env));

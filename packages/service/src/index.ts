@@ -3,3 +3,4 @@ export * from "./bounded-map.ts";
 export * from "./config.ts";
 export * from "./log.ts";
 export * from "./run.ts";
+export * from "./spans.ts";

@@ -210,6 +210,7 @@ export function planOf(
       ...(mail.campaign === undefined ? {} : { campaign: mail.campaign }),
       ...requireTlsOf(mail),
       expiresAt: leavesAt + limits.expiryDays * dayMs,
+      ...(caller.traceparent === undefined ? {} : { traceparent: caller.traceparent }),
       ...(caller.kind === "key" ? { apiKeyId: caller.id } : {}),
     },
     // Their delivery ids continue after the envelope, so that an envelope's positions never move.

@@ -12,7 +12,7 @@ import { Problem } from "./schemas.ts";
 export type GatewayEnv = {
   /** Absent when requests are handed in as values, as tests do. */
   Bindings: { server?: Server<Relay> };
-  Variables: { requestId: string; caller: Caller };
+  Variables: { requestId: string; caller: Caller; traceparent: string | undefined };
 };
 export type Api = OpenAPIHono<GatewayEnv>;
 
@@ -42,7 +42,7 @@ export function guard(
     refuseExceeded(quota);
     allow(caller, scope);
     onCaller(caller);
-    c.set("caller", caller);
+    c.set("caller", { ...caller, traceparent: c.get("traceparent") });
     await next();
   };
 }

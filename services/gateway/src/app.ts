@@ -1,6 +1,6 @@
 /** Everything behind one address: the public API, the dashboard's own routes and its files. */
 import { Failure } from "@tyto/contracts";
-import type { Check, Log } from "@tyto/service";
+import { type Check, type Log, noTracer, type Tracer } from "@tyto/service";
 import type { Context } from "hono";
 import { routePath } from "hono/route";
 import { type Api, type GatewayEnv, newApi } from "./api.ts";
@@ -27,6 +27,7 @@ export type AppPorts = PublicPorts & {
   spa: Spa | undefined;
   checks: Readonly<Record<string, Check>>;
   metrics: Metrics;
+  tracer?: Tracer | undefined;
   log: Log;
   trustProxy: boolean;
 };
@@ -37,6 +38,7 @@ const requestIdPattern = /^[\w.:-]{1,100}$/;
 
 export function createApp(ports: AppPorts): Api {
   const { auth, tokens, convexUrl, spa, checks, metrics, log, trustProxy } = ports;
+  const { tracer = noTracer } = ports;
   const { isOwnOrigin } = ports.guards.callers;
   const api = newApi();
 
@@ -44,12 +46,24 @@ export function createApp(ports: AppPorts): Api {
     const startedAtMs = performance.now();
     const given = c.req.header("x-request-id") ?? "";
     c.set("requestId", requestIdPattern.test(given) ? given : crypto.randomUUID());
+    const { method, path } = c.req;
+    const span =
+      tracer.isOn && method === "POST" && path.startsWith("/v1/emails")
+        ? tracer.begin("api.accept", { kind: "server", parent: c.req.header("traceparent") })
+        : undefined;
+    c.set("traceparent", span?.traceparent);
     await next();
+    span?.end(
+      {
+        ...{ "http.request.method": method, "http.route": routePath(c, -1) },
+        ...{ "http.response.status_code": c.res.status, "tyto.request": c.get("requestId") },
+      },
+      c.res.status >= 500 ? `answered ${c.res.status}` : undefined,
+    );
     c.header("X-Request-Id", c.get("requestId"));
     c.header("X-Content-Type-Options", "nosniff");
     c.header("Referrer-Policy", "same-origin");
     const route = routePath(c, -1);
-    const { method } = c.req;
     metrics.requests.inc({ method, route, status: c.res.status });
     metrics.seconds.observe({ method, route }, (performance.now() - startedAtMs) / 1_000);
   });

@@ -6,6 +6,8 @@ export type Caller = {
   /** Counts requests and keeps Idempotency-Keys of different callers apart. */
   id: string;
   scopes: readonly Scope[];
+  /** The request as part of a trace (W3C Trace Context), when traces are on. */
+  traceparent?: string | undefined;
 };
 
 export type CallerPorts = {

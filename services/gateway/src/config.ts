@@ -1,6 +1,16 @@
 import { Domain } from "@tyto/contracts";
 import { parseServers, type Server, systemServers } from "@tyto/dns";
-import { busSettings, count, flag, loadConfig, port, processSettings, secret } from "@tyto/service";
+import {
+  busSettings,
+  count,
+  flag,
+  loadConfig,
+  port,
+  processSettings,
+  secret,
+  tracingOf,
+  tracingSettings,
+} from "@tyto/service";
 import { z } from "zod";
 import { modeOf } from "./sender-rules/judge.ts";
 
@@ -23,6 +33,7 @@ function parseJson(text: string): unknown {
 
 const settings = {
   ...busSettings,
+  ...tracingSettings,
   ...processSettings(3101),
   GATEWAY_HOST: z.string().default("127.0.0.1"),
   GATEWAY_PORT: port(3100),
@@ -81,6 +92,7 @@ export function gatewayConfig(env: Record<string, string | undefined> = process.
     rotateDays: read.DKIM_ROTATE_DAYS,
     rateLimitPerS: read.RATE_LIMIT_PER_S,
     trustProxy: read.TRUST_PROXY,
+    tracing: tracingOf(read),
   };
 }
 export type GatewayConfig = ReturnType<typeof gatewayConfig>;

@@ -1,7 +1,7 @@
 /** From settings to listening, and back. */
 import { connectBus } from "@tyto/bus";
 import { createResolver } from "@tyto/dns";
-import { type Check, type Log, type Running, serveHealth } from "@tyto/service";
+import { type Check, createTracer, type Log, type Running, serveHealth } from "@tyto/service";
 import type { GatewayConfig } from "./config.ts";
 import { createConvex } from "./convex.ts";
 import { createRelay, type Relay } from "./proxy.ts";
@@ -33,6 +33,7 @@ export async function start(config: GatewayConfig, log: Log, now: () => number =
   };
   for (const [name, check] of Object.entries(checks)) health.addCheck(name, check);
   const tokens = createTokens(config.jwtKey, now);
+  const tracer = createTracer("gateway", config.tracing, log);
   const { app, stop } = await wire(
     {
       bus,
@@ -42,6 +43,7 @@ export async function start(config: GatewayConfig, log: Log, now: () => number =
       spa,
       checks,
       registry: health.registry,
+      tracer,
       log,
       now,
     },
@@ -71,6 +73,7 @@ export async function start(config: GatewayConfig, log: Log, now: () => number =
       await Promise.race([finished, Bun.sleep(lastRequestsMsMax)]);
       await Promise.all([api.stop(true), web?.stop(true)]);
       await stop();
+      await tracer.stop();
       await bus.drain();
       await health.stop();
     },

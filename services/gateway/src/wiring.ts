@@ -2,7 +2,7 @@
 import type { Bus } from "@tyto/bus";
 import type { ApiKeyRecord, DomainRecord } from "@tyto/contracts";
 import type { Resolver } from "@tyto/dns";
-import type { Check, Log, Registry } from "@tyto/service";
+import type { Check, Log, Registry, Tracer } from "@tyto/service";
 import type { Api } from "./api.ts";
 import { createApp } from "./app.ts";
 import { createAuth } from "./auth.ts";
@@ -33,6 +33,7 @@ export type Connections = {
   spa: Spa | undefined;
   checks: Readonly<Record<string, Check>>;
   registry: Registry;
+  tracer?: Tracer;
   log: Log;
   now: () => number;
 };
@@ -138,6 +139,7 @@ export async function wire(connections: Connections, config: WiringConfig): Prom
     spa,
     checks,
     metrics,
+    tracer: connections.tracer,
     log,
     trustProxy: config.trustProxy,
   });

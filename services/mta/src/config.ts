@@ -2,7 +2,16 @@ import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { Address } from "@tyto/contracts";
 import { parseServers, type Server, systemServers } from "@tyto/dns";
-import { busSettings, ConfigError, count, loadConfig, processSettings, secret } from "@tyto/service";
+import {
+  busSettings,
+  ConfigError,
+  count,
+  loadConfig,
+  processSettings,
+  secret,
+  tracingOf,
+  tracingSettings,
+} from "@tyto/service";
 import { z } from "zod";
 import { parsePlan, plainPlan } from "./egress/plan.ts";
 import { providerShape, providersOf } from "./providers/settings.ts";
@@ -37,6 +46,7 @@ function readAuthorities(path: string): string[] {
 
 const shape = {
   ...busSettings,
+  ...tracingSettings,
   ...processSettings(3102),
   MTA_SECRET: secret(),
   BOUNCE_VERP_KEY: secret(),
@@ -88,6 +98,7 @@ export function readConfig(env: Record<string, string | undefined> = process.env
     nats: { url: settings.NATS_URL, user: settings.NATS_USER, password: settings.NATS_PASSWORD },
     health: { host: settings.HEALTH_HOST, port: settings.HEALTH_PORT },
     logLevel: settings.LOG_LEVEL,
+    tracing: tracingOf(settings),
     secret: settings.MTA_SECRET,
     verpKey: settings.BOUNCE_VERP_KEY,
     ehloName: settings.MAIL_HOSTNAME,

@@ -113,7 +113,7 @@ const laterThan = (atMs: number | undefined, nowMs: number) =>
 export function entriesOf(message: AcceptedMessage): QueueEntry[] {
   const { messageId, organizationId, from, domain, bodyBytes, bodyChunks, bodyPack, scheduledAt, expiresAt } =
     message;
-  const { unsubscribe, traffic, campaign, requireTls } = message;
+  const { traceparent, unsubscribe, traffic, campaign, requireTls } = message;
   return message.recipients.map(({ address }, index) => ({
     deliveryId: deliveryId(messageId, index),
     messageId,
@@ -133,6 +133,7 @@ export function entriesOf(message: AcceptedMessage): QueueEntry[] {
     ...(campaign === undefined ? {} : { campaign }),
     ...(requireTls === undefined ? {} : { requireTls }),
     expiresAt,
+    ...(traceparent === undefined ? {} : { traceparent }),
   }));
 }
 

@@ -190,6 +190,7 @@ const about = (entry: QueueEntry, verb: string, nowMs: number) => ({
   messageId: entry.messageId,
   deliveryId: entry.deliveryId,
   recipient: entry.recipient,
+  ...(entry.traceparent === undefined ? {} : { traceparent: entry.traceparent }),
 });
 
 const shown = (explanation: string | undefined, { reply, conversation }: Evidence) => ({

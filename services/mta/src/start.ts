@@ -2,7 +2,7 @@ import { connectBus } from "@tyto/bus";
 import { Domain, type DomainRecord, newMessageId } from "@tyto/contracts";
 import { createResolver } from "@tyto/dns";
 import { encodeReturnPath } from "@tyto/mail";
-import { type Log, type Running, serveHealth } from "@tyto/service";
+import { createTracer, type Log, type Running, serveHealth } from "@tyto/service";
 import { attempt } from "./attempt.ts";
 import { createBodies } from "./bodies.ts";
 import type { Config } from "./config.ts";
@@ -22,6 +22,7 @@ import { personalFields } from "./personal.ts";
 import { createPool } from "./pool.ts";
 import { createProviders } from "./providers/choice.ts";
 import { createSigners } from "./signers.ts";
+import { attributesOf, beginAttempt, problemOf } from "./spans.ts";
 import { createHttps, reachableAddresses } from "./tls/https.ts";
 import { createTlsPolicies } from "./tls/policies.ts";
 import { createReportMail } from "./tls/report-mail.ts";
@@ -46,6 +47,7 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
   health.addCheck("nats", () => (bus.isConnected() ? undefined : "disconnected"));
 
   const now = Date.now;
+  const tracer = createTracer("mta", config.tracing, log);
   const random = Math.random;
   const stopping = new AbortController();
   const vault = createVault(config.secret);
@@ -174,9 +176,13 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
     },
     async attempt(entry, siteWaitMs, hold) {
       const end = control.begin(entry);
+      const span = tracer.isOn ? beginAttempt(tracer, entry) : undefined;
       try {
-        return await tryOnce(entry, siteWaitMs, hold);
+        const attempted = await tryOnce(entry, siteWaitMs, hold);
+        span?.end(attributesOf(attempted), problemOf(attempted));
+        return attempted;
       } finally {
+        span?.end({}, "it broke off");
         end();
       }
     },
@@ -229,6 +235,7 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
       pool.close();
       providers.close();
       await bus.drain();
+      await tracer.stop();
       await health.stop();
     },
   };

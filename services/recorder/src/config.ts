@@ -1,4 +1,4 @@
-import { busSettings, loadConfig, processSettings } from "@tyto/service";
+import { busSettings, loadConfig, processSettings, tracingOf, tracingSettings } from "@tyto/service";
 import { z } from "zod";
 
 /** `whsec_` and base64, as Standard Webhooks writes secrets; at least 16 bytes. */
@@ -36,6 +36,7 @@ const httpUrl = z.url({ protocol: /^https?$/, error: "must be an http(s) address
 
 const shape = {
   ...busSettings,
+  ...tracingSettings,
   ...processSettings(3105),
   CONVEX_URL: httpUrl.default("http://127.0.0.1:3210"),
   CONVEX_SITE_URL: httpUrl.default("http://127.0.0.1:3211"),
@@ -52,6 +53,7 @@ export function readConfig(env: Record<string, string | undefined> = process.env
     nats: { url: given.NATS_URL, user: given.NATS_USER, password: given.NATS_PASSWORD },
     health: { host: given.HEALTH_HOST, port: given.HEALTH_PORT },
     logLevel: given.LOG_LEVEL,
+    tracing: tracingOf(given),
     convexUrl: given.CONVEX_URL,
     siteUrl: given.CONVEX_SITE_URL,
     webhookKey: given.MTA_WEBHOOK_SECRET,

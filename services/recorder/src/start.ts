@@ -1,5 +1,5 @@
 import { connectBus } from "@tyto/bus";
-import { type Log, type Running, serveHealth } from "@tyto/service";
+import { createTracer, type Log, type Running, serveHealth } from "@tyto/service";
 import type { Config } from "./config.ts";
 import { openFeed } from "./feed.ts";
 import { follow } from "./follow.ts";
@@ -29,7 +29,8 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
 
   const post = createPost(config.siteUrl, config.webhookKey, now);
   const common = { post, metrics, log, now, random: Math.random };
-  const recorder = createRecorder(common);
+  const tracer = createTracer("recorder", config.tracing, log);
+  const recorder = createRecorder({ ...common, tracer });
   const rawRecorder = createRawRecorder({
     ...common,
     upload: createUpload(config.convexUrl),
@@ -58,6 +59,7 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
     async stop() {
       await follower.stop();
       await bus.drain();
+      await tracer.stop();
       await health.stop();
     },
   };

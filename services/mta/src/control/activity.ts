@@ -4,7 +4,8 @@ import type { Observation } from "../observation.ts";
 
 /** What has been going on: outcomes of the last minute by what they belong to, and what sites said. In memory only. */
 export type Activity = {
-  see(observation: Observation): void;
+  /** `words`: our own, where no server replied. */
+  see(observation: Observation, words?: string): void;
   total(): LastMinute;
   of(kind: ActivityKind, key: string): LastMinute;
   /** Those with something in the last minute, the busiest first. */
@@ -50,13 +51,13 @@ export function createActivity(now: () => number): Activity {
     slots[kind].set(key, known);
     add(known, outcome, atMs);
   };
-  const keep = (observation: Observation, domain: string) => {
+  const keep = (observation: Observation, domain: string, words: string | undefined) => {
     const { atMs, site, outcome } = observation;
     const known = replies.get(site.id) ?? { byShape: new BoundedMap(repliesMax), deliveredAtMs: 0 };
     // Of thousands a second that all went well, one says as much.
     if (outcome === "delivered" && atMs - known.deliveredAtMs < deliveredEveryMs) return;
     if (outcome === "delivered") known.deliveredAtMs = atMs;
-    const fresh = replyOf(observation, domain);
+    const fresh = replyOf(observation, domain, words);
     const shape = shapeOf(fresh);
     const times = (known.byShape.get(shape)?.times ?? 0) + 1;
     known.byShape.set(shape, { ...fresh, times });
@@ -68,7 +69,7 @@ export function createActivity(now: () => number): Activity {
   };
 
   return {
-    see(observation) {
+    see(observation, words) {
       const { entry, site, egress } = observation;
       const domain = domainOf(entry.recipient);
       add(total, observation.outcome, observation.atMs);
@@ -78,7 +79,7 @@ export function createActivity(now: () => number): Activity {
       count("egress", egress.id, observation);
       providers.set(site.id, site.provider);
       domains.set(domain, site.id);
-      keep(observation, domain);
+      keep(observation, domain, words);
     },
     total: () => read(total, now()),
     of(kind, key) {
@@ -135,9 +136,12 @@ function read(slots: Slots, nowMs: number): LastMinute {
 function replyOf(
   { atMs, outcome, reason, reply, conversation, egress }: Observation,
   domain: string,
+  words: string | undefined,
 ): RecentReply {
   const said =
-    reply && [reply.code, reply.enhanced, reply.text].filter((part) => part !== undefined).join(" ");
+    reply === undefined
+      ? words
+      : [reply.code, reply.enhanced, reply.text].filter((part) => part !== undefined).join(" ");
   return {
     ...{ atMs, outcome, domain, times: 1, egress: egress.id },
     ...(reason === undefined ? {} : { reason }),

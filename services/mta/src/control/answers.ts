@@ -8,7 +8,6 @@ import {
   type PoolState,
 } from "@tyto/contracts";
 import { type ActPorts, createAct } from "./act.ts";
-import { createCount } from "./count.ts";
 import { createLookup, type LookupPorts } from "./lookup.ts";
 import { processState, type StatePorts, siteState } from "./state.ts";
 import type { Traces } from "./trace.ts";
@@ -17,6 +16,7 @@ import type { Withholding } from "./withhold.ts";
 export type AnswerPorts = {
   control: Bus["control"];
   state: StatePorts;
+  count(request: ControlRequest<"mta.queue">): Promise<ControlAnswer<"mta.queue">>;
   lookup: LookupPorts;
   act: Omit<ActPorts, "withhold">;
   withholding: Withholding;
@@ -51,15 +51,10 @@ export function answerQuestions(ports: AnswerPorts): { stop(): void } {
     return new Set(answers.flatMap(({ inHand }) => inHand));
   };
   const actOn = createAct({ ...act, withhold });
-  const count = createCount({
-    scan: act.queue.scan,
-    siteOf: act.siteOf,
-    now: state.now,
-  });
   const lookUp = createLookup(ports.lookup);
 
   const answering = [
-    control.answer("mta.queue", count),
+    control.answer("mta.queue", ports.count),
     control.answer("mta.state", async () => processState(state)),
     control.answer("mta.act", actOn),
     control.answer("mta.withhold", async ({ deliveryIds, forMs }) => ({

@@ -9,15 +9,18 @@ import {
   type SiteLimit,
   type StoredEvent,
 } from "@tyto/contracts";
-import { BoundedMap, type Log } from "@tyto/service";
+import { BoundedMap, type Log, type Registry } from "@tyto/service";
 import type { Addresses, Host, Path } from "../mx.ts";
 import type { Observation } from "../observation.ts";
 import { type Site, siteOf } from "../site.ts";
 import type { ActPorts } from "./act.ts";
 import { createActivity, domainOf } from "./activity.ts";
 import { type AnswerPorts, answerQuestions } from "./answers.ts";
+import { createCount } from "./count.ts";
+import { createGauges } from "./gauges.ts";
 import { createInHand } from "./in-hand.ts";
 import type { LookupPorts } from "./lookup.ts";
+import { processState, type StatePorts } from "./state.ts";
 import { createTraces } from "./trace.ts";
 import { createWithholding } from "./withhold.ts";
 
@@ -42,6 +45,7 @@ export type ControlPorts = {
     tryRules?: AnswerPorts["tryRules"];
     holds?: AnswerPorts["holds"];
   };
+  registry: Registry;
   log: Pick<Log, "info" | "warn">;
   now: () => number;
 };
@@ -91,6 +95,32 @@ export function createControl(ports: ControlPorts) {
     release: () => Promise.reject(notHere("holds")),
   };
 
+  const state: StatePorts = {
+    process,
+    startedAtMs: now(),
+    activity,
+    connections: ports.connections,
+    connectionsTo: parts.connectionsTo ?? (() => 0),
+    inHand: (site) =>
+      site === undefined
+        ? inHand.count()
+        : inHand.countOf((domain) => (sites.get(domain)?.id ?? domain) === site),
+    limitsOf: parts.limitsOf ?? (() => []),
+    holds: () => parts.holds?.list() ?? [],
+    breakers: parts.breakers ?? (() => []),
+    now,
+  };
+  const count = createCount({ scan: bus.queue.scan, siteOf: siteOfDomain, now });
+  const pools = parts.pools ?? (() => []);
+  const rules = parts.rules ?? (() => []);
+  const gauges = createGauges(ports.registry, {
+    state: () => processState(state),
+    count: () => count({ by: "organization", filter: {}, rowsMax: 1 }),
+    pools,
+    rules,
+    now,
+  });
+
   return {
     /** Remembers the site of each domain that it finds. */
     findPath,
@@ -115,28 +145,16 @@ export function createControl(ports: ControlPorts) {
         ...(payload.reply === undefined ? {} : { reply: payload.reply }),
         ...(payload.conversation === undefined ? {} : { conversation: payload.conversation }),
       };
-      activity.see(observation);
+      activity.see(observation, "explanation" in payload ? payload.explanation : undefined);
+      gauges.see(observation);
     },
 
     /** Answers from now on. */
     answer: () =>
       answerQuestions({
         control: bus.control,
-        state: {
-          process,
-          startedAtMs: now(),
-          activity,
-          connections: ports.connections,
-          connectionsTo: parts.connectionsTo ?? (() => 0),
-          inHand: (site) =>
-            site === undefined
-              ? inHand.count()
-              : inHand.countOf((domain) => (sites.get(domain)?.id ?? domain) === site),
-          limitsOf: parts.limitsOf ?? (() => []),
-          holds: () => parts.holds?.list() ?? [],
-          breakers: parts.breakers ?? (() => []),
-          now,
-        },
+        state,
+        count,
         lookup: {
           findPath,
           siteOf: (hosts) => siteOf(hosts, smtpPort),
@@ -146,8 +164,8 @@ export function createControl(ports: ControlPorts) {
         act: { ...ports.act, queue: bus.queue, siteOf: siteOfDomain, now, log },
         withholding,
         traces,
-        pools: parts.pools ?? (() => []),
-        rules: parts.rules ?? (() => []),
+        pools,
+        rules,
         tryRules: parts.tryRules ?? (() => Promise.reject(notHere("rules"))),
         holds: parts.holds ?? noHolds,
       }),
