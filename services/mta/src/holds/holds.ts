@@ -47,6 +47,8 @@ const holdsMax = 2_000;
 /** Held entries look again after this time, so that a release is felt soon. Spread, so that they do not come as one wave. */
 const lookAgainMs = 600_000;
 const expiredPerTurnMax = 100;
+/** Several processes see the same trouble a moment apart: that is one hold. */
+const lengthenMsMin = 60_000;
 
 export const holdKey = ({ scope, id }: Pick<Hold, "scope" | "id">) => `${scope}:${id}`;
 /** A campaign's name is its organisation's own. */
@@ -122,7 +124,7 @@ export async function createHolds(ports: HoldPorts): Promise<Holds & { stop(): v
       const before = find(wanted.scope, wanted.id);
       const present = before !== undefined && isInForce(before, nowMs) ? before : undefined;
       if (present !== undefined && isMachine(wanted.by)) {
-        const isLonger = isMachine(present.by) && endOf(wanted) > endOf(present);
+        const isLonger = isMachine(present.by) && endOf(wanted) > endOf(present) + lengthenMsMin;
         if (!isLonger) return present;
       }
       if (before === undefined && holds.size >= holdsMax)

@@ -155,6 +155,26 @@ describe("a pause", () => {
     expect(leave("mx.dead.example").kind).toBe("go");
   });
 
+  test("is given to the next one when the probe could not ask, for a reason of our own", () => {
+    const { clock, leave, see } = setup();
+    see("mx.dead.example", "deferred", "network.unreachable");
+    clock.nowMs += 40_000;
+    expect(leave("mx.dead.example").kind).toBe("go");
+    expect(leave("mx.dead.example").kind).toBe("wait");
+    see("mx.dead.example", "deferred", "local.trouble");
+    expect(leave("mx.dead.example").kind).toBe("go");
+  });
+
+  test("a few recipients in trouble of their own never make all others of their site wait", () => {
+    const { clock, leave, see, status } = setup();
+    for (let i = 0; i < 20; i++) {
+      see("mx.example.com", "deferred", "receiver.busy", "Temporary local problem", 451);
+      clock.nowMs += 20_000;
+    }
+    expect(status("mx.example.com")?.state).toBe("open");
+    expect(leave("mx.example.com").kind).toBe("go");
+  });
+
   test("a site that takes mail does not pause for one dropped connection, but for three in a row", () => {
     const { see, status } = setup();
     see("mx.example.com", "delivered");

@@ -46,8 +46,8 @@ const strikesMax = 3;
 const recentMs = 60_000;
 const failuresRecentMax = 3;
 const pauseFirstMs = 30_000;
-export const pauseMsMax = 1_800_000;
-export const awayPauseMsMax = 600_000;
+const pauseMsMax = 1_800_000;
+const awayPauseMsMax = 600_000;
 const jitter = 0.15;
 /** A probe that nobody told the outcome of: the service lost it. Longer than a message takes at a slow server. */
 const probeMsMax = 900_000;
@@ -180,6 +180,8 @@ export function learn(
       else struck(throttle, profile, seen, nowMs, random);
       break;
     case "none":
+      // A probe that asked nobody leaves its turn to the next message.
+      if (throttle.state === "probing") giveBack(throttle, nowMs);
       break;
   }
 }
@@ -191,11 +193,14 @@ function missed(throttle: Throttle, seen: Seen, nowMs: number, random: () => num
   if (throttle.state === "probing" || isSure) pause(throttle, awayPauseMsMax, seen, nowMs, random);
 }
 
+/** A server in trouble may be well again any minute; one that refuses us wants time. */
+const pauseMaxOf = ({ sign }: Seen) => (sign === "busy" ? awayPauseMsMax : pauseMsMax);
+
 /** It wants less, or is in trouble. */
 function struck(throttle: Throttle, profile: Profile, seen: Seen, nowMs: number, random: () => number): void {
   throttle.failures = 0;
   if (throttle.state === "probing") {
-    pause(throttle, pauseMsMax, seen, nowMs, random);
+    pause(throttle, pauseMaxOf(seen), seen, nowMs, random);
     return;
   }
   if (nowMs - throttle.slowedAtMs < slowedGapMs) return;
@@ -203,7 +208,7 @@ function struck(throttle: Throttle, profile: Profile, seen: Seen, nowMs: number,
   throttle.slowedAtMs = nowMs;
   // A server in trouble of its own is no judgement on us: only when it stays so, and takes nothing, it is left alone.
   if (seen.sign === "much" && !profile.isOwn) slow(throttle, profile, seen.said, nowMs);
-  if (throttle.strikes >= strikesMax) pause(throttle, pauseMsMax, seen, nowMs, random);
+  if (throttle.strikes >= strikesMax) pause(throttle, pauseMaxOf(seen), seen, nowMs, random);
 }
 
 /** Leaves the site alone until `untilMs`, as a rule or an operator wants it. */
@@ -217,17 +222,18 @@ export function suspend(throttle: Throttle, untilMs: number, why: string, nowMs:
 
 /** Lowers the rate and the connections once. */
 export function slow(throttle: Throttle, profile: Profile, why: string, nowMs: number): void {
+  throttle.connections = Math.max(1, Math.floor(throttle.connections / 2));
+  throttle.slowedAtMs = nowMs;
+  throttle.troubleAtMs = nowMs;
+  throttle.why = why;
+  if (throttle.state === "open") throttle.state = "slowed";
+  if (profile.isOwn) return;
   refill(throttle, nowMs);
   if (throttle.ratePerMin === undefined) [throttle.tokens, throttle.tokensAtMs] = [0, nowMs];
   // What this process delivered is its part of what the site took.
   const rate = throttle.ratePerMin ?? countOf(throttle.delivered, nowMs) / Math.max(throttle.share, shareMin);
   throttle.ratePerMin = Math.max(profile.floorPerMin, rate * profile.backoff);
   throttle.tokens = Math.min(throttle.tokens, burstOf(ownRateOf(throttle)));
-  throttle.connections = Math.max(1, Math.floor(throttle.connections / 2));
-  throttle.slowedAtMs = nowMs;
-  throttle.troubleAtMs = nowMs;
-  throttle.why = why;
-  if (throttle.state === "open") throttle.state = "slowed";
 }
 
 /** As if nothing had happened: the operator knows better. */
