@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { DnsRecordView, DomainView } from "@tyto/contracts";
-import { domainLooks, recordLooks, recordsFound, zoneFileOf } from "./domainRecord.ts";
+import { domainLooks, recordLooks, recordsByStage, recordsFound, zoneFileOf } from "./domainRecord.ts";
 
 test("every state of a record and of a domain has a look", () => {
   expect(Object.keys(recordLooks).toSorted()).toEqual(DnsRecordView.shape.state.options.toSorted());
@@ -15,6 +15,15 @@ test("only required records count", () => {
       { required: false, state: "found" },
     ]),
   ).toEqual({ found: 1, required: 2 });
+});
+
+test("records of keys that do not sign stand apart, in their order", () => {
+  const [one, two, three, four] = [{}, { stage: "next" as const }, { stage: "old" as const }, {}];
+  expect(recordsByStage([one, two, three, four])).toEqual({
+    signing: [one, four],
+    next: [two],
+    old: [three],
+  });
 });
 
 test("a long TXT value is split into strings of at most 255 bytes", () => {

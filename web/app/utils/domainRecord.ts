@@ -28,6 +28,14 @@ export function recordsFound(records: readonly Pick<DnsRecordView, "required" | 
   };
 }
 
+/** Records of keys that wait or are done with, apart from those that mail needs now. */
+export function recordsByStage<Record extends Pick<DnsRecordView, "stage">>(
+  records: readonly Record[],
+): { signing: Record[]; next: Record[]; old: Record[] } {
+  const of = (stage: DnsRecordView["stage"]) => records.filter((record) => record.stage === stage);
+  return { signing: of(undefined), next: of("next"), old: of("old") };
+}
+
 /** All records as a zone file fragment (RFC 1035 §5), long TXT values in strings of at most 255 bytes. */
 export function zoneFileOf(records: readonly Pick<DnsRecordView, "name" | "type" | "value">[]): string {
   return records
