@@ -183,7 +183,7 @@ test("what a rule remembers is bounded, whatever comes", () => {
   expect(state.matches.size).toBe(20_000);
   expect(state.inForce.size).toBe(20_000);
   for (let i = 0; i < 1_000; i++) step(state, compiled, observation({ atMs: 1_000_000 + i }));
-  for (const times of state.matches.values()) expect(times.length).toBeLessThanOrEqual(3);
+  expect(Math.max(...Array.from(state.matches.values(), (times) => times.length))).toBeLessThanOrEqual(3);
 });
 
 describe("effects", () => {
