@@ -110,11 +110,24 @@ function reportOf(found: Found, message: Message, body: Body): Report | undefine
     .slice(0, recipientsMax)
     .map(readRecipient)
     .filter((recipient) => recipient !== undefined);
-  const recipients = withAddress(read.filter(isFirst), message, body);
-  if (recipients.length === 0) return undefined;
+  const known = withAddress(read.filter(isFirst), message, body);
+  if (known.length === 0) return undefined;
+  const recipients = known.length > 1 && saysOneOfAll.test(body.said) ? known.map(asGuess) : known;
   const reportingMta = hostName(found.reportingMta);
   return { ...(reportingMta === undefined ? {} : { reportingMta }), format: found.software, recipients };
 }
+
+/** nullmailer gives up with the first refusal and says it of every recipient. */
+const saysOneOfAll = /^This is the nullmailer delivery system\b/m;
+
+/** Too unsure to suppress anybody. */
+const asGuess = ({ classification, ...recipient }: RecipientReport): RecipientReport =>
+  classification === undefined
+    ? recipient
+    : {
+        ...recipient,
+        classification: { ...classification, confidence: Math.min(classification.confidence, 0.5) },
+      };
 
 /** The first that is told about an address: some systems repeat a group for each of their attempts. */
 function isFirst(one: RecipientReport, index: number, all: readonly RecipientReport[]): boolean {
