@@ -1,15 +1,22 @@
 /**
  * A process of its own that shares one limit and uses what it may: it keeps as many connections open as its share allows,
- * and sends a byte for each message that its rate allows. For tests; the settings come by environment.
+ * and sends a byte for each message that its rate allows. For tests; its argument
+ * is SenderSettings as JSON.
  */
 import { connect, type Socket } from "node:net";
 import { connectBus } from "@tyto/bus";
 import { silentLog } from "@tyto/service";
-import { createElapsed, createShares } from "./shares.ts";
+import { createElapsed, createShares, type Limit } from "./shares.ts";
 
-const { NATS_URL = "", NATS_USER, NATS_PASSWORD, NAME = "", SINK_PORT, LIMIT = "{}" } = process.env;
+export type SenderSettings = {
+  login: { url: string; user: string; password: string };
+  name: string;
+  sinkPort: number;
+  limit: Limit;
+};
+
+const { login, name, sinkPort, limit } = JSON.parse(process.argv[2] ?? "{}") as SenderSettings;
 const key = "egress.site";
-const limit = { connectionsMax: 0, perMinute: 0, ...JSON.parse(LIMIT) };
 const wantedMany = 1_000;
 /** A transaction that goes on although the share sank. */
 const finishMsMax = 300;
@@ -17,16 +24,10 @@ const lookMs = 5;
 
 const open = new Set<Socket>();
 const closing = new Set<Socket>();
-const bus = await connectBus({
-  url: NATS_URL,
-  user: NATS_USER,
-  password: NATS_PASSWORD,
-  name: "mta",
-  log: silentLog,
-});
+const bus = await connectBus({ ...login, name: "mta", log: silentLog });
 const shares = await createShares({
   bucket: bus.bucket,
-  name: NAME,
+  name,
   inUse: () => open.size,
   elapsedMs: createElapsed(() => performance.now(), Date.now),
   now: Date.now,
@@ -38,7 +39,7 @@ const look = () => {
   const share = shares.shareOf(key, limit);
   shares.demand(key, wantedMany);
   while (open.size < share.connectionsMax) {
-    const socket = connect(Number(SINK_PORT), "127.0.0.1");
+    const socket = connect(sinkPort, "127.0.0.1");
     open.add(socket);
     socket.on("error", () => socket.destroy());
     socket.on("close", () => {

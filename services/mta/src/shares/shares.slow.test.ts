@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { startNats, type TestNats } from "@tyto/bus/testing";
 import { until } from "../../../../test/parts/until.ts";
+import type { SenderSettings } from "./sender.testing.ts";
 
 const limit = { connectionsMax: 20, perMinute: 1_200 };
 
@@ -79,16 +80,13 @@ async function startLine(target: number) {
 async function start(name: string): Promise<void> {
   const { url, user = "", password = "" } = nats.login("mta");
   const line = await startLine(Number(new URL(url).port));
-  const child = Bun.spawn(["bun", `${import.meta.dir}/sender.testing.ts`], {
-    env: {
-      PATH: process.env.PATH ?? "",
-      NATS_URL: `nats://127.0.0.1:${line.port}`,
-      NATS_USER: user,
-      NATS_PASSWORD: password,
-      NAME: name,
-      SINK_PORT: String(sink.port),
-      LIMIT: JSON.stringify(limit),
-    },
+  const settings: SenderSettings = {
+    login: { url: `nats://127.0.0.1:${line.port}`, user, password },
+    name,
+    sinkPort: sink.port,
+    limit,
+  };
+  const child = Bun.spawn(["bun", `${import.meta.dir}/sender.testing.ts`, JSON.stringify(settings)], {
     stdout: "pipe",
     stderr: "inherit",
   });
