@@ -69,7 +69,10 @@ export function formatQueue(queue: QueueView, columns: number, nowMs: number): s
 
 function formatRows({ rows, by }: QueueView, columns: number, nowMs: number): string[] {
   const shown = columnsOf(by, nowMs).filter(({ isOptional }) => columns >= columnsNarrow || !isOptional);
-  const keyMax = Math.max(12, Math.floor(columns * 0.35));
+  const others = shown
+    .slice(1)
+    .map(({ title, cell }) => Math.max(...[title, ...rows.map(cell)].map(widthOf)));
+  const keyMax = Math.max(12, columns - others.reduce((sum, width) => sum + width + 2, 0));
   const cells = [
     shown.map(({ title }) => colours.dim(title)),
     ...rows.map((row) =>
@@ -89,6 +92,8 @@ function formatRows({ rows, by }: QueueView, columns: number, nowMs: number): st
     return why === undefined ? [text] : [text, ...wrapped(why, columns, "  ").map(colours.dim)];
   });
 }
+
+const widthOf = (text: string) => Bun.stringWidth(text);
 
 export const cut = (text: string, columns: number) =>
   Bun.stringWidth(text) <= columns ? text : `${text.slice(0, columns - 1)}…`;
