@@ -9,6 +9,7 @@ import {
 import type { Log } from "@tyto/service";
 import type { Content } from "./contents.ts";
 import type { Carried } from "./courier.ts";
+import type { Choice } from "./egress/egresses.ts";
 import type { Host, Path } from "./mx.ts";
 import type { Failed, Outcome } from "./outcome.ts";
 import type { Providers } from "./providers/choice.ts";
@@ -27,6 +28,8 @@ export type AttemptPorts = {
   personalFields(id: DeliveryId, host: Domain): Buffer;
   /** What a session to a host has to be for this entry. */
   demandOf(host: Host, entry: QueueEntry): Promise<Demand>;
+  /** Through which of our addresses it goes to these hosts; absent where there is only one. */
+  wayOut?(entry: QueueEntry, hosts: readonly Host[]): Promise<Choice>;
   carry(
     mailOf: MailOf,
     hosts: readonly Host[],
@@ -47,8 +50,13 @@ export type MailOf = () => Promise<Mail>;
 /** Takes what sets the session that carried a message free; whoever holds it must call it once. */
 export type Hold = (release: () => void) => void;
 
-/** An outcome, or nothing tried: every connection to the site is in use, or the service stops. */
-export type Attempted = Outcome | { kind: "busy" } | { kind: "interrupted" };
+/** An outcome, or nothing tried: every connection to the site is in use, the service stops, or it may not be sent yet. */
+export type Attempted =
+  | Outcome
+  | { kind: "busy" }
+  | { kind: "interrupted" }
+  /** Not an attempt: it is looked at again at that time. */
+  | { kind: "wait"; untilMs: number; why: string };
 
 /**
  * One attempt: who signs, where to, the message signed, taken there. An error that nobody foresaw is trouble of our own
@@ -68,11 +76,20 @@ export const attempt =
       const path = await ports.findPath(entry.recipient.slice(entry.recipient.lastIndexOf("@") + 1));
       if (path.kind === "none") return { ...path, kind: "failed", isInDoubt: false };
 
+      const way = await ports.wayOut?.(entry, path.hosts);
+      const overflow = way?.kind === "overflow" ? ports.providers?.overflow(entry) : undefined;
+      if (overflow !== undefined) return await handedOver(ports, overflow, entry, signer, siteWaitMs, hold);
+      if (way !== undefined && way.kind !== "egress")
+        return { kind: "wait", untilMs: way.untilMs, why: way.why };
+      const hosts =
+        way === undefined ? path.hosts : path.hosts.map((host) => ({ ...host, egress: way.egress }));
+
       const returnPath = ports.returnPath(entry.deliveryId, signer.returnPathHost);
       const mailOf = () => composed(ports, entry, signer, returnPath);
-      const carried = await ports.carry(mailOf, path.hosts, siteWaitMs, hold, (host) =>
+      const carried = await ports.carry(mailOf, hosts, siteWaitMs, hold, (host) =>
         ports.demandOf(host, entry),
       );
+      if (carried.kind === "busy" || carried.kind === "interrupted") way?.giveBack();
       if (carried.kind !== "accepted") return carried;
       const { reply, conversation } = carried;
       return { kind: "delivered", reply, conversation, dkim: signedWith(signer), returnPath };

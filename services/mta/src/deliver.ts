@@ -44,6 +44,8 @@ export type DeliverPorts = {
 
 /** An entry that cannot be tried at once comes back after about this time; it counts as no attempt. */
 const busyMs = 5_000;
+/** Entries that wait for the same moment come back within this time of it, not all at once. */
+const spreadMsMax = 60_000;
 /** Intake has looked at the suppression list; an entry this young is not looked up again. */
 const suppressionFreshMs = 30_000;
 /** An outcome that cannot be stored is tried to be stored for this long; then the entry comes back and is sent again. */
@@ -108,7 +110,7 @@ export function createDeliveries(ports: DeliverPorts) {
         const outcome = await ports.attempt(entry, waitMs, (free) => {
           release = free;
         });
-        if (outcome.kind === "busy") return "queue";
+        if (outcome.kind === "busy" || outcome.kind === "wait") return "queue";
         if (outcome.kind === "interrupted") return "interrupted";
         remember(entry.deliveryId);
         await finish(ports, entry, outcome, startedMs, false);
@@ -142,6 +144,13 @@ async function handle(ports: DeliverPorts, entry: QueueEntry, arrival: Arrival):
     if (outcome.kind === "busy")
       return retry(busyMs * (1 + ports.random()), "every connection to the site is in use");
     if (outcome.kind === "interrupted") return retry(0, "the service stops");
+    if (outcome.kind === "wait") {
+      // The same attempt again: nothing was tried. What waits is a schedule on disk, and none of it is in memory.
+      const atMs = Math.min(Math.round(outcome.untilMs + spreadMsMax * ports.random()), entry.expiresAt);
+      ports.log.debug("mta.entry-waits", { deliveryId: entry.deliveryId, untilMs: atMs, why: outcome.why });
+      await stored(ports, () => ports.later(entry, atMs));
+      return done;
+    }
     return await finish(ports, entry, outcome, startedMs, true);
   } finally {
     release();

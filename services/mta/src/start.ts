@@ -1,5 +1,5 @@
 import { connectBus } from "@tyto/bus";
-import { Domain, type DomainRecord, newMessageId } from "@tyto/contracts";
+import { Domain, type DomainRecord, newMessageId, type QueueEntry } from "@tyto/contracts";
 import { createResolver } from "@tyto/dns";
 import { encodeReturnPath } from "@tyto/mail";
 import { createTracer, type Log, type Running, serveHealth } from "@tyto/service";
@@ -10,6 +10,7 @@ import { createContents } from "./contents.ts";
 import { createControl } from "./control/control.ts";
 import { carry } from "./courier.ts";
 import { createDeliveries, type DeliverPorts } from "./deliver.ts";
+import { startWayOut } from "./egress/way-out.ts";
 import { intake } from "./intake.ts";
 import { createKeymaker } from "./keymaker.ts";
 import { createVault } from "./keys.ts";
@@ -22,6 +23,7 @@ import { personalFields } from "./personal.ts";
 import { createPool } from "./pool.ts";
 import { createProviders } from "./providers/choice.ts";
 import { createSigners } from "./signers.ts";
+import { siteOf } from "./site.ts";
 import { attributesOf, beginAttempt, problemOf } from "./spans.ts";
 import { createHttps, reachableAddresses } from "./tls/https.ts";
 import { createTlsPolicies } from "./tls/policies.ts";
@@ -100,6 +102,16 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
     log.info("mta.tls-reports-off", {
       hint: "MTA_TLS_REPORT_FROM names the address that TLS reports come from",
     });
+  const wayOut = await startWayOut({
+    bus,
+    plan: config.egress,
+    isStrict: config.isEgressStrict,
+    resolver,
+    now,
+    log,
+  });
+  /** Through which address each attempt under way goes. */
+  const egressOf = new WeakMap<QueueEntry, string>();
   const control = createControl({
     bus,
     process: processId,
@@ -116,7 +128,7 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
     addressesOf: (host) => findAddresses(host, resolver, config.allowPrivate),
     isInHand: (id) => deliveries.isInHand(id),
     act: { markOf: marks.get, putMark: marks.put, publish, dropBody },
-    parts: { policiesOf: tls.policiesOf },
+    parts: { policiesOf: tls.policiesOf, pools: wayOut.pools },
     registry: health.registry,
     log,
     now,
@@ -163,6 +175,11 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
       tls.demandOf(host, recipient.slice(recipient.lastIndexOf("@") + 1), requireTls),
     carry: (mailOf, hosts, siteWaitMs, hold, demandOf) =>
       carry(mailOf, hosts, pool, { siteWaitMs, hold, demandOf, signal: stopping.signal }),
+    async wayOut(entry, hosts) {
+      const choice = await wayOut.choose(entry, siteOf(hosts, smtpPort), now());
+      if (choice.kind === "egress") egressOf.set(entry, choice.egress.id);
+      return choice;
+    },
     providers,
     signal: stopping.signal,
     log,
@@ -190,7 +207,11 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
     publish,
     later: bus.queue.later,
     dropBody,
-    see: control.see,
+    see(entry, event) {
+      const egress = egressOf.get(entry);
+      const observation = control.see(entry, event, egress);
+      if (observation !== undefined && egress !== undefined) wayOut.see(observation);
+    },
     isWithheld: control.isWithheld,
     now,
     random,
@@ -231,6 +252,7 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
       answering.stop();
       watch.stop();
       await keymaker.stop();
+      await wayOut.stop();
       await policing.stop();
       pool.close();
       providers.close();

@@ -129,9 +129,9 @@ export function createControl(ports: ControlPorts) {
     /** Runs while an attempt is made. */
     begin: inHand.begin,
 
-    /** Every outcome as it was stored. */
-    see(entry: QueueEntry, event: StoredEvent, egress = "system"): void {
-      if (!Object.hasOwn(outcomes, event.subject)) return;
+    /** Every outcome as it was stored. Tells it as those see it who learn from outcomes; `undefined` for what is none. */
+    see(entry: QueueEntry, event: StoredEvent, egress = "system"): Observation | undefined {
+      if (!Object.hasOwn(outcomes, event.subject)) return undefined;
       const { subject, payload } = event as Outcome;
       const domain = domainOf(entry.recipient);
       const observation: Observation = {
@@ -147,6 +147,7 @@ export function createControl(ports: ControlPorts) {
       };
       activity.see(observation, "explanation" in payload ? payload.explanation : undefined);
       gauges.see(observation);
+      return observation;
     },
 
     /** Answers from now on. */
