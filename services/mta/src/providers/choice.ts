@@ -9,8 +9,8 @@ import type { ProviderSettings } from "./settings.ts";
 export type Providers = {
   /** Who delivers this entry in our place by the settings; `undefined`: we do. */
   of(entry: Pick<QueueEntry, "organizationId">): Provider | undefined;
-  /** Who takes what our own addresses may not send at the moment; `undefined`: it waits. */
-  readonly overflow: Provider | undefined;
+  /** Who takes what our own addresses may not send at the moment; `undefined`: it waits for them. */
+  overflow(entry: Pick<QueueEntry, "requireTls">): Provider | undefined;
   close(): void;
 };
 
@@ -32,8 +32,10 @@ export function createProviders(settings: ProviderSettings, ports: RelayPorts): 
   }
   return {
     of: ({ organizationId }) => named(settings.organizations.get(organizationId) ?? settings.usual),
-    get overflow() {
-      return named(settings.overflow);
+    overflow({ requireTls }) {
+      const provider = named(settings.overflow);
+      // Our own address will do it later; a provider that cannot promise it would have to bounce it now.
+      return requireTls === true && provider?.keepsPromises !== true ? undefined : provider;
     },
     close() {
       for (const provider of made.values()) provider.close();
