@@ -13,6 +13,7 @@ import { type AttemptPorts, attempt } from "./attempt.ts";
 import type { Carried } from "./courier.ts";
 import type { SigningKey } from "./dkim.ts";
 import type { Host } from "./mx.ts";
+import type { Provider } from "./providers/provider.ts";
 import type { Mail } from "./smtp.ts";
 
 const messageId = MessageId.parse("01jd4000000000000000000000");
@@ -133,5 +134,38 @@ test.each<[string, Partial<AttemptPorts>, Record<string, unknown>]>([
     isInDoubt: false,
     ...expected,
   });
+  expect(carried).toEqual([]);
+});
+
+const egress = { id: "mail2", ehloName: "mail2.example.com" };
+
+test("the hosts are reached through the address that was chosen, and what was not sent is given back", async () => {
+  let given = 0;
+  const wayOut: AttemptPorts["wayOut"] = async () => ({ kind: "egress", egress, giveBack: () => given++ });
+  await attempt(ports({ wayOut }))(entry, 0, () => {});
+  expect(carried[0]?.hosts).toEqual([{ ...host, egress }]);
+  expect(given).toBe(0);
+  for (const kind of ["busy", "interrupted"] as const)
+    expect(await attempt(ports({ wayOut, carry: async () => ({ kind }) }))(entry, 0, () => {})).toEqual({
+      kind,
+    });
+  expect(given).toBe(2);
+});
+
+test("what no address may send now waits; where the pool overflows, the overflow provider takes it", async () => {
+  const why = "no address of the pool bulk may send this now";
+  const waits = async (kind: "wait" | "overflow", change: Partial<AttemptPorts> = {}) =>
+    attempt(ports({ wayOut: async () => ({ kind, untilMs: 9_000, why }), ...change }))(entry, 0, () => {});
+  expect(await waits("wait")).toEqual({ kind: "wait", untilMs: 9_000, why });
+  expect(await waits("overflow")).toEqual({ kind: "wait", untilMs: 9_000, why });
+
+  const provider: Provider = {
+    ...{ name: "ses", rewrites: [], keepsSignatures: true, keepsPromises: false },
+    carry: async () => accepted,
+    close() {},
+  };
+  const providers = { of: () => undefined, overflow: () => provider };
+  expect(await waits("wait", { providers })).toMatchObject({ kind: "wait" });
+  expect(await waits("overflow", { providers })).toMatchObject({ kind: "delivered" });
   expect(carried).toEqual([]);
 });

@@ -265,6 +265,16 @@ test("a busy site costs no attempt: the entry comes back in a while", async () =
   expect(steps).toEqual(["attempt"]);
 });
 
+test("what may not be sent yet waits as a schedule, with the same attempt and nothing settled", async () => {
+  outcomes = [{ kind: "wait", untilMs: nowMs + 900_000, why: "day 1 of 30, 50 of 50 used" }];
+  expect(await run()).toEqual({ kind: "done" });
+  expect(steps).toEqual(["attempt", "later 1 in 930 s"]);
+  outcomes = [{ kind: "wait", untilMs: nowMs + 900_000, why: "day 1 of 30, 50 of 50 used" }, delivered];
+  const { atOnce, fromQueue } = createDeliveries(ports());
+  expect(await atOnce(entry)).toBe("queue");
+  expect(await fromQueue(entry, arrival)).toEqual({ kind: "done" });
+});
+
 test("a stop before the message went out gives the entry back", async () => {
   outcomes = [{ kind: "interrupted" }];
   expect(await run()).toMatchObject({ kind: "retry", afterMs: 0 });
