@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { Address, DeliveryId, defaultOrganization, MessageId, type Reason, SiteLimit } from "@tyto/contracts";
+import { Address, DeliveryId, defaultOrganization, MessageId, type Reason } from "@tyto/contracts";
 import type { Observation } from "../observation.ts";
 import { createProfiles, parseSiteLimits } from "./profiles.ts";
 import { createShaping } from "./shaping.ts";
@@ -407,26 +407,6 @@ describe("a process that shares a site with others", () => {
     });
     expect(shaping.status()[0]?.ratePerMin).toBe(100);
   });
-});
-
-test("limits are shown as the contract of operators has them", () => {
-  const { see, shaping, clock, leave } = setup();
-  see("google", "delivered");
-  see("mx.dead.example", "deferred", "network.unreachable");
-  clock.nowMs += 40_000;
-  leave("mx.dead.example");
-  expect(shaping.limitsOf("google")).toEqual([
-    {
-      egress: "192.0.2.1",
-      state: "open",
-      connectionsMax: 5,
-      ratePerMinute: 100,
-      ratePerMinuteMax: 300,
-      messagesPerConnection: 50,
-    },
-  ]);
-  const [limit] = shaping.limitsOf("mx.dead.example");
-  expect(SiteLimit.parse(limit)).toMatchObject({ state: "suspended", connectionsMax: 1 });
 });
 
 describe("what an earlier process learned", () => {

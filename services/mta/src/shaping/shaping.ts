@@ -1,4 +1,4 @@
-import { bucketKey, type Reply, reasons, type SiteLimit, type SiteRecord } from "@tyto/contracts";
+import { bucketKey, type Reply, reasons, type SiteRecord } from "@tyto/contracts";
 import { BoundedMap } from "@tyto/service";
 import type { Leave, Observation } from "../observation.ts";
 import { waitAsked } from "../schedule.ts";
@@ -74,8 +74,6 @@ export type Shaping = {
   slow(key: SiteKey, provider: string | undefined, why: string): void;
   /** Forgets what was learned of a site, for all our addresses. Tells how many rows that were. */
   reset(site: string): number;
-  /** The same as the contract of `mta.state` has it. */
-  limitsOf(site: string): SiteLimit[];
   /** The busiest and the sick ones first. `site` is an id; without it, all. */
   status(site?: string): SiteStatus[];
   /** Rows that changed since the last call, at most `max`; without a record the row is gone. */
@@ -88,7 +86,6 @@ export type Shaping = {
 const sitesMax = 10_000;
 const repliesMax = 5;
 const replyCharsMax = 200;
-const limitsShownMax = 64;
 const whyCharsMax = 200;
 /** What was learned longer ago says nothing about today. */
 const recordMsMax = 86_400_000;
@@ -215,12 +212,6 @@ export function createShaping({ profiles, now, random, shareOf }: ShapingPorts):
         .map((row) => statusOf(row, profileOf(row), now()))
         .toSorted((a, b) => rank[a.state] - rank[b.state] || b.deliveredLastMin - a.deliveredLastMin),
 
-    limitsOf: (site) =>
-      [...rows.values()]
-        .filter((row) => row.key.site === site)
-        .slice(0, limitsShownMax)
-        .map((row) => limitOf(statusOf(row, profileOf(row), now()), profileOf(row))),
-
     changes(max) {
       const changed: { key: string; record: SiteRecord | undefined }[] = [];
       for (const name of touched) {
@@ -291,21 +282,6 @@ function statusOf({ key, provider, throttle, replies }: Row, profile: Profile, n
     deliveredLastMin: countOf(throttle.delivered, nowMs),
     deferredLastMin: countOf(throttle.deferred, nowMs),
     lastReplies: [...replies],
-  };
-}
-
-function limitOf(status: SiteStatus, { rate }: Profile): SiteLimit {
-  const { egress, state, untilMs, why, ratePerMin, connectionsMax, messagesMax } = status;
-  return {
-    egress,
-    // A probe is one message: for all others the site is suspended.
-    state: state === "probing" ? "suspended" : state,
-    ...(untilMs === undefined ? {} : { untilMs }),
-    ...(why === undefined ? {} : { why }),
-    connectionsMax,
-    ...(ratePerMin === undefined ? {} : { ratePerMinute: ratePerMin }),
-    ...(rate === undefined ? {} : { ratePerMinuteMax: rate.ceilingPerMin }),
-    messagesPerConnection: messagesMax,
   };
 }
 
