@@ -8,7 +8,7 @@ import {
   type StoredEvent,
   suppressionKey,
 } from "@tyto/contracts";
-import type { Log } from "@tyto/service";
+import { BoundedMap, type Log } from "@tyto/service";
 import type { Attempted, Hold } from "./attempt.ts";
 import type { Metrics } from "./metrics.ts";
 import { after, type Outcome, type Settlement, settle } from "./outcome.ts";
@@ -71,13 +71,7 @@ export type AtOnce = "settled" | "queue" | "interrupted";
  */
 export function createDeliveries(ports: DeliverPorts) {
   const inHand = new Set<DeliveryId>();
-  const sentAtOnce = new Set<DeliveryId>();
-
-  const remember = (id: DeliveryId) => {
-    sentAtOnce.add(id);
-    const oldest = sentAtOnce.keys().next();
-    if (sentAtOnce.size > atOnceMax && !oldest.done) sentAtOnce.delete(oldest.value);
-  };
+  const sentAtOnce = new BoundedMap<DeliveryId, true>(atOnceMax);
 
   return {
     isInHand: (id: DeliveryId) => inHand.has(id),
@@ -112,7 +106,7 @@ export function createDeliveries(ports: DeliverPorts) {
         });
         if (outcome.kind === "busy" || outcome.kind === "wait") return "queue";
         if (outcome.kind === "interrupted") return "interrupted";
-        remember(entry.deliveryId);
+        sentAtOnce.set(entry.deliveryId, true);
         await finish(ports, entry, outcome, startedMs, false);
         return "settled";
       } finally {
