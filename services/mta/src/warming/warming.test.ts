@@ -160,6 +160,21 @@ test("bulk mail lets transactional mail that waits for the cap go first", async 
   expect((await warming.leave(mail1, google, "bulk", midnight + 3_600_000)).kind).toBe("go");
 });
 
+test("a long backlog comes back one by one over the day, not all at once", async () => {
+  const warming = startStore().join();
+  const times: number[] = [];
+  await takeAll(warming, "bulk");
+  for (let n = 0; n < 5_000; n++) {
+    const leave = await warming.leave(mail1, google, "bulk", noon);
+    if (leave.kind === "wait") times.push(leave.untilMs - noon);
+  }
+  expect(times).toHaveLength(5_000);
+  expect(times[0]).toBeLessThan(1_200_000);
+  expect(Math.max(...times)).toBeLessThanOrEqual(dayMs);
+  const inFirstHour = times.filter((ms) => ms < 3_600_000).length;
+  expect(inFirstHour).toBeWithin(100, 250);
+});
+
 test("an address whose date the operator changed begins again", () => {
   const store = startStore();
   const old = store.join([{ id: "mail1", since: { date: "2026-11-01" } }]);

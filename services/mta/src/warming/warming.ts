@@ -40,6 +40,8 @@ const newsMsMax = 1_000;
 const againMs = 5_000;
 /** After transactional mail that waited for the cap may ask again, it has this time to itself. */
 const aheadMs = 900_000;
+/** The line of bulk messages that wait is at most so long; who comes then stands between the others. */
+const lineMsMax = 86_400_000;
 /** Providers that are counted apart from each other; there are about forty with a name. */
 const providersMax = 100;
 
@@ -66,6 +68,8 @@ type Track = {
   outcomes: Map<string, Outcomes>;
   /** Transactional mail waits for the cap: bulk mail gets nothing before this time. */
   transactionalUntilMs: number;
+  /** The end of the line of bulk messages that were told to come back. */
+  lineMs: number;
   /** Changes of this process, one after the other. */
   turn: Promise<unknown>;
   news: (() => void)[];
@@ -84,6 +88,7 @@ export function createWarming({ egresses, update }: WarmingPorts) {
         since: since === "new" ? undefined : since.date,
         ...{ record: undefined, revision: 0, blocks: new Map(), outcomes: new Map() },
         transactionalUntilMs: 0,
+        lineMs: 0,
         turn: Promise.resolve(),
         news: [],
       });
@@ -120,6 +125,17 @@ export function createWarming({ egresses, update }: WarmingPorts) {
     const mine = track.turn.then(work, work);
     track.turn = mine.catch(() => {});
     return mine;
+  }
+
+  /**
+   * Messages that wait come back one after the other, as quickly as the day's share is released, and not all of a long
+   * backlog each time that there is room for a few.
+   */
+  function inLine(track: Track, earliestMs: number, nowMs: number): number {
+    const slotMs = lineMsMax / capOfDay(track.record?.day ?? 1);
+    track.lineMs = Math.max(track.lineMs + slotMs, earliestMs);
+    if (track.lineMs > nowMs + lineMsMax) track.lineMs = earliestMs;
+    return Math.round(track.lineMs);
   }
 
   function newsOf(track: Track): Promise<void> {
@@ -200,7 +216,8 @@ export function createWarming({ egresses, update }: WarmingPorts) {
             }
             if (traffic === "transactional" && room.isFull === true)
               track.transactionalUntilMs = room.untilMs + aheadMs;
-            return { kind: "wait", untilMs: room.untilMs, why: room.why };
+            const untilMs = traffic === "bulk" ? inLine(track, room.untilMs, nowMs) : room.untilMs;
+            return { kind: "wait", untilMs, why: room.why };
           }
         }
         const answer = await inTurn(track, () => fill(track, traffic, provider, nowMs));
