@@ -9,7 +9,7 @@ import { encode, type Requests } from "./requests.ts";
 
 export type Looked = { sequence: number; storedAtMs: number; message: Msg };
 
-const pullMessagesMax = 2_000;
+const pullMessagesMax = 4_000;
 const pullBytesMax = 4_194_304;
 const pullExpiresMs = 5_000;
 /** Silence after which a pull is lost. */
@@ -111,6 +111,7 @@ async function* pullAll(
           owed--;
           waiting.push({ sequence: place.sequence, storedAtMs: place.storedAtMs, message });
           if (place.left === 0) isEnded = true;
+          else pullAhead();
         } else trouble = new Disturbed(`somebody else looks through ${durable}`);
       }
       wake();
@@ -127,6 +128,10 @@ async function* pullAll(
       encode({ batch: pullMessagesMax, max_bytes: pullBytesMax, no_wait: true }),
       { reply: inbox },
     );
+  };
+  /** The next ones are on their way while these are looked at. */
+  const pullAhead = () => {
+    if (!isEmpty && owed <= pullMessagesMax / 2 && waiting.length <= pullMessagesMax / 2) pull();
   };
   try {
     for (;;) {

