@@ -36,6 +36,8 @@ export type Greeted = {
 };
 
 const replyBytesMax = 65_536;
+/** EHLO, STARTTLS with its handshake, and EHLO again. */
+const commandsMax = 3;
 
 /**
  * Greeting, EHLO or HELO, STARTTLS and the second EHLO: nodemailer's part, which throws away what came in the clear
@@ -84,8 +86,12 @@ export async function greet(
   connection.on("end", () => setImmediate(() => resolve(new Error("the connection was closed"))));
   const abort = () => connection.close();
   signal?.addEventListener("abort", abort);
+  // nodemailer's own timeouts begin anew with each byte, and end with a socket that dies without telling.
+  const openingMs = options.greetingMs + commandsMax * options.commandMs;
+  const timer = setTimeout(() => resolve(new Error(`no session within ${openingMs / 1_000} s`)), openingMs);
   connection.connect((error?: SmtpError) => resolve(error ?? letGo(connection, clock.tlsMs())));
   const result = await promise;
+  clearTimeout(timer);
   signal?.removeEventListener("abort", abort);
   if ("kind" in result) return result;
   connection.close();

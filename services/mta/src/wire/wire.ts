@@ -92,7 +92,7 @@ export function createWire(socket: Socket, early: string, scribe: Scribe = noScr
       socket.write(bytes);
     },
     async reply(timeoutMs) {
-      deadline.set(timeoutMs);
+      if (broken === undefined) deadline.set(timeoutMs);
       for (;;) {
         const reply = replies.next();
         if (reply?.kind === "malformed") end(`it answered with ${reply.why}`);

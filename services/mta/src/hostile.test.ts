@@ -1,0 +1,11 @@
+import { expect, test } from "bun:test";
+import { fuzz } from "./hostile.testing.ts";
+
+test("500 sessions with a hostile server believe nothing that was not said", async () => {
+  const { wrong, counts } = await fuzz({ seed: 1, sessions: 500, atOnce: 50 });
+  expect(wrong).toEqual([]);
+  // Else the server would be too hostile to prove anything.
+  expect(counts.accepted).toBeGreaterThan(20);
+  expect(counts.refused).toBeGreaterThan(0);
+  expect(counts.trouble).toBeGreaterThan(50);
+}, 30_000);
