@@ -68,7 +68,7 @@ test("a file of egresses is read at start, and its faults are told with its name
   ]);
   await egress('[egress.a]\nehlo = "a.example.com"\n');
   expect(() => readConfig({ ...secrets, MTA_EGRESS_FILE: path })).toThrow(
-    'MTA_EGRESS_FILE: egress.a.warming: warming is "warm"',
+    'MTA_EGRESS_FILE egress.a.warming: warming is "warm"',
   );
   await rm(path);
   expect(() => readConfig({ ...secrets, MTA_EGRESS_FILE: path })).toThrow("no such file");
