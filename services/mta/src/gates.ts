@@ -21,6 +21,7 @@ export type GatePorts = {
   profiles: Profiles;
   rules: RuleSet;
   shareOf?: ShapingPorts["shareOf"];
+  pauseFirstMs?: number;
   now: () => number;
   /** From 0 up to 1. */
   random: () => number;
@@ -63,6 +64,7 @@ export async function openGates(ports: GatePorts): Promise<Gates> {
     profiles,
     now,
     random,
+    ...(ports.pauseFirstMs === undefined ? {} : { pauseFirstMs: ports.pauseFirstMs }),
     ...(ports.shareOf === undefined ? {} : { shareOf: ports.shareOf }),
   });
   const rules = createRules({ rules: written, shipped, apply: applyEffects(shaping, holds, log), now });

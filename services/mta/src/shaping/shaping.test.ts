@@ -353,6 +353,19 @@ function* busiestMinutes(times: readonly number[]): Generator<readonly [number, 
   }
 }
 
+test("the first pause is as long as the operator's first wait allows", () => {
+  const shaping = createShaping({
+    profiles: createProfiles({ connectionsMax: 20 }),
+    now: () => 1_000,
+    random: () => 0.5,
+    pauseFirstMs: 40,
+  });
+  const key = { egress: "192.0.2.1", site: "mx.dead.example" };
+  const seen = { atMs: 1_000, entry, site: { id: key.site }, egress: { id: key.egress } };
+  shaping.see({ ...seen, outcome: "deferred", reason: "network.unreachable" });
+  expect(shaping.leave(key, undefined)).toMatchObject({ kind: "wait", untilMs: 1_040 });
+});
+
 describe("a process that shares a site with others", () => {
   test("uses its part of rate and connections, exactly", () => {
     const part = { of: 0.25 };

@@ -46,6 +46,8 @@ export type ShapingPorts = {
   now: () => number;
   /** From 0 up to 1. */
   random: () => number;
+  /** The first pause of a site that nothing is taken by; 30 s without it. */
+  pauseFirstMs?: number;
   /**
    * What this process may use of a limit that all share; without it, all of it. A rate that is not limited is infinite.
    * shares.shareOf.
@@ -84,6 +86,7 @@ export type Shaping = {
 
 /** Sites that are remembered, per process; the one that was asked for longest ago is forgotten first, and its record goes by age. */
 const sitesMax = 10_000;
+const pauseFirstMsUsual = 30_000;
 const repliesMax = 5;
 const replyCharsMax = 200;
 const whyCharsMax = 200;
@@ -100,7 +103,9 @@ type Row = {
 };
 
 /** Limits per (egress, site), learned from outcomes. Each process learns for itself, and uses its share of what it learned. */
-export function createShaping({ profiles, now, random, shareOf }: ShapingPorts): Shaping {
+export function createShaping(ports: ShapingPorts): Shaping {
+  const { profiles, now, shareOf } = ports;
+  const pauses = { firstMs: ports.pauseFirstMs ?? pauseFirstMsUsual, random: ports.random };
   const rows = new BoundedMap<string, Row>(sitesMax);
   /** Rows that may have changed since they were stored. */
   const touched = new Set<string>();
@@ -182,7 +187,7 @@ export function createShaping({ profiles, now, random, shareOf }: ShapingPorts):
       if (outcome !== "delivered") keep(row, atMs, reply);
       const said = saidBy(observation);
       const askedMs = reply === undefined ? undefined : waitAsked(reply.text);
-      learn(row.throttle, profile, { sign, outcome, said, askedMs }, atMs, random);
+      learn(row.throttle, profile, { sign, outcome, said, askedMs }, atMs, pauses);
       if (sign !== "none") touched.add(keyOf(row.key));
     },
 

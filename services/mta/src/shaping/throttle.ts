@@ -45,10 +45,12 @@ const strikesMax = 3;
 /** A site that took mail a moment ago may drop a connection or two. */
 const recentMs = 60_000;
 const failuresRecentMax = 3;
-const pauseFirstMs = 30_000;
 const pauseMsMax = 1_800_000;
 const awayPauseMsMax = 600_000;
 const jitter = 0.15;
+/** How the pauses of a site are made: the first one, and what spreads them. `random` gives numbers from 0 up to 1. */
+export type Pauses = { firstMs: number; random: () => number };
+
 /** A probe that nobody told the outcome of: the service lost it. Longer than a message takes at a slow server. */
 const probeMsMax = 900_000;
 /** While a probe is under way, others ask again after this time: it may have ended well. */
@@ -156,7 +158,7 @@ export function learn(
   profile: Profile,
   seen: Seen & { outcome: "delivered" | "deferred" | "bounced" },
   nowMs: number,
-  random: () => number,
+  pauses: Pauses,
 ): void {
   if (seen.outcome === "deferred") countOne(throttle.deferred, nowMs);
   switch (seen.sign) {
@@ -176,8 +178,8 @@ export function learn(
       throttle.successes = 0;
       // Sessions that began before the pause tell nothing new.
       if (throttle.state === "suspended" && nowMs < throttle.untilMs) return;
-      if (seen.sign === "away") missed(throttle, seen, nowMs, random);
-      else struck(throttle, profile, seen, nowMs, random);
+      if (seen.sign === "away") missed(throttle, seen, nowMs, pauses);
+      else struck(throttle, profile, seen, nowMs, pauses);
       break;
     case "none":
       // A probe that asked nobody leaves its turn to the next message.
@@ -187,20 +189,20 @@ export function learn(
 }
 
 /** Nobody spoke with us. One such connection proves nothing at a site that took mail a moment ago. */
-function missed(throttle: Throttle, seen: Seen, nowMs: number, random: () => number): void {
+function missed(throttle: Throttle, seen: Seen, nowMs: number, pauses: Pauses): void {
   throttle.failures += 1;
   const isSure = throttle.failures >= failuresRecentMax || nowMs - throttle.takenAtMs > recentMs;
-  if (throttle.state === "probing" || isSure) pause(throttle, awayPauseMsMax, seen, nowMs, random);
+  if (throttle.state === "probing" || isSure) pause(throttle, awayPauseMsMax, seen, nowMs, pauses);
 }
 
 /** A server in trouble may be well again any minute; one that refuses us wants time. */
 const pauseMaxOf = ({ sign }: Seen) => (sign === "busy" ? awayPauseMsMax : pauseMsMax);
 
 /** It wants less, or is in trouble. */
-function struck(throttle: Throttle, profile: Profile, seen: Seen, nowMs: number, random: () => number): void {
+function struck(throttle: Throttle, profile: Profile, seen: Seen, nowMs: number, pauses: Pauses): void {
   throttle.failures = 0;
   if (throttle.state === "probing") {
-    pause(throttle, pauseMaxOf(seen), seen, nowMs, random);
+    pause(throttle, pauseMaxOf(seen), seen, nowMs, pauses);
     return;
   }
   if (nowMs - throttle.slowedAtMs < slowedGapMs) return;
@@ -208,7 +210,7 @@ function struck(throttle: Throttle, profile: Profile, seen: Seen, nowMs: number,
   throttle.slowedAtMs = nowMs;
   // A server in trouble of its own is no judgement on us: only when it stays so, and takes nothing, it is left alone.
   if (seen.sign === "much" && !profile.isOwn) slow(throttle, profile, seen.said, nowMs);
-  if (throttle.strikes >= strikesMax) pause(throttle, pauseMaxOf(seen), seen, nowMs, random);
+  if (throttle.strikes >= strikesMax) pause(throttle, pauseMaxOf(seen), seen, nowMs, pauses);
 }
 
 /** Leaves the site alone until `untilMs`, as a rule or an operator wants it. */
@@ -247,11 +249,11 @@ function pause(
   msMax: number,
   { said, askedMs = 0 }: Seen,
   nowMs: number,
-  random: () => number,
+  pauses: Pauses,
 ): void {
   throttle.pauses += 1;
-  const doubled = Math.min(pauseFirstMs * 2 ** Math.min(throttle.pauses - 1, 20), msMax);
-  const spread = Math.min(doubled * (1 - jitter + 2 * jitter * random()), msMax);
+  const doubled = Math.min(pauses.firstMs * 2 ** Math.min(throttle.pauses - 1, 20), msMax);
+  const spread = Math.min(doubled * (1 - jitter + 2 * jitter * pauses.random()), msMax);
   throttle.state = "suspended";
   throttle.untilMs = Math.round(nowMs + Math.max(spread, Math.min(askedMs, pauseMsMax)));
   throttle.why = said;
