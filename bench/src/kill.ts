@@ -48,9 +48,11 @@ async function killMta(messages: number, kills: number, env: Env) {
         withinMs: minuteMs,
         everyMs: 1,
       });
-      sending.markKill("mta");
-      mta.process.kill("SIGKILL");
-      await Promise.all([mta.process.exited, accepting]);
+      await sending.duringKill("mta", () => {
+        mta.process.kill("SIGKILL");
+        return mta.process.exited;
+      });
+      await accepting;
       if (life % 10 === 9) progress(sending, `${life + 1} kills of the mta`);
     }
     await sending.startMta("mta");
@@ -75,9 +77,10 @@ async function killNats(messages: number, kills: number, env: Env) {
         withinMs: 3 * minuteMs,
         everyMs: 1,
       });
-      sending.markKill("nats-server");
-      await nats.kill();
-      await nats.restart();
+      await sending.duringKill("nats-server", async () => {
+        await nats.kill();
+        await nats.restart();
+      });
       progress(sending, `${count + 1} kills of nats-server`);
     }
     await accepting;

@@ -30,8 +30,7 @@ test.skipIf(missing("cluster flow", needs.nats()))(
         await until("enough is delivered", () => sending.received() >= messages * share, {
           withinMs: 120_000,
         });
-        sending.markKill(`nats-${node}`);
-        await cluster.kill(node);
+        await sending.duringKill(`nats-${node}`, () => cluster.kill(node));
         const before = sending.received();
         await until("it goes on with two nodes", () => sending.received() >= before + messages * 0.1, {
           withinMs: 120_000,

@@ -25,9 +25,11 @@ test.skipIf(skip)(
           withinMs: 60_000,
           everyMs: 1,
         });
-        sending.markKill("mta");
-        mta.process.kill("SIGKILL");
-        await Promise.all([mta.process.exited, accepting]);
+        await sending.duringKill("mta", () => {
+          mta.process.kill("SIGKILL");
+          return mta.process.exited;
+        });
+        await accepting;
       }
       await sending.startMta("mta");
       await until("every delivery is told", () => sending.told() === sending.accepted(), {
@@ -58,9 +60,10 @@ test.skipIf(skip)(
       for (let count = 0; count < kills; count++) {
         const at = Math.floor((messages * (count + Math.random())) / kills);
         await until("enough is delivered", () => sending.received() >= at, { withinMs: 90_000, everyMs: 1 });
-        sending.markKill("nats-server");
-        await nats.kill();
-        await nats.restart();
+        await sending.duringKill("nats-server", async () => {
+          await nats.kill();
+          await nats.restart();
+        });
       }
       await accepting;
       await until("every delivery is told", () => sending.told() === messages, { withinMs: 120_000 });

@@ -35,9 +35,10 @@ export type Sending = {
   /** Deliveries of which an event tells that they were delivered. */
   told(): number;
   /**
-   * Marks that something is killed now. Later copies of what had come before count as duplicates of this kill.
+   * Something is killed by `kill`; resolves when what it had sent has arrived. Later copies of what had come until then
+   * count as duplicates of this kill.
    */
-  markKill(what: string): Kill;
+  duringKill(what: string, kill: () => Promise<unknown>): Promise<Kill>;
   kills: readonly Kill[];
   tally(): Tally;
   stop(): Promise<void>;
@@ -71,6 +72,7 @@ const record: DomainRecord = {
   verified: true,
 };
 const remoteDomains = 20;
+const drainMs = 100;
 /** Messages that are stored at a time. */
 const acceptedAtOnceMax = 64;
 const root = join(import.meta.dir, "../..");
@@ -91,6 +93,7 @@ export async function startSending(
   const firstAfter = new Map<string, number>();
   const latestAfter = new Map<string, number>();
   const kills: Kill[] = [];
+  let present: Kill | undefined;
   let unexplained = 0;
   const remote = await startCountingServer({
     answerMs,
@@ -98,7 +101,7 @@ export async function startSending(
       const before = latestAfter.get(recipient);
       latestAfter.set(recipient, kills.length);
       if (before === undefined) return void firstAfter.set(recipient, kills.length);
-      const kill = kills[before];
+      const kill = kills[before] ?? present;
       if (kill === undefined) unexplained++;
       else kill.duplicates++;
     },
@@ -209,16 +212,17 @@ export async function startSending(
     },
     received: remote.recipients,
     told: () => told.size,
-    markKill(what) {
-      const connectionsBefore = remote.connections();
-      const open = remote.openConnections();
-      const kill = { what, received: remote.recipients(), connections: open, duplicates: 0 };
-      kills.push(kill);
-      // What the killed one had begun to open arrives a moment later.
-      setTimeout(() => {
-        kill.connections += remote.connections() - connectionsBefore;
-      }, 50);
-      return kill;
+    async duringKill(what, kill) {
+      const [openBefore, connectionsBefore] = [remote.openConnections(), remote.connections()];
+      const one = { what, received: remote.recipients(), connections: openBefore, duplicates: 0 };
+      present = one;
+      await kill();
+      // What lay in the sockets of a dead process is still read.
+      await Bun.sleep(drainMs);
+      one.connections += remote.connections() - connectionsBefore;
+      present = undefined;
+      kills.push(one);
+      return one;
     },
     kills,
     tally() {

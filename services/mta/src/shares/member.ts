@@ -58,6 +58,8 @@ const unheardMsMax = 5_000;
 const writesMax = 64;
 /** Keys in use at a time; further ones get nothing until others rest. */
 const keysMax = 50_000;
+/** More than this no process opens; it stands for "not limited". */
+const connectionsMost = 100_000;
 
 export type Write =
   | { kind: "beat"; key: string; value: PeerRecord | undefined; revision: number }
@@ -468,7 +470,12 @@ export function createMember(options: MemberOptions) {
     },
 
     /** What this process may use of `key` at this moment. */
-    shareOf(key: string, limit: Limit, nowMs: number): Limit {
+    shareOf(key: string, wish: Limit, nowMs: number): Limit {
+      // Whole connections; limits that are learned need not be.
+      const limit = {
+        connectionsMax: Math.min(connectionsMost, Math.max(0, Math.floor(wish.connectionsMax))),
+        perMinute: Math.max(0, wish.perMinute),
+      };
       let entry = keys.get(key);
       if (entry === undefined) {
         if (keys.size >= keysMax) return nothing;

@@ -149,3 +149,19 @@ test("a process has the same name again only on the same boot, host and port", (
     expect(other).not.toBe(name);
   expect(processName(0, { host: "mail-1", bootId: "a", random })).toBe("mta-0123456789abc");
 });
+
+test("limits that are learned need not be whole numbers, and what is not limited stays so", async () => {
+  const [one, two] = [await start("one"), await start("two")];
+  const learned = { connectionsMax: 3.7, perMinute: Number.POSITIVE_INFINITY };
+  await until("they share three", () => {
+    const parts = [one, two].map((shares) => {
+      const share = shares.shareOf(site, learned);
+      shares.demand(site, 10);
+      return share;
+    });
+    return (
+      parts.reduce((sum, { connectionsMax }) => sum + connectionsMax, 0) === 3 &&
+      parts.every(({ perMinute }) => perMinute === Number.POSITIVE_INFINITY)
+    );
+  });
+});
