@@ -8,9 +8,11 @@ import { createBodies } from "./bodies.ts";
 import type { Config } from "./config.ts";
 import { createContents } from "./contents.ts";
 import { createControl } from "./control/control.ts";
+import { limitsFrom } from "./control/limits.ts";
 import { carry } from "./courier.ts";
 import { createDeliveries, type DeliverPorts } from "./deliver.ts";
 import { startWayOut } from "./egress/way-out.ts";
+import { openGates } from "./gates.ts";
 import { intake } from "./intake.ts";
 import { createKeymaker } from "./keymaker.ts";
 import { createVault } from "./keys.ts";
@@ -22,6 +24,7 @@ import { createPast } from "./past.ts";
 import { personalFields } from "./personal.ts";
 import { createPool } from "./pool.ts";
 import { createProviders } from "./providers/choice.ts";
+import { createProfiles } from "./shaping/profiles.ts";
 import { createSigners } from "./signers.ts";
 import { siteOf } from "./site.ts";
 import { attributesOf, beginAttempt, problemOf } from "./spans.ts";
@@ -110,6 +113,19 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
     now,
     log,
   });
+  const gates = await openGates({
+    bus,
+    profiles: createProfiles({
+      connectionsMax: config.siteConnectionsMax,
+      limits: config.siteLimits,
+      routes: config.routes,
+    }),
+    rules: config.rules,
+    pauseFirstMs: Math.min(restMsMax, config.firstWaitMs / 2),
+    now,
+    random,
+    log,
+  });
   /** Through which address each attempt under way goes. */
   const egressOf = new WeakMap<QueueEntry, string>();
   const control = createControl({
@@ -128,7 +144,15 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
     addressesOf: (host) => findAddresses(host, resolver, config.allowPrivate),
     isInHand: (id) => deliveries.isInHand(id),
     act: { markOf: marks.get, putMark: marks.put, publish, dropBody },
-    parts: { policiesOf: tls.policiesOf, pools: wayOut.pools },
+    parts: {
+      policiesOf: tls.policiesOf,
+      pools: wayOut.pools,
+      limitsOf: limitsFrom(gates.shaping),
+      breakers: gates.breakers.status,
+      rules: gates.rules.status,
+      tryRules: gates.tryRules,
+      holds: gates.holds,
+    },
     registry: health.registry,
     log,
     now,
@@ -176,9 +200,25 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
     carry: (mailOf, hosts, siteWaitMs, hold, demandOf) =>
       carry(mailOf, hosts, pool, { siteWaitMs, hold, demandOf, signal: stopping.signal }),
     async wayOut(entry, hosts) {
-      const choice = await wayOut.choose(entry, siteOf(hosts, smtpPort), now());
-      if (choice.kind === "egress") egressOf.set(entry, choice.egress.id);
-      return choice;
+      const site = siteOf(hosts, smtpPort);
+      const free = gates.isFree(entry, site.id);
+      if (free.kind === "wait") return free;
+      const choice = await wayOut.choose(entry, site, now());
+      if (choice.kind !== "egress") return choice;
+      const key = { egress: choice.egress.id, site: site.id };
+      const leave = gates.shaping.leave(key, site.provider);
+      if (leave.kind === "wait") {
+        choice.giveBack();
+        return leave;
+      }
+      egressOf.set(entry, choice.egress.id);
+      return {
+        ...choice,
+        giveBack() {
+          choice.giveBack();
+          gates.shaping.giveBack(key);
+        },
+      };
     },
     providers,
     signal: stopping.signal,
@@ -210,7 +250,9 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
     see(entry, event) {
       const egress = egressOf.get(entry);
       const observation = control.see(entry, event, egress);
-      if (observation !== undefined && egress !== undefined) wayOut.see(observation);
+      if (observation === undefined || egress === undefined) return;
+      wayOut.see(observation);
+      gates.see(observation);
     },
     isWithheld: control.isWithheld,
     now,
@@ -253,6 +295,7 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
       watch.stop();
       await keymaker.stop();
       await wayOut.stop();
+      await gates.stop();
       await policing.stop();
       pool.close();
       providers.close();

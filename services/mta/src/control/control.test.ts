@@ -235,6 +235,35 @@ test("a site tells its servers and what it answered, equal answers counted once"
   expect(await gateway.control.ask("mta.site", { domain: "-" })).toMatchObject({ hosts: expect.anything() });
 });
 
+test("what is held is not sent, and goes on when it is released", async () => {
+  isBusy = false;
+  const hold = await gateway.control.ask("mta.hold", {
+    ...{ scope: "domain", id: "held.example", why: "a test", by: "root" },
+  });
+  expect((await gateway.control.ask("mta.holds", {})).holds).toEqual([hold]);
+  const id = await submit(["taken@held.example"]);
+  await until("it waits", async () => (await queue("site", { messageId: id })).total.later === 1);
+  expect(sink.received.filter(({ to }) => to === "taken@held.example")).toEqual([]);
+  expect(await gateway.control.ask("mta.release", { key: hold.key, by: "root" })).toEqual({ wasHeld: true });
+  await act("requeue", { messageId: id });
+  await until("it arrives", () => outcomes("mail.delivered", id) === 1);
+});
+
+test("limits and rules are told as they are in force", async () => {
+  const id = await submit(["taken@one.example"]);
+  await until("it arrives", () => outcomes("mail.delivered", id) === 1);
+  const { answers } = await gateway.control.askAll("mta.replies", { site: `127.0.0.1=${sink.port}` });
+  expect(answers[0]?.state?.limits).toMatchObject([
+    { state: "open", connectionsMax: 20, messagesPerConnection: 100 },
+  ]);
+  expect((await gateway.control.ask("mta.rules", {})).rules.length).toBeGreaterThan(3);
+  const trial = await gateway.control.ask("mta.rules-trial", { sinceMs: Date.now() - 60_000 });
+  expect(trial.events).toBeGreaterThan(0);
+  expect(await gateway.control.askAll("mta.pools", {})).toMatchObject({
+    answers: [{ pools: [{ isDefault: true }] }],
+  });
+});
+
 test("a live trace tells the dialogue to the domain that is asked for, and nothing of the message", async () => {
   const lines: string[] = [];
   const listening = new AbortController();
