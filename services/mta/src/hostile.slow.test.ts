@@ -8,9 +8,9 @@ test("20,000 sessions with a hostile server: no crash, no hang, no growth, no wr
   const before = process.memoryUsage.rss();
   const { wrong, counts } = await fuzz({ seed: 20_000, sessions: 20_000, atOnce: 200 });
   expect(wrong).toEqual([]);
-  expect(counts.accepted).toBeGreaterThan(2_000);
-  expect(counts.refused).toBeGreaterThan(200);
-  expect(counts.trouble).toBeGreaterThan(2_000);
+  expect(counts.accepted).toBeGreaterThan(1_000);
+  expect(counts.refused).toBeGreaterThan(100);
+  expect(counts.trouble).toBeGreaterThan(1_000);
   expect(counts.interrupted).toBeGreaterThan(10);
   Bun.gc(true);
   expect(process.memoryUsage.rss() - before).toBeLessThan(growthBytesMax);
