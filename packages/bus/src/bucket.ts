@@ -7,8 +7,7 @@ import { readValue, writeValue } from "./contract.ts";
 import type { Direct, Found } from "./direct.ts";
 import type { Link } from "./link.ts";
 import type { BusLog } from "./log.ts";
-import { wrongLastSequence } from "./queue.ts";
-import { StreamError } from "./requests.ts";
+import { StreamError, wrongLastSequence } from "./requests.ts";
 import type { Message, Store } from "./store.ts";
 import { watchBucket } from "./watch.ts";
 
@@ -36,12 +35,12 @@ export function createBucket<B extends BucketName>(
     data,
     headers: { "Nats-Msg-Id": nuid.next(), ...headers },
   });
-  const find = (key: string, mayLag = false) =>
-    direct.last(stream, bucketPrefix(name) + checkedKey(key), { mayLag });
+  const findTogether = createTogether(direct, stream, copies.has(name));
+  const find = (key: string) => findTogether(bucketPrefix(name) + checkedKey(key));
 
   return {
     async get(key) {
-      const found = await find(key, copies.has(name));
+      const found = await find(key);
       if (found === undefined || isDeleted(found)) return undefined;
       const value = readValue(name, found);
       if (!value.ok) throw new Failure("internal", `${name} ${key} breaks its contract: ${value.problem}`);
@@ -88,6 +87,45 @@ export function createBucket<B extends BucketName>(
     },
     watch: (onChange) => watchBucket(parts, name, onChange),
   };
+}
+
+/** Subjects that one request asks for; the server answers at most 1,024. */
+const togetherMax = 256;
+
+/** Reads that are asked for side by side share requests: a message that holds a hundred events asks once. */
+function createTogether(
+  direct: Direct,
+  stream: string,
+  mayLag: boolean,
+): (subject: string) => Promise<Found | undefined> {
+  type Asked = { subject: string; resolve(found: Found | undefined): void; reject(error: unknown): void };
+  let asked: Asked[] = [];
+
+  const ask = async (some: readonly Asked[]) => {
+    try {
+      const [only] = some;
+      if (some.length === 1 && only !== undefined)
+        return only.resolve(await direct.last(stream, only.subject, { mayLag }));
+      const found = await direct.lastOfEach(stream, [...new Set(some.map(({ subject }) => subject))], {
+        mayLag,
+      });
+      for (const { subject, resolve } of some) resolve(found.get(subject));
+    } catch (error) {
+      for (const { reject } of some) reject(error);
+    }
+  };
+  const askAll = () => {
+    const all = asked;
+    asked = [];
+    for (let at = 0; at < all.length; at += togetherMax) void ask(all.slice(at, at + togetherMax));
+  };
+
+  return (subject) =>
+    new Promise((resolve, reject) => {
+      // After this turn's microtasks: handlers that were started together have asked by then.
+      if (asked.length === 0) setImmediate(askAll);
+      asked.push({ subject, resolve, reject });
+    });
 }
 
 /** Keys may hold dots (a domain), and no empty part, wildcard or space. */

@@ -9,7 +9,6 @@ import type {
   ControlName,
   ControlRequest,
   controls,
-  DeliveryId,
   Payload,
   QueueEntry,
   StoredEvent,
@@ -37,7 +36,7 @@ export type Arrival = {
   storedAtMs: number;
   /**
    * Set when the message may have been handled before, here or elsewhere: what came of that was stored at or below this
-   * position. Told by `consume` with `tellsEarlier`; absent means that nobody has had the message yet.
+   * position. Told by the queue, and by `consume` with `tellsEarlier`; absent means that nobody has had the message yet.
    */
   earlierUntil?: number;
 };
@@ -171,21 +170,19 @@ export type Bodies = {
 /** The send queue, for the mta. */
 export type Queue = {
   /**
-   * Adds entries, all or none, at their send subject; entries that are still queued already are left as they are.
-   * With `notBeforeMs` they wait as schedules.
+   * Adds entries, now or as schedules that come at `atMs` or up to a minute later (a quarter of a second for short waits).
+   * They share messages with what others add for the same place and time. After a crash an entry may stand there twice:
+   * whoever sends it looks first whether it was sent.
    */
-  add(entries: readonly QueueEntry[], notBeforeMs?: number): Promise<void>;
-  /** Puts the entry back with its next attempt at `atMs`. One schedule per delivery: repeating it replaces the schedule. */
-  later(entry: QueueEntry, atMs: number): Promise<void>;
-  /** Removes what waits for a delivery's time, if anything. */
-  cancelLater(id: DeliveryId): Promise<void>;
+  add(entries: readonly QueueEntry[], atMs?: number): Promise<void>;
   /**
-   * One consumer per shard; `handler` calls for different deliveries run side by side up to `concurrency` over all
-   * shards, and up to `perShard` (default: half of it) in one, so that a slow site leaves room for the rest.
+   * Hands over the entries of a message together; the verdict is about all of them. Up to `concurrency` entries are in
+   * hand, and bulk mail never takes all of the places. Entries whose turn is far away are to be added anew for later, so
+   * that they do not hold up what stands behind them.
    */
   consume(
-    options: { concurrency: number; perShard?: number },
-    handler: (entry: QueueEntry, arrival: Arrival) => Promise<Verdict>,
+    options: { concurrency: number },
+    handler: (entries: readonly QueueEntry[], arrival: Arrival) => Promise<Verdict>,
   ): Promise<Consumption>;
   /**
    * What is stored, in its order: entries with `withEntries`, else summaries where messages have them. Some may be in hand, or
@@ -194,7 +191,7 @@ export type Queue = {
   scan: QueueScan;
   /** Takes a stored message out, with its schedule if it is one. Harmless when it is gone. */
   remove(scanned: Pick<Scanned, "sequence" | "subject">): Promise<void>;
-  /** Entries ready to be sent and entries that wait for their time. */
+  /** Messages of the queue: ready to be sent, and waiting for their time. Each holds one entry or many. */
   depth(): Promise<{ ready: number; later: number }>;
 };
 
@@ -215,12 +212,13 @@ export type Scanned = {
   entries?: readonly QueueEntry[];
 };
 
+/** What the headers tell (`packHeaders` of the contracts). */
 export type ScannedSummary = {
   entries: number;
-  site?: string;
-  /** How many entries each organisation has in it. */
-  organizations: Readonly<Record<string, number>>;
+  place: string;
   oldestAtMs?: number;
+  /** Without an organization: those of all further owners. */
+  shares: readonly { organization?: string; campaign?: string; entries: number }[];
 };
 
 export type Bucket<B extends BucketName> = {

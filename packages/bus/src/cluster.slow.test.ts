@@ -117,8 +117,8 @@ test("entries that wait for their time come once, though the leader of the queue
   const dueAtMs = Date.now() + 4_000;
   await bus.queue.add(entries, dueAtMs);
   const times = new Map<string, number>();
-  const consumption = await bus.queue.consume({ concurrency: 64 }, async (entry) => {
-    times.set(entry.deliveryId, (times.get(entry.deliveryId) ?? 0) + 1);
+  const consumption = await bus.queue.consume({ concurrency: 64 }, async (some) => {
+    for (const { deliveryId } of some) times.set(deliveryId, (times.get(deliveryId) ?? 0) + 1);
     return done;
   });
   const leader = await cluster.leaderOf("QUEUE");

@@ -29,6 +29,8 @@ export type Parts = { link: Link; store: Store; direct: Direct; log: BusLog; met
 /** A handler that throws this often for one message gives it up to DEAD: with the waits between, after about 12 min. */
 const throwsMax = 16;
 const throwWaitMsMax = 60_000;
+/** Between two questions where a stream ends, while NATS does not answer. */
+const askAgainMs = 2_000;
 /** Waits while something else is down (an error whose row says retry) are short: the message is innocent. */
 const downWaitMsMax = 15_000;
 const firstWaitMs = 500;
@@ -136,7 +138,9 @@ export function consume<S extends Subject>(
   if (unhandled.length > 0)
     throw new Failure("internal", `durable ${durable} has no handler for ${unhandled.join(", ")}`);
 
-  const earlier = tellsEarlier ? watchEarlier(parts, stream, durable) : undefined;
+  // The whole stream: what came of a message is stored behind it, under other subjects.
+  const lastSequence = () => parts.direct.lastSequence(stream, streams[stream].subjects);
+  const earlier = tellsEarlier ? watchEarlier(parts, stream, [durable], lastSequence) : undefined;
 
   const handleOne = async (delivery: Delivery, event: Read<StoredEvent>): Promise<Verdict> => {
     if (!event.ok) return reject(`breaks its contract: ${event.problem}`);
@@ -144,11 +148,7 @@ export function consume<S extends Subject>(
     if (!Object.hasOwn(handlers, subject)) return reject(`${durable} has no handler for ${subject}`);
     // The key was just found among the handlers, and the payload was parsed by this very subject's schema.
     const handler = handlers[subject as S] as (payload: unknown, arrival: Arrival) => Promise<Verdict>;
-    const earlierUntil = earlier?.until(delivery);
-    return handler(payload, {
-      ...toArrival(delivery),
-      ...(earlierUntil === undefined ? {} : { earlierUntil }),
-    });
+    return handler(payload, earlier?.arrivalOf(delivery) ?? toArrival(delivery));
   };
 
   const judge = createJudge(parts);
@@ -177,11 +177,10 @@ export function consume<S extends Subject>(
     return retry(Math.max(...waits.map(({ afterMs }) => afterMs)), first.reason);
   };
 
-  const consumption = consumeLanes(parts, [{ stream, durable }], {
+  const consumption = consumeLanes(parts, [{ stream, durable, places: concurrency }], {
     concurrency,
-    perLane: concurrency,
     // One event waits for each that is handled, so that no handler waits for the network.
-    heldMax: Math.min(ackPendingMax, concurrency * 2),
+    heldMoreMax: Math.max(0, Math.min(ackPendingMax, concurrency * 2) - concurrency),
     weightOf,
     handle,
   });
@@ -198,7 +197,12 @@ export function consume<S extends Subject>(
  * acknowledgements, so after each (re)connect everything that is stored already is under suspicion; in a cluster, also
  * when the durable gets another leader, which may not have heard of the last deliveries of the one before.
  */
-function watchEarlier({ link, direct, log }: Parts, stream: string, durable: string) {
+export function watchEarlier(
+  { link, direct, log }: Parts,
+  stream: StreamName,
+  durables: readonly string[],
+  lastSequence: () => Promise<number>,
+) {
   let knownUntil = Number.POSITIVE_INFINITY;
   let generation = 0;
   const ask = async () => {
@@ -207,8 +211,7 @@ function watchEarlier({ link, direct, log }: Parts, stream: string, durable: str
     while (own === generation) {
       try {
         await link.whenConnected(Date.now() + askAgainMs);
-        // The whole stream: what came of a message is stored behind it, under other subjects.
-        const last = await direct.lastSequence(stream, streams[stream as StreamName].subjects);
+        const last = await lastSequence();
         if (own === generation) knownUntil = last;
         return;
       } catch (error) {
@@ -219,36 +222,38 @@ function watchEarlier({ link, direct, log }: Parts, stream: string, durable: str
   };
   const forget = link.onReconnect(() => void ask());
   const elections = direct.isReplicated()
-    ? link.nats.subscribe(leaderElected(stream, durable), { callback: () => void ask() })
-    : undefined;
+    ? durables.map((durable) =>
+        link.nats.subscribe(leaderElected(stream, durable), { callback: () => void ask() }),
+      )
+    : [];
   void ask();
+  const until = ({ times, sequence }: Delivery): number | undefined => {
+    if (times > 1) return Number.POSITIVE_INFINITY;
+    return sequence > knownUntil ? undefined : knownUntil;
+  };
   return {
-    until({ times, sequence }: Delivery): number | undefined {
-      if (times > 1) return Number.POSITIVE_INFINITY;
-      return sequence > knownUntil ? undefined : knownUntil;
+    arrivalOf(delivery: Delivery): Arrival {
+      const earlierUntil = until(delivery);
+      return { ...toArrival(delivery), ...(earlierUntil === undefined ? {} : { earlierUntil }) };
     },
     stop() {
       generation++;
       forget();
-      if (!link.nats.isClosed()) elections?.unsubscribe();
+      if (!link.nats.isClosed()) for (const election of elections) election.unsubscribe();
     },
   };
 }
 
-const askAgainMs = 2_000;
-
-/** Several durables that share one bound: each is a lane, and a lane cannot take all places. */
+/** Several durables that share one bound: each is a lane, which takes up to `places` of the places. */
 export function consumeLanes(
   parts: Parts,
-  durables: readonly { stream: string; durable: string }[],
+  durables: readonly { stream: string; durable: string; places: number }[],
   options: {
     concurrency: number;
-    perLane: number;
-    heldMax: number;
-    /** How many events a message holds, where it may hold several; bounds and places count events. */
-    weightOf?: (delivery: Delivery) => number;
-    /** Messages with the same key never run side by side. */
-    keyOf?: (delivery: Delivery) => string;
+    /** Events held of a lane beyond those that are handled. */
+    heldMoreMax?: number;
+    /** How many events a message holds; bounds and places count events. */
+    weightOf: (delivery: Delivery) => number;
     /**
      * Retries wait here instead of on the server: for a stream that is purged, because a purge makes the server forget
      * what it was about to deliver again, until `ackWaitMs` has passed.
@@ -258,35 +263,33 @@ export function consumeLanes(
   },
 ): Consumption {
   const { link, log, metrics } = parts;
-  const { concurrency, perLane, heldMax, keyOf, retriesHere = false, handle } = options;
-  const weigh = options.weightOf ?? (() => 1);
+  const { concurrency, heldMoreMax = 0, weightOf, retriesHere = false, handle } = options;
   const judge = createJudge(parts);
-  const slots = createSlots(concurrency, perLane, durables.length);
+  const slots = createSlots(
+    concurrency,
+    durables.map(({ places }) => places),
+  );
   const lanes: { reader: Reader; hand: Hand; unbegun: Map<number, Delivery> }[] = [];
   const ending = new AbortController();
 
-  durables.forEach(({ stream, durable }, index) => {
+  durables.forEach(({ stream, durable, places }, index) => {
     metrics.consumes(stream, durable);
     const hand = createHand(link, specOf(durable).ackWaitMs);
     const unbegun = new Map<number, Delivery>();
-    const load = createLoad(heldMax, options.weightOf === undefined ? 1 : packEventsMax);
-    const enqueue = (delivery: Delivery) => {
+    const load = createLoad(places + heldMoreMax, packEventsMax);
+    const enqueue = (delivery: Delivery, weight: number) => {
       if (ending.signal.aborted) return hand.giveBack(delivery);
-      slots.push(index, {
-        ...(keyOf && { key: keyOf(delivery) }),
-        weight: Math.min(weigh(delivery), perLane),
-        run: () => work(delivery),
-      });
+      slots.push(index, { weight: Math.min(weight, places), run: () => work(delivery, weight) });
     };
-    const work = async (delivery: Delivery) => {
+    const work = async (delivery: Delivery, weight: number) => {
       unbegun.delete(delivery.sequence);
       const verdict = await judge(delivery, () => handle(delivery));
       if (verdict.kind === "retry" && retriesHere) {
         const again = { ...delivery, times: delivery.times + 1 };
         unbegun.set(delivery.sequence, again);
-        after(verdict.afterMs, ending.signal, () => enqueue(again));
+        after(verdict.afterMs, ending.signal, () => enqueue(again, weight));
       } else {
-        load.remove(weigh(delivery));
+        load.remove(weight);
         hand.settle(delivery, verdict);
       }
       reader.refill();
@@ -294,9 +297,10 @@ export function consumeLanes(
     const onDelivery = (delivery: Delivery) => {
       metrics.consumed(durable, delivery.times > 1);
       if (!hand.take(delivery)) return;
-      load.add(weigh(delivery));
+      const weight = weightOf(delivery);
+      load.add(weight);
       unbegun.set(delivery.sequence, delivery);
-      enqueue(delivery);
+      enqueue(delivery, weight);
     };
     const reader = openReader(link, { stream, durable }, log, load.room, onDelivery);
     lanes.push({ reader, hand, unbegun });

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { subjects } from "@tyto/contracts";
 import { sampleEntry, sampleEvent } from "../test/samples.ts";
-import { readEntry, readEvents, writeEntry, writeEvent } from "./contract.ts";
+import { readEntries, readEvents, writeEntry, writeEvent } from "./contract.ts";
 import { readReply } from "./reader.ts";
 
 test.each(subjects)("a %s comes back as it was written", (subject) => {
@@ -39,7 +39,7 @@ test("whatever bytes come are read or refused with a reason, and never throw", (
     const cut = random() < 0.3 ? data.subarray(0, Math.floor(random() * data.length)) : data;
     for (const read of [
       ...readEvents({ subject, data: cut, headers: undefined }).map(({ event }) => event),
-      readEntry({ subject, data: cut, headers: undefined }),
+      ...readEntries({ subject, data: cut, headers: undefined }).map(({ entry }) => entry),
     ])
       if (!read.ok) {
         refused++;

@@ -78,12 +78,11 @@ function readPayload(subject: string, data: Uint8Array): Read<StoredEvent> {
 export const readFound = ({ subject, data, isStrayAnswer }: Found): Read<StoredEvent>[] =>
   isStrayAnswer ? [strayAnswer] : linesOf(data).map((line) => readPayload(subject, line));
 
-export const readEntry = (arrived: Arrived): Read<QueueEntry> =>
-  isStrayAnswer(arrived) ? strayAnswer : read(QueueEntry, arrived.data);
-
-/** All entries of a message of the queue, which may hold one or several lines. */
-export const readEntries = (arrived: Arrived): Read<QueueEntry>[] =>
-  isStrayAnswer(arrived) ? [strayAnswer] : linesOf(arrived.data).map((line) => read(QueueEntry, line));
+/** The queue entries of a message, line by line. */
+export function readEntries(arrived: Arrived): { line: Uint8Array; entry: Read<QueueEntry> }[] {
+  if (isStrayAnswer(arrived)) return [{ line: arrived.data, entry: strayAnswer }];
+  return linesOf(arrived.data).map((line) => ({ line, entry: read(QueueEntry, line) }));
+}
 
 export const readValue = <B extends BucketName>(bucket: B, found: Found): Read<BucketValue<B>> =>
   found.isStrayAnswer ? strayAnswer : read(buckets[bucket].value, found.data);

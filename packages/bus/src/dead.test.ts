@@ -53,7 +53,7 @@ test("what broke its contract can be retried once the contract knows it, and die
   const mta = await nats.connect("mta");
   await mta.queue.consume({ concurrency: 1 }, async () => done);
   const admin = await plainClient(nats.login("admin"));
-  await admin.jetstream().publish("queue.send.0.example_org.x", encode({ ...sampleEntry(), attempt: 0 }));
+  await admin.jetstream().publish("queue.send.bulk.example_org", encode({ ...sampleEntry(), attempt: 0 }));
   const find = (after: number) =>
     until("it is listed", async () =>
       (await letters.list(after + 1)).find(({ stream }) => stream === "QUEUE"),

@@ -4,8 +4,9 @@
  * In a cluster every replica answers direct gets, and one that lags behind answers that it has not what was stored a moment
  * ago. What must not be missed is asked of the stream's leader, which costs about three times as much.
  */
+import { Failure } from "@tyto/contracts";
 import { headers as createHeaders, type MsgHdrs } from "nats";
-import { encode, type Reply, type Requests, StreamError } from "./requests.ts";
+import { encode, Interrupted, type Reply, type Requests, StreamError } from "./requests.ts";
 
 export type Found = {
   subject: string;
@@ -26,6 +27,12 @@ export type Direct = {
   isReplicated(): boolean;
   /** The last message at `subject`, if there is one. With `mayLag` a replica that lags behind may answer. */
   last(stream: string, subject: string, options?: { mayLag?: boolean }): Promise<Found | undefined>;
+  /** The last message at each of `subjects` (at most 1,024) that has one. */
+  lastOfEach(
+    stream: string,
+    subjects: readonly string[],
+    options?: { mayLag?: boolean },
+  ): Promise<Map<string, Found>>;
   /** The first message at or after `sequence` whose subject matches. */
   next(stream: string, sequence: number, filter: string): Promise<Found | undefined>;
   /** Up to `countMax` messages in order from `start`. Throws Interrupted when the connection broke: ask again. */
@@ -37,6 +44,8 @@ export type Direct = {
 };
 
 const pageBytesMax = 4_194_304;
+/** A read that met a disconnect is repeated after this. */
+const againMs = 100;
 
 export function createDirect(requests: Requests, requestMs: number, isReplicated: () => boolean): Direct {
   const giveUpAtMs = () => Date.now() + requestMs;
@@ -62,6 +71,28 @@ export function createDirect(requests: Requests, requestMs: number, isReplicated
       if (mayLag || !isReplicated()) return toFound(await ofAny(stream, subject));
       const message = await ofLeader(stream, { last_by_subj: subject });
       return message && fromLeader(message);
+    },
+    async lastOfEach(stream, subjects, { mayLag = false } = {}) {
+      if (!mayLag && isReplicated()) {
+        const messages = await Promise.all(
+          subjects.map((subject) => ofLeader(stream, { last_by_subj: subject })),
+        );
+        return bySubject(messages.flatMap((message) => (message === undefined ? [] : fromLeader(message))));
+      }
+      const data = encode({ multi_last: subjects });
+      for (const untilMs = giveUpAtMs(); ; ) {
+        try {
+          const replies = await requests.askMany(
+            { subject: `$JS.API.DIRECT.GET.${stream}`, data, giveUpAtMs: untilMs },
+            isEnd,
+          );
+          return bySubject(replies.flatMap((reply) => toFound(reply) ?? []));
+        } catch (error) {
+          if (!(error instanceof Interrupted)) throw error;
+          if (Date.now() >= untilMs) throw new Failure("upstream.down", error.message, { cause: error });
+          await Bun.sleep(againMs);
+        }
+      }
     },
     async next(stream, sequence, filter) {
       const question = { seq: sequence, next_by_subj: filter };
@@ -138,6 +169,8 @@ function fromLeader({ subject, seq, hdrs = "", data = "" }: LeaderMessage): Foun
     isStrayAnswer: headers.has("Nats-Stream"),
   };
 }
+
+const bySubject = (found: readonly Found[]) => new Map(found.map((one) => [one.subject, one]));
 
 /** 204 "EOB" ends a page; 404 means that there is nothing from there on. */
 const isEnd = ({ headers }: Reply) => headers !== undefined && headers.code >= 204;

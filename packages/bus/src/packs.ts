@@ -63,7 +63,8 @@ function packOf(subject: string, lines: readonly Line[]): Message {
   return { subject, data: joined(lines), headers: { "Nats-Msg-Id": id } };
 }
 
-function joined(lines: readonly Line[]): Uint8Array {
+/** The lines as the data of one message. */
+export function joined(lines: readonly Pick<Line, "data">[]): Uint8Array {
   const [only] = lines;
   if (lines.length === 1 && only !== undefined) return only.data;
   const data = new Uint8Array(lines.reduce((sum, line) => sum + line.data.length + 1, -1));

@@ -33,7 +33,11 @@ export function permissionsOf(name: UserName): Permissions {
       ...spec.writes.map((bucket) => `${bucketPrefix(bucket)}>`),
       ...spec.reads.flatMap((bucket) => directGet(bucketStream(bucket))),
       ...spec.gets.flatMap(directGet),
-      ...spec.drops.flatMap((stream) => [`$JS.API.STREAM.PURGE.${stream}`, `$JS.API.STREAM.INFO.${stream}`]),
+      ...spec.drops.flatMap((stream) => [
+        `$JS.API.STREAM.PURGE.${stream}`,
+        `$JS.API.STREAM.MSG.DELETE.${stream}`,
+        `$JS.API.STREAM.INFO.${stream}`,
+      ]),
       ...spec.looks.flatMap(looking),
       ...spec.asks.map(controlSubject),
       ...(spec.answers.length > 0 ? [`${answerPrefix}>`] : []),
@@ -42,9 +46,10 @@ export function permissionsOf(name: UserName): Permissions {
       `_INBOX_${name}.>`,
       ...spec.reads.map((bucket: BucketName) => `${bucketPrefix(bucket)}>`),
       ...(spec.asks.length > 0 ? [`${answerPrefix}${name}.>`] : []),
-      ...spec.consumes
-        .filter((durable) => consumers[durable]?.stream === "EVENTS")
-        .map((durable) => leaderElected("EVENTS", durable)),
+      ...spec.consumes.flatMap((durable) => {
+        const stream = consumers[durable]?.stream;
+        return stream === undefined ? [] : [leaderElected(stream, durable)];
+      }),
       ...spec.answers.map(controlSubject),
     ],
   };

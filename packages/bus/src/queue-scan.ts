@@ -1,30 +1,22 @@
 /** The queue looked through: what waits in it, told by headers where they tell enough, else by the entries themselves. */
-import { consumers } from "@tyto/contracts";
+import { consumers, packHeaders } from "@tyto/contracts";
 import type { MsgHdrs } from "nats";
 import type { QueueScan, Scanned, ScannedSummary } from "./bus.ts";
 import { readEntries } from "./contract.ts";
 import type { BusLog } from "./log.ts";
 import type { createLook, Looked } from "./look.ts";
-import { queueDurables, type ShardInfo } from "./sweep.ts";
+import { type DurableInfo, queueDurables } from "./sweep.ts";
 
 const stream = "QUEUE";
-/** What a message of the queue holds, so that counting reads no entries. */
-export const queueHeaders = {
-  entries: "Tyto-Entries",
-  site: "Tyto-Site",
-  organizations: "Tyto-Organizations",
-  oldest: "Tyto-Oldest",
-} as const;
-
 type Parts = {
   look: ReturnType<typeof createLook>;
-  shard(durable: string): Promise<ShardInfo>;
+  floorOf(durable: string): Promise<Pick<DurableInfo, "ack_floor">>;
   log: BusLog;
 };
 
-export function createQueueScan({ look, shard, log }: Parts): QueueScan {
+export function createQueueScan({ look, floorOf, log }: Parts): QueueScan {
   return async function* scan({ withEntries, fromSequence = 1 }) {
-    const isOver = await acknowledged(shard);
+    const isOver = await acknowledged(floorOf);
     let next = fromSequence;
     let isSummarised = !withEntries;
     if (isSummarised)
@@ -43,20 +35,20 @@ export function createQueueScan({ look, shard, log }: Parts): QueueScan {
       if (isOver(looked)) continue;
       const { message, sequence } = looked;
       const lines = readEntries({ subject: message.subject, data: message.data, headers: message.headers });
-      for (const line of lines)
-        if (!line.ok) log.warn("bus.entry-unreadable", { sequence, problem: line.problem });
-      yield { ...placeOf(looked), entries: lines.flatMap((line) => (line.ok ? [line.value] : [])) };
+      for (const { entry } of lines)
+        if (!entry.ok) log.warn("bus.entry-unreadable", { sequence, problem: entry.problem });
+      yield { ...placeOf(looked), entries: lines.flatMap(({ entry }) => (entry.ok ? [entry.value] : [])) };
     }
   };
 }
 
-/** What lies below its shard's floor of acknowledgements waits for the sweep only. */
-async function acknowledged(shard: Parts["shard"]): Promise<(looked: Looked) => boolean> {
+/** What lies below its durable's floor of acknowledgements waits for the sweep only. */
+async function acknowledged(floorOf: Parts["floorOf"]): Promise<(looked: Looked) => boolean> {
   const floors = new Map(
     await Promise.all(
       queueDurables.map(async (durable): Promise<[string, number]> => {
         const prefix = consumers[durable]?.filter[0]?.replace(/>$/, "") ?? "";
-        return [prefix, (await shard(durable)).ack_floor.stream_seq];
+        return [prefix, (await floorOf(durable)).ack_floor.stream_seq];
       }),
     ),
   );
@@ -85,26 +77,25 @@ function placeOf({
 
 /** `undefined` for a message that does not tell. */
 export function summaryOf(headers: MsgHdrs | undefined): ScannedSummary | undefined {
-  const entries = Number(headers?.get(queueHeaders.entries) || Number.NaN);
+  const entries = Number(headers?.get(packHeaders.entries) || Number.NaN);
   if (headers === undefined || !Number.isSafeInteger(entries)) return undefined;
-  const site = headers.get(queueHeaders.site);
-  const oldestAtMs = Number(headers.get(queueHeaders.oldest) || Number.NaN);
-  const organizations = headers
-    .get(queueHeaders.organizations)
-    .split(/[,\s]+/)
-    .filter((part) => part !== "")
-    .map((part): [string, number] => {
-      const [organization = "", count] = part.split(/[=:]/);
-      return [organization, count === undefined ? 1 : Number(count) || 0];
-    });
-  const [only] = organizations;
+  const oldestAtMs = Number(headers.get(packHeaders.oldest) || Number.NaN);
   return {
     entries,
-    ...(site === "" ? {} : { site }),
-    organizations:
-      organizations.length === 1 && only !== undefined
-        ? { [only[0]]: entries }
-        : Object.fromEntries(organizations),
+    place: headers.get(packHeaders.place),
     ...(Number.isNaN(oldestAtMs) ? {} : { oldestAtMs }),
+    shares: headers.get(packHeaders.shares).split(",").flatMap(shareOf),
   };
+}
+
+function shareOf(text: string): ScannedSummary["shares"] {
+  const [, organization, campaign, digits] = /^(?:([^/=]+)\/([^=]*)|\*)=(\d+)$/.exec(text) ?? [];
+  if (digits === undefined) return [];
+  return [
+    {
+      ...(organization === undefined ? {} : { organization }),
+      ...(campaign === undefined || campaign === "" ? {} : { campaign }),
+      entries: Number(digits),
+    },
+  ];
 }

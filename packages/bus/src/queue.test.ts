@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "bun:test";
-import { Address, type QueueEntry, sendSubject, shardOf } from "@tyto/contracts";
+import { Address, packHeaders, type QueueEntry, sendConsumer, sendSubject } from "@tyto/contracts";
 import type { NatsConnection } from "nats";
 import { until } from "../../../test/parts/until.ts";
 import { sampleEntry } from "../test/samples.ts";
@@ -30,8 +30,8 @@ const collect = () => {
   const seen: QueueEntry[] = [];
   return {
     seen,
-    handler: async (entry: QueueEntry) => {
-      seen.push(entry);
+    handler: async (entries: readonly QueueEntry[]) => {
+      seen.push(...entries);
       return done;
     },
   };
@@ -57,36 +57,58 @@ test("an added entry is handled, and then nothing of it is left in the queue", a
   await until("it is swept", async () => (await stored()) === 0);
 });
 
-test("adding entries that are queued leaves them and adds the missing ones", async () => {
-  const [one, two, three] = [sampleEntry(), sampleEntry(), sampleEntry()];
-  await bus.queue.add([one, two]);
-  await bus.queue.add([one, two, three]);
-  await bus.queue.add([]);
-  expect(await bus.queue.depth()).toEqual({ ready: 3, later: 0 });
-});
-
-test("adding again, after all is handled, adds nothing for a while", async () => {
+test("entries of one place that are added together share a message, which tells what it holds", async () => {
+  const entries = Array.from({ length: 250 }, (_, index) =>
+    sampleEntry({
+      acceptedAt: 1_000 + index,
+      traffic: "bulk",
+      ...(index < 10 ? { campaign: "spring" } : {}),
+    }),
+  );
+  await Promise.all([bus.queue.add(entries), bus.queue.add([to("bob@elsewhere.example")])]);
+  expect(await bus.queue.depth()).toEqual({ ready: 4, later: 0 });
+  const manager = await client.jetstreamManager();
+  const { header, subject } = await manager.streams.getMessage("QUEUE", {
+    last_by_subj: sendSubject("bulk", "example.org"),
+  });
+  expect(subject).toBe("queue.send.bulk.example_org");
+  expect(header.get(packHeaders.entries)).toBe("50");
+  expect(header.get(packHeaders.place)).toBe("example.org");
+  expect(header.get(packHeaders.oldest)).toBe("1200");
+  expect(header.get(packHeaders.shares)).toBe("default/=50");
+  const { state } = await manager.streams.info("QUEUE");
+  const shares = await Promise.all(
+    [0, 1, 2, 3].map(async (offset) =>
+      (await manager.streams.getMessage("QUEUE", { seq: state.first_seq + offset })).header.get(
+        packHeaders.shares,
+      ),
+    ),
+  );
+  expect(shares).toContain("default/spring=10,default/=90");
   const { seen, handler } = collect();
-  const entries = [sampleEntry(), sampleEntry()];
-  await bus.queue.consume({ concurrency: 4 }, handler);
-  await bus.queue.add(entries);
-  await until("they are handled", () => seen.length === 2);
-  await until("they are swept", isEmpty);
-  await bus.queue.add(entries);
-  await bus.queue.add([sampleEntry()]);
-  await until("the new one is handled", () => seen.length === 3);
-  expect(await bus.queue.depth()).toEqual({ ready: 0, later: 0 });
+  await bus.queue.consume({ concurrency: 1_000 }, handler);
+  await until("all are handled", () => seen.length === 251);
+  expect(new Set(seen.map(({ deliveryId }) => deliveryId)).size).toBe(251);
 });
 
-test("many added at once are each queued once", async () => {
-  const entries = Array.from({ length: 400 }, () => sampleEntry());
-  await Promise.all([...entries, ...entries.slice(0, 100)].map((entry) => bus.queue.add([entry])));
-  expect(await bus.queue.depth()).toEqual({ ready: 400, later: 0 });
+test("a site that is known is the place, so that its domains share messages", async () => {
+  await bus.queue.add([
+    { ...to("ann@one.example"), site: "google" },
+    { ...to("bob@two.example"), site: "google" },
+  ]);
+  expect(await bus.queue.depth()).toEqual({ ready: 1, later: 0 });
 });
 
-test("a thousand recipients of one message are added at once", async () => {
-  await bus.queue.add(Array.from({ length: 1_000 }, () => sampleEntry()));
-  expect(await bus.queue.depth()).toEqual({ ready: 1_000, later: 0 });
+test("a message that waits keeps what it tells when its time has come", async () => {
+  await bus.queue.add([sampleEntry({ acceptedAt: 7 }), sampleEntry({ acceptedAt: 9 })], Date.now() + 300);
+  expect(await bus.queue.depth()).toEqual({ ready: 0, later: 1 });
+  await until("it is ready", async () => (await bus.queue.depth()).ready === 1);
+  const manager = await client.jetstreamManager();
+  const { header } = await manager.streams.getMessage("QUEUE", {
+    last_by_subj: sendSubject("transactional", "example.org"),
+  });
+  expect(header.get(packHeaders.entries)).toBe("2");
+  expect(header.get(packHeaders.oldest)).toBe("7");
 });
 
 test("an entry for later comes at its time, not before", async () => {
@@ -94,7 +116,7 @@ test("an entry for later comes at its time, not before", async () => {
   await bus.queue.consume({ concurrency: 4 }, handler);
   const [deferred, scheduled] = [sampleEntry({ attempt: 2 }), sampleEntry()];
   const atMs = Date.now() + 400;
-  await bus.queue.later(deferred, atMs);
+  await bus.queue.add([deferred], atMs);
   await bus.queue.add([scheduled], atMs);
   expect(await bus.queue.depth()).toEqual({ ready: 0, later: 2 });
   await until("both came", () => seen.length === 2, { everyMs: 5 });
@@ -108,27 +130,10 @@ test("an entry for later comes at its time, not before", async () => {
   await until("nothing is left", isEmpty);
 });
 
-test("a newer time replaces the older, and cancelling takes it away", async () => {
-  const { seen, handler } = collect();
-  await bus.queue.consume({ concurrency: 4 }, handler);
-  const [moved, cancelled] = [sampleEntry(), sampleEntry()];
-  await bus.queue.later(moved, Date.now() + 3_600_000);
-  await bus.queue.later(moved, Date.now() + 7_200_000);
-  await bus.queue.later({ ...moved, attempt: 3 }, Date.now() + 300);
-  await bus.queue.later(cancelled, Date.now() + 300);
-  expect(await bus.queue.depth()).toEqual({ ready: 0, later: 2 });
-  await bus.queue.cancelLater(cancelled.deliveryId);
-  await bus.queue.cancelLater(sampleEntry().deliveryId);
-  await until("the moved one came", () => seen.length === 1);
-  expect(seen[0]?.attempt).toBe(3);
-  await until("nothing is left", isEmpty);
-  expect(seen.length).toBe(1);
-});
-
 test("a time in the past means now", async () => {
   const { seen, handler } = collect();
   await bus.queue.consume({ concurrency: 4 }, handler);
-  await bus.queue.later(sampleEntry(), Date.now() - 60_000);
+  await bus.queue.add([sampleEntry()], Date.now() - 60_000);
   await until("it came", () => seen.length === 1);
 });
 
@@ -137,7 +142,7 @@ test("schedules survive a kill -9 of the server", async () => {
   await bus.queue.consume({ concurrency: 4 }, handler);
   const entries = Array.from({ length: 20 }, () => sampleEntry());
   const atMs = Date.now() + 600;
-  await Promise.all(entries.map((entry) => bus.queue.later(entry, atMs)));
+  await Promise.all(entries.map((entry) => bus.queue.add([entry], atMs)));
   await client.drain();
   await nats.kill();
   await nats.restart();
@@ -146,57 +151,48 @@ test("schedules survive a kill -9 of the server", async () => {
   expect(new Set(seen.map(({ deliveryId }) => deliveryId)).size).toBe(entries.length);
 });
 
-test("two entries of one delivery never run side by side", async () => {
-  const entry = sampleEntry();
-  let running = 0;
-  let most = 0;
-  let handled = 0;
-  await bus.queue.consume({ concurrency: 8 }, async () => {
-    most = Math.max(most, ++running);
-    await Bun.sleep(20);
-    running--;
-    handled++;
+test("transactional mail overtakes bulk mail that nobody can send", async () => {
+  const bulk = Array.from({ length: 1_500 }, () => sampleEntry({ traffic: "bulk" }));
+  const release = Promise.withResolvers<void>();
+  let bulkHeld = 0;
+  const sent: string[] = [];
+  await bus.queue.add(bulk);
+  await bus.queue.consume({ concurrency: 1_000 }, async (entries) => {
+    if (entries[0]?.traffic === "bulk") {
+      bulkHeld += entries.length;
+      await release.promise;
+    } else sent.push(...entries.map(({ deliveryId }) => deliveryId));
     return done;
   });
-  const publish = client.jetstream();
-  await Promise.all([1, 2, 3].map(() => publish.publish(sendSubject(entry), encode(entry))));
-  await until("all are handled", () => handled === 3);
-  expect(most).toBe(1);
+  await until("bulk mail has all that it may have", () => bulkHeld === 800);
+  const urgent = sampleEntry();
+  await bus.queue.add([urgent]);
+  await until("the other is handled", () => sent.length === 1);
+  expect(bulkHeld).toBe(800);
+  release.resolve();
 });
 
-test("a site that does not answer leaves places to the others", async () => {
-  const slow = Array.from({ length: 30 }, () => to("bob@slow.example"));
-  const fast = Array.from({ length: 50 }, (_, index) => to(`bob@fast${index}.example`)).filter(
-    ({ recipient }) => shardOf(recipient.split("@")[1] ?? "") !== shardOf("slow.example"),
-  );
-  const release = Promise.withResolvers<void>();
-  let held = 0;
-  let heldMost = 0;
-  let fastHandled = 0;
-  await bus.queue.add(slow);
-  await bus.queue.consume({ concurrency: 8 }, async ({ recipient }) => {
-    if (!recipient.endsWith("slow.example")) {
-      fastHandled++;
-      return done;
-    }
-    heldMost = Math.max(heldMost, ++held);
-    await release.promise;
-    held--;
+test("an entry says whether somebody may have had it before", async () => {
+  const earlier: boolean[] = [];
+  await bus.queue.add([sampleEntry()]);
+  await bus.queue.consume({ concurrency: 4 }, async (_, arrival) => {
+    earlier.push(arrival.earlierUntil !== undefined);
     return done;
   });
-  await until("the slow ones hold all they may", () => held === 4);
-  await bus.queue.add(fast);
-  await until("the others are handled", () => fastHandled === fast.length);
-  expect(heldMost).toBe(4);
-  release.resolve();
+  await until("the old one is handled", () => earlier.length === 1);
+  expect(earlier).toEqual([true]);
+  // Until the end of the queue is known, everything is under suspicion.
+  await until("a new one is known to be new", async () => {
+    await bus.queue.add([sampleEntry()]);
+    return earlier.includes(false);
+  });
 });
 
 test("an entry that is rejected or breaks its contract lies in DEAD", async () => {
   const rejected = sampleEntry();
   await bus.queue.consume({ concurrency: 2 }, async () => reject("nobody can send this"));
   await bus.queue.add([rejected]);
-  const broken = sendSubject(sampleEntry());
-  await client.jetstream().publish(broken, encode({ deliveryId: "x" }));
+  await client.jetstream().publish(sendSubject("bulk", "example.org"), encode({ deliveryId: "x" }));
   const manager = await client.jetstreamManager();
   await until("both are there", async () => (await manager.streams.info("DEAD")).state.messages === 2);
   await until("nothing is left", isEmpty);
@@ -213,12 +209,25 @@ test("an entry that is retried keeps its place until it is done", async () => {
   expect(times).toEqual([1, 2, 3]);
 });
 
+test("one broken entry of a message goes to DEAD, and the others are handled", async () => {
+  const { seen, handler } = collect();
+  const good = sampleEntry();
+  const lines = [JSON.stringify({ deliveryId: "x" }), JSON.stringify(good)].join("\n");
+  await client.jetstream().publish(sendSubject("bulk", "example.org"), lines);
+  await bus.queue.consume({ concurrency: 2 }, handler);
+  await until("the good one is handled", () => seen.length === 1);
+  expect(seen).toEqual([good]);
+  const manager = await client.jetstreamManager();
+  expect((await manager.streams.info("DEAD")).state.messages).toBe(1);
+});
+
 test("what is acknowledged and still there when a process starts is taken away, what is not is handled", async () => {
-  const [settled, waiting] = [to("bob@one.example"), to("bob@one.example")];
-  await bus.queue.add([settled, waiting]);
-  const pulled = await client.jetstream().consumers.get("QUEUE", `mta-send-${shardOf("one.example")}`);
+  const [settled, waiting] = [to("bob@one.example"), to("bob@two.example")];
+  await bus.queue.add([settled]);
+  await bus.queue.add([waiting]);
+  const pulled = await client.jetstream().consumers.get("QUEUE", sendConsumer("transactional"));
   const message = await pulled.next();
-  expect(message?.subject).toBe(sendSubject(settled));
+  expect(message?.subject).toBe(sendSubject("transactional", "one.example"));
   await message?.ackAck();
   expect(await stored()).toBe(2);
   const { seen, handler } = collect();
@@ -232,8 +241,8 @@ test("entries that a draining process hands back are taken up by the next at onc
   const entries = Array.from({ length: 200 }, (_, index) => to(`bob@site${index % 40}.example`));
   await bus.queue.add(entries);
   const begun = new Set<string>();
-  await bus.queue.consume({ concurrency: 10 }, async ({ deliveryId }) => {
-    begun.add(deliveryId);
+  await bus.queue.consume({ concurrency: 10 }, async (entries) => {
+    for (const { deliveryId } of entries) begun.add(deliveryId);
     await Bun.sleep(5);
     return done;
   });
@@ -241,8 +250,8 @@ test("entries that a draining process hands back are taken up by the next at onc
   await bus.drain();
   const next = await nats.connect("mta", { sweepMs: 50 });
   const taken = new Set<string>();
-  await next.queue.consume({ concurrency: 10 }, async ({ deliveryId }) => {
-    taken.add(deliveryId);
+  await next.queue.consume({ concurrency: 10 }, async (entries) => {
+    for (const { deliveryId } of entries) taken.add(deliveryId);
     return done;
   });
   // Long before the 60 s after which the server would give them to another by itself.

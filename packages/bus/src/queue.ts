@@ -1,101 +1,72 @@
 /** The send queue: entries ready to be sent, and those that wait for their time as schedules of the server. */
-import { Failure, laterSubject, type QueueEntry, sendSubject } from "@tyto/contracts";
-import { nuid } from "nats";
-import { type Queue, reject } from "./bus.ts";
-import { consumeLanes, type Parts, specOf, toArrival } from "./consume.ts";
-import { readEntry, writeEntry } from "./contract.ts";
-import type { Direct } from "./direct.ts";
-import type { Headers } from "./link.ts";
+import { type QueueEntry, sendConsumer, traffics } from "@tyto/contracts";
+import { bury } from "./burial.ts";
+import { done, type Queue, type Verdict } from "./bus.ts";
+import { consumeLanes, type Parts, watchEarlier } from "./consume.ts";
+import { readEntries } from "./contract.ts";
+import { createEntryPacker } from "./entries.ts";
 import { createLook } from "./look.ts";
+import { weightOf } from "./packs.ts";
 import { createQueueScan } from "./queue-scan.ts";
+import type { Delivery } from "./reader.ts";
 import { encode, type Requests, StreamError } from "./requests.ts";
-import { atomicMessagesMax, type Message } from "./store.ts";
 import { createSweep, queueDurables } from "./sweep.ts";
 
 const stream = "QUEUE";
-/** JetStream's "wrong last sequence": something is at this subject already. */
-export const wrongLastSequence = 10_071;
-
-/** Held per shard beyond what runs: enough to start the next at once, few enough to leave work to other processes. */
-const heldPerShardMax = 8;
+/** JetStream's "no message found", or a position that the stream does not have. */
+const notThere = 10_037;
+/** Of the places, bulk mail leaves these to transactional mail. */
+const bulkShare = 0.8;
 
 export function createQueue(
-  parts: Parts & { direct: Direct; requests: Requests },
+  parts: Parts & { requests: Requests },
   requestMs: number,
   sweepMs: number,
 ): Queue {
-  const { store, requests } = parts;
+  const { store, requests, log, metrics } = parts;
   const sweep = createSweep(parts, requestMs, sweepMs);
-  const giveUpAtMs = () => Date.now() + requestMs;
+  const pack = createEntryPacker(store);
+  const info = () =>
+    requests.askJson<StreamInfo>({
+      subject: `$JS.API.STREAM.INFO.${stream}`,
+      giveUpAtMs: Date.now() + requestMs,
+    });
 
-  /** Atomic with all others; if one is there already, or was there a moment ago, each by itself. */
-  const addAll = async (messages: readonly Message[]): Promise<void> => {
-    try {
-      await store.together(stream, messages);
-    } catch (error) {
-      if (!(error instanceof StreamError)) throw error;
-      await Promise.all(messages.map(addOne));
-    }
-  };
-  const addOne = async (message: Message): Promise<void> => {
-    try {
-      await store.one(message);
-    } catch (error) {
-      const isThere = error instanceof StreamError && error.errorCode === wrongLastSequence;
-      if (!isThere) throw error;
-    }
+  /** The entries that keep their contract; each of the others is a dead letter by itself. */
+  const entriesOf = async (delivery: Delivery): Promise<QueueEntry[]> => {
+    const lines = readEntries(delivery);
+    const broken = lines.flatMap(({ line, entry }) => (entry.ok ? [] : [{ line, problem: entry.problem }]));
+    await Promise.all(
+      broken.map(async ({ line, problem }) => {
+        const reason = `breaks its contract: ${problem}`;
+        await bury(store, { ...delivery, data: line }, reason);
+        metrics.dead(delivery.durable);
+        log.error("bus.dead-letter", { durable: delivery.durable, sequence: delivery.sequence, reason });
+      }),
+    );
+    return lines.flatMap(({ entry }) => (entry.ok ? [entry.value] : []));
   };
 
   return {
-    async add(entries, notBeforeMs) {
-      const messages = entries.map((entry): Message => {
-        const headers: Headers = {
-          "Nats-Msg-Id": `${entry.deliveryId}.${entry.attempt}`,
-          "Nats-Expected-Last-Subject-Sequence": "0",
-        };
-        return notBeforeMs === undefined
-          ? { subject: sendSubject(entry), data: writeEntry(entry), headers }
-          : {
-              subject: laterSubject(entry.deliveryId),
-              data: writeEntry(entry),
-              headers: { ...headers, ...schedule(entry, notBeforeMs) },
-            };
-      });
-      if (messages.length > atomicMessagesMax)
-        throw new Failure("internal", `at most ${atomicMessagesMax} entries can be added at once`);
-      if (messages.length > 0) await addAll(messages);
+    async add(entries, atMs = 0) {
+      await Promise.all(entries.map((entry) => pack(entry, atMs)));
     },
 
-    async later(entry, atMs) {
-      // An id of its own: should the answer be lost and the time come, the repetition must not schedule it again.
-      const headers = { "Nats-Msg-Id": nuid.next(), ...schedule(entry, atMs) };
-      await store.together(stream, [
-        { subject: laterSubject(entry.deliveryId), data: writeEntry(entry), headers },
-      ]);
-    },
-
-    async cancelLater(id) {
-      await requests.askJson({
-        subject: `$JS.API.STREAM.PURGE.${stream}`,
-        data: encode({ filter: laterSubject(id) }),
-        giveUpAtMs: giveUpAtMs(),
-      });
-    },
-
-    async consume({ concurrency, perShard = Math.ceil(concurrency / 2) }, handler) {
+    async consume({ concurrency }, handler) {
       const sweeping = await sweep.start();
-      const lanes = queueDurables.map((durable) => ({ stream, durable }));
-      const ackPendingMax = Math.min(...queueDurables.map((durable) => specOf(durable).ackPendingMax));
+      const earlier = watchEarlier(parts, stream, queueDurables, async () => (await info()).state.last_seq);
+      const lanes = traffics.map((traffic) => ({
+        stream,
+        durable: sendConsumer(traffic),
+        places: traffic === "bulk" ? Math.ceil(concurrency * bulkShare) : concurrency,
+      }));
       const consumption = consumeLanes(parts, lanes, {
         concurrency,
-        perLane: perShard,
-        heldMax: Math.min(ackPendingMax, perShard + heldPerShardMax),
+        weightOf,
         retriesHere: true,
-        keyOf: ({ subject }) => subject,
-        async handle(delivery) {
-          const entry = readEntry(delivery);
-          if (!entry.ok) return reject(`breaks its contract: ${entry.problem}`);
-          const verdict = await handler(entry.value, toArrival(delivery));
+        async handle(delivery): Promise<Verdict> {
+          const entries = await entriesOf(delivery);
+          const verdict = entries.length === 0 ? done : await handler(entries, earlier.arrivalOf(delivery));
           sweeping.note(delivery.durable);
           return verdict;
         },
@@ -103,38 +74,36 @@ export function createQueue(
       return {
         async stop() {
           await consumption.stop();
+          earlier.stop();
           await sweeping.stop();
         },
       };
     },
 
-    scan: createQueueScan({ look: createLook(parts, requestMs), shard: sweep.shard, log: parts.log }),
+    scan: createQueueScan({ look: createLook(parts, requestMs), floorOf: sweep.durable, log }),
 
-    async remove({ subject, sequence }) {
-      await requests.askJson({
-        subject: `$JS.API.STREAM.PURGE.${stream}`,
-        // Everything at its subject up to and with it.
-        data: encode({ filter: subject, seq: sequence + 1 }),
-        giveUpAtMs: giveUpAtMs(),
-      });
+    async remove({ sequence }) {
+      try {
+        await requests.askJson({
+          subject: `$JS.API.STREAM.MSG.DELETE.${stream}`,
+          data: encode({ seq: sequence, no_erase: true }),
+          giveUpAtMs: Date.now() + requestMs,
+        });
+      } catch (error) {
+        if (!(error instanceof StreamError && error.errorCode === notThere)) throw error;
+      }
     },
 
     async depth() {
-      const shards = await Promise.all(queueDurables.map(sweep.shard));
-      const info = await requests.askJson<StreamInfo>({
-        subject: `$JS.API.STREAM.INFO.${stream}`,
-        giveUpAtMs: giveUpAtMs(),
-      });
-      const ready = shards.reduce((sum, shard) => sum + shard.num_pending + shard.num_ack_pending, 0);
-      return { ready, later: Math.max(0, info.state.messages - ready) };
+      const durables = await Promise.all(queueDurables.map(sweep.durable));
+      const { state } = await info();
+      const ready = durables.reduce(
+        (sum, { num_pending, num_ack_pending }) => sum + num_pending + num_ack_pending,
+        0,
+      );
+      return { ready, later: Math.max(0, state.messages - ready) };
     },
   };
 }
 
-type StreamInfo = { state: { messages: number } };
-
-/** RFC 3339 in the form that the server takes; milliseconds count. */
-const schedule = (entry: QueueEntry, atMs: number): Headers => ({
-  "Nats-Schedule": `@at ${new Date(atMs).toISOString()}`,
-  "Nats-Schedule-Target": sendSubject(entry),
-});
+type StreamInfo = { state: { messages: number; last_seq: number } };

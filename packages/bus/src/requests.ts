@@ -21,6 +21,9 @@ export class StreamError extends Error {
   }
 }
 
+/** JetStream's "wrong last sequence": something is at this subject already. */
+export const wrongLastSequence = 10_071;
+
 /** A question that may not be repeated got no answer: it may have been heard or not. */
 export class Interrupted extends Error {
   constructor(subject: string) {

@@ -2,15 +2,15 @@ import { expect, test } from "bun:test";
 import { createSlots } from "./slots.ts";
 
 /** Tasks that run until they are told to end. */
-function bench(concurrency: number, perLane: number, lanes: number) {
-  const slots = createSlots(concurrency, perLane, lanes);
+function bench(concurrency: number, places: number[]) {
+  const slots = createSlots(concurrency, places);
   const running = new Map<string, () => void>();
   const order: string[] = [];
   return {
     ...{ slots, running, order },
-    push(lane: number, name: string, key?: string) {
+    push(lane: number, name: string, weight = 1) {
       slots.push(lane, {
-        ...(key !== undefined && { key }),
+        weight,
         run: () =>
           new Promise((resolve) => {
             order.push(name);
@@ -27,7 +27,7 @@ function bench(concurrency: number, perLane: number, lanes: number) {
 }
 
 test("no more run than there are places", async () => {
-  const { push, running, end, order } = bench(2, 2, 1);
+  const { push, running, end, order } = bench(2, [2]);
   for (const name of ["a", "b", "c", "d"]) push(0, name);
   expect([...running.keys()]).toEqual(["a", "b"]);
   await end("b");
@@ -37,7 +37,7 @@ test("no more run than there are places", async () => {
 });
 
 test("lanes take turns, however much waits in one", async () => {
-  const { push, end, order } = bench(1, 1, 3);
+  const { push, end, order } = bench(1, [1, 1, 1]);
   for (const name of ["a1", "a2", "a3", "a4"]) push(0, name);
   push(1, "b1");
   push(2, "c1");
@@ -46,25 +46,27 @@ test("lanes take turns, however much waits in one", async () => {
 });
 
 test("a lane takes its share of the places and no more", () => {
-  const { push, running } = bench(4, 2, 2);
+  const { push, running } = bench(4, [2, 4]);
   for (const name of ["a1", "a2", "a3", "a4"]) push(0, name);
   expect([...running.keys()]).toEqual(["a1", "a2"]);
   push(1, "b1");
   expect([...running.keys()]).toEqual(["a1", "a2", "b1"]);
 });
 
-test("two with the same key follow each other, others pass them", async () => {
-  const { push, running, end } = bench(3, 3, 1);
-  push(0, "first", "k");
-  push(0, "second", "k");
-  push(0, "other", "j");
-  expect([...running.keys()]).toEqual(["first", "other"]);
-  await end("first");
-  expect([...running.keys()]).toEqual(["other", "second"]);
+test("a heavy task takes as many places as it weighs", async () => {
+  const { push, running, end } = bench(10, [10]);
+  push(0, "heavy", 8);
+  push(0, "light", 1);
+  push(0, "next", 8);
+  push(0, "after", 1);
+  // One that begins while there is a place may go beyond: else a heavy one would wait for all places to be free.
+  expect([...running.keys()]).toEqual(["heavy", "light", "next"]);
+  await end("heavy");
+  expect([...running.keys()]).toEqual(["light", "next", "after"]);
 });
 
 test("what has not begun can be taken back, and idle means that all has ended", async () => {
-  const { slots, push, end, order } = bench(1, 1, 1);
+  const { slots, push, end, order } = bench(1, [1]);
   push(0, "a");
   push(0, "b");
   let isIdle = false;

@@ -1,11 +1,7 @@
-/**
- * Which task runs next: at most `concurrency` at a time, at most `perLane` of one lane, lanes in turn, and never two
- * with the same key side by side.
- */
+/** Which task runs next: at most `concurrency` places at a time, at most its own number of one lane, lanes in turn. */
 export type Task = {
-  key?: string;
-  /** Places that it takes, where that is more than one. */
-  weight?: number;
+  /** Places that it takes. */
+  weight: number;
   run(): Promise<void>;
 };
 
@@ -17,24 +13,21 @@ export type Slots = {
   whenIdle(): Promise<void>;
 };
 
-export function createSlots(concurrency: number, perLane: number, lanesCount = 1): Slots {
-  const lanes = Array.from({ length: lanesCount }, () => ({ waiting: [] as Task[], running: 0 }));
-  const keys = new Set<string>();
+/** `placesOf` has one number for each lane. */
+export function createSlots(concurrency: number, placesOf: readonly number[]): Slots {
+  const lanes = placesOf.map((places) => ({ places, waiting: createFifo<Task>(), running: 0 }));
   const idle = new Set<() => void>();
   let running = 0;
   let turn = 0;
 
-  const isFree = ({ key }: Task) => key === undefined || !keys.has(key);
-
   const next = () => {
     for (let step = 0; step < lanes.length; step++) {
       const lane = lanes[(turn + step) % lanes.length];
-      if (lane === undefined || lane.running >= perLane) continue;
-      const index = lane.waiting.findIndex(isFree);
-      if (index < 0) continue;
+      if (lane === undefined || lane.running >= lane.places) continue;
+      const task = lane.waiting.shift();
+      if (task === undefined) continue;
       turn = (turn + step + 1) % lanes.length;
-      const [task] = lane.waiting.splice(index, 1);
-      return task && { lane, task };
+      return { lane, task };
     }
     return undefined;
   };
@@ -44,20 +37,17 @@ export function createSlots(concurrency: number, perLane: number, lanesCount = 1
       const found = next();
       if (found === undefined) break;
       const { lane, task } = found;
-      const { key, weight = 1 } = task;
-      running += weight;
-      lane.running += weight;
-      if (key !== undefined) keys.add(key);
+      running += task.weight;
+      lane.running += task.weight;
       void task.run().finally(() => {
-        running -= weight;
-        lane.running -= weight;
-        if (key !== undefined) keys.delete(key);
+        running -= task.weight;
+        lane.running -= task.weight;
         launch();
         wakeIdle();
       });
     }
   };
-  const isIdle = () => running === 0 && lanes.every(({ waiting }) => waiting.length === 0);
+  const isIdle = () => running === 0 && lanes.every(({ waiting }) => waiting.size() === 0);
   const wakeIdle = () => {
     if (!isIdle()) return;
     for (const wake of idle) wake();
@@ -70,9 +60,32 @@ export function createSlots(concurrency: number, perLane: number, lanesCount = 1
       launch();
     },
     clear() {
-      for (const lane of lanes) lane.waiting.length = 0;
+      for (const lane of lanes) lane.waiting.clear();
       wakeIdle();
     },
     whenIdle: () => (isIdle() ? Promise.resolve() : new Promise<void>((resolve) => void idle.add(resolve))),
+  };
+}
+
+/** First in, first out; a shift of an array of thousands would move all of them. */
+function createFifo<T>() {
+  let items: (T | undefined)[] = [];
+  let head = 0;
+  return {
+    push: (item: T) => void items.push(item),
+    shift(): T | undefined {
+      const item = items[head];
+      items[head++] = undefined;
+      if (head >= items.length) {
+        items = [];
+        head = 0;
+      }
+      return item;
+    },
+    size: () => items.length - head,
+    clear() {
+      items = [];
+      head = 0;
+    },
   };
 }

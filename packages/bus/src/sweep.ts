@@ -1,10 +1,10 @@
 /**
- * Takes acknowledged entries out of the queue, a shard at a time and many at once: everything up to the floor below
+ * Takes acknowledged entries out of the queue, a durable at a time and many at once: everything up to the floor below
  * which its durable has all acknowledgements. It also removes what a kill -9 of the server leaves there (acknowledged
  * entries that are never delivered again), without making the durable anew, which would send old mail again.
  *
  * A purge makes the server forget which entries it was about to deliver again (handed back, or their process is dead):
- * they then come after another `ackWaitMs`. So a shard is swept when there can be none: nothing is unacknowledged, or a
+ * they then come after another `ackWaitMs`. So a durable is swept when there can be none: nothing is unacknowledged, or a
  * pull waits in vain.
  */
 import { consumers } from "@tyto/contracts";
@@ -15,13 +15,13 @@ import { encode, type Requests } from "./requests.ts";
 const stream = "QUEUE";
 /** A crash of the server can forget an acknowledgement as long as its entry is there: so soon, yet rarely enough to cost little. */
 export const sweepMsDefault = 2_000;
-/** A shard with a backlog answers every pull. It is swept all the same when this time has passed. */
+/** A durable with a backlog answers every pull. It is swept all the same when this time has passed. */
 const overdueMs = 30_000;
 
 export const queueDurables = Object.keys(consumers).filter((name) => consumers[name]?.stream === stream);
 
-/** What a shard still has before it, and how many pulls wait for more. */
-export type ShardInfo = {
+/** What a durable still has before it, and how many pulls wait for more. */
+export type DurableInfo = {
   ack_floor: { stream_seq: number };
   num_pending: number;
   num_ack_pending: number;
@@ -29,8 +29,8 @@ export type ShardInfo = {
 };
 
 export type Sweep = {
-  /** Tells how one shard stands, and sweeps it if that harms nobody now. */
-  shard(durable: string): Promise<ShardInfo>;
+  /** Tells how one of them stands, and sweeps it if that harms nobody now. */
+  durable(durable: string): Promise<DurableInfo>;
   /** Sweeps all, then those that are noted every `sweepMs`, and all again after a reconnect. */
   start(): Promise<{ note(durable: string): void; stop(): Promise<void> }>;
 };
@@ -43,9 +43,9 @@ export function createSweep(
   /** Up to where, and when, this process has swept each durable. */
   const swept = new Map(queueDurables.map((durable) => [durable, { floor: 0, atMs: Date.now() }]));
 
-  const shard = async (durable: string): Promise<ShardInfo> => {
+  const sweepOne = async (durable: string): Promise<DurableInfo> => {
     const giveUpAtMs = Date.now() + requestMs;
-    const info = await requests.askJson<ShardInfo>({
+    const info = await requests.askJson<DurableInfo>({
       subject: `$JS.API.CONSUMER.INFO.${stream}.${durable}`,
       giveUpAtMs,
     });
@@ -72,7 +72,7 @@ export function createSweep(
       sweeping = sweeping.then(async () => {
         for (const durable of durables) {
           try {
-            const { num_ack_pending } = await shard(durable);
+            const { num_ack_pending } = await sweepOne(durable);
             // What is acknowledged a moment from now is swept the next time.
             if (num_ack_pending > 0) noted.add(durable);
           } catch (error) {
@@ -106,5 +106,5 @@ export function createSweep(
     };
   };
 
-  return { shard, start };
+  return { durable: sweepOne, start };
 }

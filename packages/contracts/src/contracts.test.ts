@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { CustomHeaders, Mailbox, SendRequest } from "./api.ts";
 import { isSubject, subjects } from "./events.ts";
-import { sendSubject, shardOf } from "./queue.ts";
+import { placeOf, sendSubject } from "./queue.ts";
 import { consumers } from "./streams.ts";
 import { users } from "./users.ts";
 import { Address, Domain, deliveryId, MessageId, messageIdOf, newMessageId } from "./values.ts";
@@ -67,11 +67,11 @@ test("every durable has a user that may consume it", () => {
   expect(consumed.toSorted()).toEqual(Object.keys(consumers).toSorted());
 });
 
-test("a domain falls into one shard whatever its case", () => {
-  expect(shardOf("Example.com")).toBe(shardOf("example.COM"));
-  const id = deliveryId(newMessageId(), 0);
-  expect(sendSubject({ deliveryId: id, recipient: Address.parse("a@example.com") })).toBe(
-    `queue.send.${shardOf("example.com")}.example_com.${id}`,
+test("the subject of an entry names its traffic and its place in one token, whatever their case", () => {
+  const recipient = Address.parse("a@Example.com");
+  expect(sendSubject("bulk", placeOf({ recipient }))).toBe("queue.send.bulk.example_com");
+  expect(sendSubject("transactional", placeOf({ recipient, site: "2001:db8::1=2526" }))).toBe(
+    "queue.send.transactional.2001-db8--1=2526",
   );
   expect(Domain.parse(" Example.com. ")).toBe(Domain.parse("example.com"));
 });

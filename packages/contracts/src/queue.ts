@@ -13,7 +13,10 @@ import {
   Traffic,
 } from "./values.ts";
 
-/** One recipient waiting to be tried. Small: the body stays in the stream BODY. */
+/**
+ * One recipient waiting to be tried. Small: the body stays in the stream BODY. A message of QUEUE holds one entry or up
+ * to a hundred of one place and traffic, one JSON text per line; its headers sum them up (`packHeaders`).
+ */
 export const QueueEntry = z.object({
   deliveryId: DeliveryId,
   messageId: MessageId,
@@ -45,25 +48,42 @@ export const QueueEntry = z.object({
   isDelayTold: z.literal(true).optional(),
   /** As in `mail.accepted`. */
   requireTls: z.boolean().optional(),
+  /** The site that it goes to, once it is known. */
+  site: z.string().max(253).optional(),
   expiresAt: TimeMs,
   traceparent: z.string().max(64).optional(),
 });
 export type QueueEntry = z.infer<typeof QueueEntry>;
 
-/** Shards keep one slow site from holding up the rest; a domain always falls into the same one. */
-export const shardCount = 32;
+/** A domain, or the id of a site, as one subject token: dots are separators in NATS and become underscores. */
+export const subjectToken = (name: string) =>
+  name
+    .toLowerCase()
+    .replaceAll(".", "_")
+    .replace(/[^a-z0-9_=-]/g, "-");
 
-export function shardOf(domain: string): number {
-  return Bun.hash.crc32(domain.toLowerCase()) % shardCount;
-}
+/** Where an entry goes as far as it is known: its site, else its recipient's domain. */
+export const placeOf = ({ site, recipient }: Pick<QueueEntry, "site" | "recipient">): string =>
+  site ?? recipient.slice(recipient.lastIndexOf("@") + 1).toLowerCase();
 
-/** A domain as one subject token: dots are separators in NATS and become underscores (which no domain of ours has). */
-export const subjectToken = (domain: string) => domain.toLowerCase().replaceAll(".", "_");
+export const trafficOf = ({ traffic = "transactional" }: Pick<QueueEntry, "traffic">): Traffic => traffic;
 
-export const sendSubject = (entry: Pick<QueueEntry, "deliveryId" | "recipient">): string => {
-  const domain = entry.recipient.slice(entry.recipient.lastIndexOf("@") + 1);
-  return `queue.send.${shardOf(domain)}.${subjectToken(domain)}.${entry.deliveryId}`;
-};
+/** Entries that are ready to be sent. Transactional mail has a lane of its own, so that it overtakes all other. */
+export const sendSubject = (traffic: Traffic, place: string): string =>
+  `queue.send.${traffic}.${subjectToken(place)}`;
 
-/** Where a deferred or scheduled entry waits: one schedule per delivery, a newer one replaces the older. */
-export const laterSubject = (id: DeliveryId): string => `queue.later.${id}`;
+/** Where entries wait for their time: one schedule per subject, hence a name for each. */
+export const laterSubject = (packId: string): string => `queue.later.${packId}`;
+
+/** Headers of a message of QUEUE, so that a million entries are counted without reading one. */
+export const packHeaders = {
+  /** How many entries the message holds. */
+  entries: "Tyto-Entries",
+  /** The place of all of them. */
+  place: "Tyto-Place",
+  /** `acceptedAt` of the oldest. */
+  oldest: "Tyto-Oldest",
+  /** `<organization>/<campaign>=<count>,...`; the campaign may be empty. At most `packSharesMax`, the rest as `*`. */
+  shares: "Tyto-Shares",
+} as const;
+export const packSharesMax = 20;

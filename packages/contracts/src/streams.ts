@@ -2,7 +2,7 @@
  * Streams and durable consumers, declared once. The bus creates and updates them from here; ops/nats.conf derives each
  * user's rights from here.
  */
-import { shardCount } from "./queue.ts";
+import { type Traffic, traffics } from "./values.ts";
 
 const dayMs = 86_400_000;
 
@@ -49,7 +49,7 @@ export const streams = {
   },
   /**
    * Recipients waiting to be tried, and those waiting for their time. Only the mta's user reaches it. The bus purges
-   * what a shard's durable has acknowledged, many at a time: the server's own work queue syncs the removal of each.
+   * what a durable has acknowledged, many at a time: the server's own work queue syncs the removal of each.
    */
   QUEUE: {
     subjects: ["queue.send.>", "queue.later.>"],
@@ -106,8 +106,8 @@ export type ConsumerSpec = {
   ackWaitMs: number;
 };
 
-/** The mta's durable of one shard. */
-export const shardConsumer = (shard: number) => `mta-send-${shard}`;
+/** The mta's durable of one kind of traffic. */
+export const sendConsumer = (traffic: Traffic) => `mta-${traffic}`;
 
 export const consumers: Record<string, ConsumerSpec> = {
   scanner: { stream: "EVENTS", filter: ["mail.submitted"], ackPendingMax: 32, ackWaitMs: 30_000 },
@@ -134,10 +134,15 @@ export const consumers: Record<string, ConsumerSpec> = {
   // Raw messages go to Convex beside the events, so that large ones hold up nothing.
   "recorder-raw": { stream: "EVENTS", filter: ["mail.received"], ackPendingMax: 512, ackWaitMs: 60_000 },
   ...Object.fromEntries(
-    Array.from({ length: shardCount }, (_, shard) => [
-      shardConsumer(shard),
-      // Short: after an mta died, what it had in hand blocks its shards for this long. The bus keeps saying "still working".
-      { stream: "QUEUE", filter: [`queue.send.${shard}.>`], ackPendingMax: 64, ackWaitMs: 20_000 } as const,
+    traffics.map((traffic) => [
+      sendConsumer(traffic),
+      // Short: what a dead mta had in hand comes again after this long. The bus keeps saying "still working".
+      {
+        stream: "QUEUE",
+        filter: [`queue.send.${traffic}.>`],
+        ackPendingMax: 2_000,
+        ackWaitMs: 20_000,
+      } as const,
     ]),
   ),
 };

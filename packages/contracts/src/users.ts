@@ -5,8 +5,8 @@
 import type { BucketName } from "./buckets.ts";
 import { type ControlName, controls } from "./control.ts";
 import type { Subject } from "./events.ts";
-import { shardCount } from "./queue.ts";
-import { type StreamName, shardConsumer } from "./streams.ts";
+import { type StreamName, sendConsumer } from "./streams.ts";
+import { traffics } from "./values.ts";
 
 export type UserSpec = {
   publishes: readonly Subject[];
@@ -65,11 +65,7 @@ export const users = {
       "egress.quarantined",
       "egress.released",
     ],
-    consumes: [
-      "mta-intake",
-      "mta-feedback",
-      ...Array.from({ length: shardCount }, (_, shard) => shardConsumer(shard)),
-    ],
+    consumes: ["mta-intake", "mta-feedback", ...traffics.map(sendConsumer)],
     reads: [
       "SUPPRESSIONS",
       "DOMAINS",

@@ -33,6 +33,10 @@ const entry: QueueEntry = {
   expiresAt: 1,
 };
 const host: Host = { name: "mx.example.org", port: 25, isTrusted: false, isImplicit: false };
+const site = { id: "mx.example.org", hosts: [host] };
+const egress = { id: "one", ehloName: "mail.test" };
+/** How often what was taken of an egress was given back. */
+let given = 0;
 const key = { domain, selector: "tyto1e", algorithm: "ed25519-sha256" } as SigningKey;
 const accepted: Carried = {
   kind: "accepted",
@@ -43,10 +47,13 @@ const accepted: Carried = {
 let carried: { mail: Mail; hosts: readonly Host[] }[];
 beforeEach(() => {
   carried = [];
+  given = 0;
 });
 const ports = (change: Partial<AttemptPorts> = {}): AttemptPorts => ({
   signerOf: async () => ({ returnPathHost: Domain.parse("bounces.example.com"), keys: [key] }),
-  findPath: async () => ({ kind: "hosts", hosts: [host] }),
+  findPath: async () => ({ kind: "hosts", hosts: [host], site }),
+  leave: () => ({ kind: "go" }),
+  egressFor: async () => ({ kind: "egress", egress, giveBack: () => void given++ }),
   contentOf: async () => ({
     bytes: Buffer.from("body"),
     has8Bit: true,
@@ -77,6 +84,7 @@ test("the message goes out signed, from its own return path, and says so", async
     kind: "delivered",
     dkim: [{ domain, selector: "tyto1e", algorithm: "ed25519-sha256" }],
     returnPath,
+    via: { site, egress },
   });
   expect(carried).toHaveLength(1);
   expect(carried[0]).toMatchObject({
@@ -137,27 +145,30 @@ test.each<[string, Partial<AttemptPorts>, Record<string, unknown>]>([
   expect(carried).toEqual([]);
 });
 
-const egress = { id: "mail2", ehloName: "mail2.example.com" };
-
-test("the hosts are reached through the address that was chosen, and what was not sent is given back", async () => {
-  let given = 0;
-  const wayOut: AttemptPorts["wayOut"] = async () => ({ kind: "egress", egress, giveBack: () => given++ });
-  await attempt(ports({ wayOut }))(entry, 0, () => {});
-  expect(carried[0]?.hosts).toEqual([{ ...host, egress }]);
-  expect(given).toBe(0);
-  for (const kind of ["busy", "interrupted"] as const)
-    expect(await attempt(ports({ wayOut, carry: async () => ({ kind }) }))(entry, 0, () => {})).toEqual({
-      kind,
-    });
-  expect(given).toBe(2);
+test.each<[string, Partial<AttemptPorts>, number]>([
+  ["somebody holds it back", { leave: () => ({ kind: "wait", untilMs: 7, why: "held" }) }, 0],
+  [
+    "no address of ours may send it",
+    { egressFor: async () => ({ kind: "wait", untilMs: 7, why: "held" }) },
+    0,
+  ],
+  ["its turn is far away", { carry: async () => ({ kind: "wait", untilMs: 7, why: "held" }) }, 1],
+])("when %s, it waits, and nothing is used up", async (_what, change, back) => {
+  expect(await attempt(ports(change))(entry, 0, () => {})).toEqual({
+    kind: "wait",
+    untilMs: 7,
+    why: "held",
+    site,
+  });
+  expect(given).toBe(back);
 });
 
 test("what no address may send now waits; where the pool overflows, the overflow provider takes it", async () => {
   const why = "no address of the pool bulk may send this now";
   const waits = async (kind: "wait" | "overflow", change: Partial<AttemptPorts> = {}) =>
-    attempt(ports({ wayOut: async () => ({ kind, untilMs: 9_000, why }), ...change }))(entry, 0, () => {});
-  expect(await waits("wait")).toEqual({ kind: "wait", untilMs: 9_000, why });
-  expect(await waits("overflow")).toEqual({ kind: "wait", untilMs: 9_000, why });
+    attempt(ports({ egressFor: async () => ({ kind, untilMs: 9_000, why }), ...change }))(entry, 0, () => {});
+  expect(await waits("wait")).toEqual({ kind: "wait", untilMs: 9_000, why, site });
+  expect(await waits("overflow")).toEqual({ kind: "wait", untilMs: 9_000, why, site });
 
   const provider: Provider = {
     ...{ name: "ses", rewrites: [], keepsSignatures: true, keepsPromises: false },

@@ -5,37 +5,43 @@ import {
   Failure,
   type QueueEntry,
   toFailure,
+  trafficOf,
 } from "@tyto/contracts";
 import type { Log } from "@tyto/service";
 import type { Content } from "./contents.ts";
-import type { Carried } from "./courier.ts";
+import type { Carried, CarryOptions } from "./courier.ts";
 import type { Choice } from "./egress/egresses.ts";
+import type { Egress } from "./egress.ts";
 import type { Host, Path } from "./mx.ts";
+import type { Leave } from "./observation.ts";
 import type { Failed, Outcome } from "./outcome.ts";
+import type { Want } from "./pool.ts";
 import type { Providers } from "./providers/choice.ts";
 import type { Provider } from "./providers/provider.ts";
 import type { Signer } from "./signers.ts";
+import type { Site } from "./site.ts";
 import type { Mail } from "./smtp.ts";
 import type { Demand } from "./tls/demand.ts";
 
 /** The outside world, as one attempt needs it. */
 export type AttemptPorts = {
   signerOf(domain: Domain): Promise<Signer | undefined>;
-  findPath(domain: string): Promise<Path>;
+  findPath(domain: string): Promise<SitePath>;
+  /** Whether somebody holds this mail back. */
+  leave(entry: QueueEntry, site: Site): Leave;
+  /** Through which of our addresses it goes. */
+  egressFor(entry: QueueEntry, site: Site): Promise<Choice>;
   contentOf(entry: QueueEntry): Promise<Content>;
   returnPath(id: DeliveryId, host: Domain): Address;
   /** Header fields that this recipient's copy has of its own. */
   personalFields(id: DeliveryId, host: Domain): Buffer;
   /** What a session to a host has to be for this entry. */
   demandOf(host: Host, entry: QueueEntry): Promise<Demand>;
-  /** Through which of our addresses it goes to these hosts; absent where there is only one. */
-  wayOut?(entry: QueueEntry, hosts: readonly Host[]): Promise<Choice>;
   carry(
     mailOf: MailOf,
     hosts: readonly Host[],
-    siteWaitMs: number,
-    hold: Hold,
-    demandOf: (host: Host) => Promise<Demand>,
+    want: Want,
+    options: Pick<CarryOptions, "siteWaitMs" | "hold" | "demandOf">,
   ): Promise<Carried>;
   /** Who delivers in our place; absent where nobody ever does. */
   providers?: Pick<Providers, "of" | "overflow"> | undefined;
@@ -50,17 +56,21 @@ export type MailOf = () => Promise<Mail>;
 /** Takes what sets the session that carried a message free; whoever holds it must call it once. */
 export type Hold = (release: () => void) => void;
 
-/** An outcome, or nothing tried: every connection to the site is in use, the service stops, or it may not be sent yet. */
+/** What `findPath` of mx.ts tells, with the site that the hosts are. */
+export type SitePath = Exclude<Path, { kind: "hosts" }> | (Extract<Path, { kind: "hosts" }> & { site: Site });
+
+/** The way that a delivery took. */
+export type Via = { site: Site; egress: Egress };
+
+/** An outcome and the way to it, or nothing tried: its turn is far away, or the service stops. */
 export type Attempted =
-  | Outcome
-  | { kind: "busy" }
-  | { kind: "interrupted" }
-  /** Not an attempt: it is looked at again at that time. */
-  | { kind: "wait"; untilMs: number; why: string };
+  | (Outcome & { via?: Via })
+  | { kind: "wait"; untilMs: number; why: string; site: Site }
+  | { kind: "interrupted" };
 
 /**
- * One attempt: who signs, where to, the message signed, taken there. An error that nobody foresaw is trouble of our own
- * and waits for the next attempt; a message that cannot be signed is not sent.
+ * One attempt: who signs, where to, whether it may go, from where, the message signed, taken there. An error that
+ * nobody foresaw is trouble of our own and waits for the next attempt; a message that cannot be signed is not sent.
  */
 export const attempt =
   (ports: AttemptPorts) =>
@@ -75,24 +85,30 @@ export const attempt =
 
       const path = await ports.findPath(entry.recipient.slice(entry.recipient.lastIndexOf("@") + 1));
       if (path.kind === "none") return { ...path, kind: "failed", isInDoubt: false };
+      const { hosts, site } = path;
 
-      const way = await ports.wayOut?.(entry, path.hosts);
-      const overflow = way?.kind === "overflow" ? ports.providers?.overflow(entry) : undefined;
+      const leave = ports.leave(entry, site);
+      if (leave.kind === "wait") return { ...leave, site };
+      const choice = await ports.egressFor(entry, site);
+      const overflow = choice.kind === "overflow" ? ports.providers?.overflow(entry) : undefined;
       if (overflow !== undefined) return await handedOver(ports, overflow, entry, signer, siteWaitMs, hold);
-      if (way !== undefined && way.kind !== "egress")
-        return { kind: "wait", untilMs: way.untilMs, why: way.why };
-      const hosts =
-        way === undefined ? path.hosts : path.hosts.map((host) => ({ ...host, egress: way.egress }));
+      if (choice.kind !== "egress") return { kind: "wait", untilMs: choice.untilMs, why: choice.why, site };
+      const { egress } = choice;
 
       const returnPath = ports.returnPath(entry.deliveryId, signer.returnPathHost);
       const mailOf = () => composed(ports, entry, signer, returnPath);
-      const carried = await ports.carry(mailOf, hosts, siteWaitMs, hold, (host) =>
-        ports.demandOf(host, entry),
-      );
-      if (carried.kind === "busy" || carried.kind === "interrupted") way?.giveBack();
-      if (carried.kind !== "accepted") return carried;
+      const carried = await ports.carry(mailOf, hosts, wantOf(entry, site, egress), {
+        siteWaitMs,
+        hold,
+        demandOf: (host) => ports.demandOf(host, entry),
+      });
+      if (carried.kind === "wait" || carried.kind === "interrupted") choice.giveBack();
+      if (carried.kind === "interrupted") return carried;
+      if (carried.kind === "wait") return { ...carried, site };
+      const via = { site, egress };
+      if (carried.kind !== "accepted") return { ...carried, via };
       const { reply, conversation } = carried;
-      return { kind: "delivered", reply, conversation, dkim: signedWith(signer), returnPath };
+      return { kind: "delivered", reply, conversation, dkim: signedWith(signer), returnPath, via };
     } catch (error) {
       ports.log.error("mta.attempt-broke", { deliveryId: entry.deliveryId, attempt: entry.attempt, error });
       return trouble(error);
@@ -120,6 +136,7 @@ async function handedOver(
   const mailOf = () => composed(ports, entry, signer, returnPath, provider.rewrites);
   const signal = ports.signal ?? new AbortController().signal;
   const carried = await provider.carry(mailOf, { waitMs, hold, signal });
+  if (carried.kind === "wait") return { ...carried, site: { id: provider.name, hosts: [] } };
   if (carried.kind !== "accepted") return carried;
   const { reply, conversation } = carried;
   return {
@@ -133,6 +150,14 @@ async function handedOver(
 
 const signedWith = ({ keys }: Signer) =>
   keys.map(({ domain, selector, algorithm }) => ({ domain, selector, algorithm }));
+
+const wantOf = (entry: QueueEntry, site: Site, egress: Egress): Want => ({
+  egress,
+  site: site.id,
+  provider: site.provider,
+  traffic: trafficOf(entry),
+  owner: `${entry.organizationId}/${entry.campaign ?? ""}`,
+});
 
 async function composed(
   { contentOf, personalFields }: AttemptPorts,

@@ -7,9 +7,9 @@ import { carry } from "./courier.ts";
 import type { Host } from "./mx.ts";
 import { openHost } from "./opening.ts";
 import type { Failed } from "./outcome.ts";
-import { createPool } from "./pool.ts";
+import { createPool, fixedLimits } from "./pool.ts";
 import type { Mail } from "./smtp.ts";
-import { parseDialog, startScripted, startSink } from "./testing.ts";
+import { parseDialog, startScripted, startSink, wantOf } from "./testing.ts";
 
 const mail: Mail = {
   envelopeId: "id",
@@ -42,7 +42,7 @@ afterAll(() => dns.stop());
 
 const poolOf = (restMs = 0, localIp?: string) =>
   createPool<Failed>({
-    open: (host, signal) =>
+    open: (host, _want, signal) =>
       openHost(
         host,
         {
@@ -58,16 +58,16 @@ const poolOf = (restMs = 0, localIp?: string) =>
         signal,
       ),
     connectionsMax: 10,
-    siteConnectionsMax: 5,
+    limits: fixedLimits(5, 10),
     idleMax: 5,
     idleMsMax: 1_000,
-    messagesMax: 10,
     restMs,
     now: Date.now,
+    random: Math.random,
   });
 const host = (port: number, name = "127.0.0.1"): Host => ({ name, port, isTrusted: true, isImplicit: false });
 const go = (hosts: Host[], signal = new AbortController().signal, pool = poolOf()) =>
-  carry(async () => mail, hosts, pool, options(signal));
+  carry(async () => mail, hosts, wantOf("site"), pool, options(signal));
 const options = (signal: AbortSignal) => ({
   signal,
   siteWaitMs: 1_000,
@@ -90,18 +90,6 @@ test("the next host takes the message when the first cannot be reached, is busy,
   expect(await go(hosts)).toMatchObject({ kind: "accepted", conversation: { mx: "127.0.0.1" } });
   expect([busy.connections, rude.connections, sink.received.length]).toEqual([1, 1, 1]);
   await Promise.all([busy.stop(), rude.stop(), sink.stop()]);
-});
-
-test("a host that is reached through an address of a pool hears from that address, by its name", async () => {
-  const named = await script("S: 220 mx\nC: EHLO mail2.example.com\nS: 250 mx\nC: *\nS: 421 bye\nclose");
-  const sink = await startSink();
-  const egress = { id: "mail2", ehloName: "mail2.example.com", localIp: "127.0.0.22" };
-  await go([{ ...host(named.port), egress }]);
-  expect(named.faults).toEqual([]);
-  expect(await go([{ ...host(sink.port), egress }])).toMatchObject({
-    conversation: { localIp: "127.0.0.22" },
-  });
-  await Promise.all([named.stop(), sink.stop()]);
 });
 
 test("a refusal of the recipient ends the attempt, whatever other hosts there are", async () => {
@@ -186,16 +174,22 @@ test("stopping interrupts a message that has not begun, and lets one that has be
   });
   const silent = await script("stall");
   const pool = poolOf();
-  const begun = carry(async () => mail, [host(slow.port)], pool, options(stopping.signal));
-  const waiting = carry(async () => mail, [host(silent.port)], pool, options(stopping.signal));
+  const begun = carry(async () => mail, [host(slow.port)], wantOf("slow"), pool, options(stopping.signal));
+  const waiting = carry(
+    async () => mail,
+    [host(silent.port)],
+    wantOf("silent"),
+    pool,
+    options(stopping.signal),
+  );
   await arrived.promise;
   stopping.abort();
   expect((await waiting).kind).toBe("interrupted");
   answer.resolve("250 2.0.0 taken");
   expect(await begun).toMatchObject({ kind: "accepted", reply: { text: "taken" } });
-  expect((await carry(async () => mail, [host(slow.port)], pool, options(stopping.signal))).kind).toBe(
-    "interrupted",
-  );
+  expect(
+    (await carry(async () => mail, [host(slow.port)], wantOf("slow"), pool, options(stopping.signal))).kind,
+  ).toBe("interrupted");
   await Promise.all([slow.stop(), silent.stop()]);
 });
 

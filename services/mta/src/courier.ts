@@ -2,7 +2,7 @@ import type { Conversation, Reply } from "@tyto/contracts";
 import type { Hold, MailOf } from "./attempt.ts";
 import type { Host } from "./mx.ts";
 import type { Failed } from "./outcome.ts";
-import type { Lease, Pool } from "./pool.ts";
+import type { Lease, Pool, Want } from "./pool.ts";
 import type { Mail } from "./smtp.ts";
 import { type Demand, refusalOf } from "./tls/demand.ts";
 import type { Sent } from "./trouble.ts";
@@ -12,12 +12,12 @@ export type Carried =
   | { kind: "accepted"; reply: Reply; conversation: Conversation }
   | { kind: "refused"; reply: Reply; conversation: Conversation }
   | Failed
-  /** Nothing was tried: the site's connections are all in use, or the service stops. */
-  | { kind: "busy" }
+  /** Nothing was tried: its turn at the site is far away, or the service stops. */
+  | { kind: "wait"; untilMs: number; why: string }
   | { kind: "interrupted" };
 
 export type CarryOptions = {
-  /** How long the message waits for a connection to a host before `busy`. */
+  /** How long the message waits for its turn at the site before `wait`. */
   siteWaitMs: number;
   signal: AbortSignal;
   hold: Hold;
@@ -39,17 +39,23 @@ const staleMax = 3;
 export async function carry(
   mailOf: MailOf,
   hosts: readonly Host[],
+  want: Want,
   pool: Pool<Failed>,
-  { siteWaitMs, signal, hold, demandOf }: CarryOptions,
+  options: CarryOptions,
 ): Promise<Carried> {
   const untilMs = performance.now() + triesMsMax;
   let failed: Failed | undefined;
+  let hasLeave = false;
   for (const host of hosts.slice(0, hostsTriedMax)) {
     if (performance.now() > untilMs) break;
-    const demand = await demandOf?.(host);
+    const demand = await options.demandOf?.(host);
+    const refusal = refused(host, demand);
     const result =
-      refused(host, demand) ??
-      (await tryHost(mailOf, { ...host, ...(demand && { demand }) }, pool, { siteWaitMs, signal, hold }));
+      refusal ??
+      (await tryHost(mailOf, { ...host, ...(demand && { demand }) }, want, pool, options, hasLeave));
+    if (result.kind === "wait" && failed !== undefined) break;
+    // The site gives leave once for a message, whatever host takes it in the end.
+    hasLeave ||= refusal === undefined;
     if (result.kind !== "failed" || result.isInDoubt) return result;
     // One host that may answer later outweighs any number that never will.
     if (failed === undefined || (failed.isPermanent && !result.isPermanent)) failed = result;
@@ -70,12 +76,22 @@ function refused({ name }: Host, demand: Demand | undefined): Failed | undefined
 async function tryHost(
   mailOf: MailOf,
   host: Host,
+  want: Want,
   pool: Pool<Failed>,
   { siteWaitMs, signal, hold }: CarryOptions,
+  hasLeave: boolean,
 ): Promise<Carried> {
   const startedMs = performance.now();
   for (let stale = 0; ; stale++) {
-    const lease = await pool.acquire(host, { fresh: stale > 0, waitMs: siteWaitMs, signal });
+    const lease = await pool.acquire(host, want, {
+      fresh: stale > 0,
+      hasLeave: hasLeave || stale > 0,
+      waitMs: siteWaitMs,
+      signal,
+    });
+    // Sessions that turned out to be closed have taken the message's leave already: it failed here, it was not refused a turn.
+    if (lease.kind === "wait" && stale > 0)
+      return failure("receiver.busy", `${host.name} closed its sessions`);
     if (lease.kind !== "lease") return lease;
     const sent = await use(lease, mailOf, signal, hold);
     // The server closed the waiting connection before it heard of this message: that says nothing about the message.

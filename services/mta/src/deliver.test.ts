@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from "bun:test";
-import type { Verdict } from "@tyto/bus";
+import type { Arrival, Verdict } from "@tyto/bus";
 import {
   Address,
   type AttemptMark,
@@ -15,6 +15,8 @@ import { Registry, silentLog } from "@tyto/service";
 import type { Attempted } from "./attempt.ts";
 import { createDeliveries, type DeliverPorts } from "./deliver.ts";
 import { createMetrics } from "./metrics.ts";
+import type { Observation } from "./observation.ts";
+import type { Site } from "./site.ts";
 
 const messageId = MessageId.parse("01jd4000000000000000000000");
 const nowMs = 1_790_000_000_000;
@@ -55,6 +57,7 @@ let marks: Map<string, AttemptMark>;
 let claims: Map<string, Claim>;
 let outcomes: Attempted[];
 let suppressed: boolean;
+let seen: Observation[];
 /** The last step before the session was free for another message. */
 let freedAfter: string | undefined;
 /** Steps that fail, each as often as it stands here. */
@@ -64,6 +67,7 @@ let metrics: ReturnType<typeof createMetrics>;
 
 beforeEach(() => {
   steps = [];
+  seen = [];
   marks = new Map();
   claims = new Map();
   outcomes = [delivered];
@@ -109,7 +113,9 @@ const ports = (): DeliverPorts => ({
     marks.set(id, mark);
   },
   publish: async ({ subject }) => step(`publish ${subject}`),
-  later: async ({ attempt }, atMs) => step(`later ${attempt} in ${(atMs - nowMs) / 1_000} s`),
+  queue: async ({ attempt, site }, atMs) =>
+    step(`queue ${attempt} in ${(atMs - nowMs) / 1_000} s${site === undefined ? "" : ` for ${site}`}`),
+  see: (observation) => void seen.push(observation),
   dropBody: async () => void steps.push("drop"),
   now: () => nowMs,
   random: () => 0.5,
@@ -117,8 +123,12 @@ const ports = (): DeliverPorts => ({
   log: silentLog,
   metrics,
 });
-const run = (change: Partial<QueueEntry> = {}): Promise<Verdict> =>
-  createDeliveries(ports()).fromQueue({ ...entry, ...change }, arrival);
+const run = (change: Partial<QueueEntry> = {}, how: Arrival = arrival): Promise<Verdict> =>
+  createDeliveries(ports()).fromQueue([{ ...entry, ...change }], how);
+/** As after a crash: somebody may have had the entry before. */
+const again: Arrival = { ...arrival, times: 2, earlierUntil: Number.POSITIVE_INFINITY };
+const site: Site = { id: "mx.example.org", hosts: [] };
+const via = { site, egress: { id: "one", ehloName: "mail.test" } };
 
 test("an outcome is marked, then told, then acknowledged", async () => {
   expect(await run()).toEqual({ kind: "done" });
@@ -128,7 +138,7 @@ test("an outcome is marked, then told, then acknowledged", async () => {
 test("a deferral is marked, told and scheduled before it is acknowledged", async () => {
   outcomes = [deferred];
   expect(await run()).toEqual({ kind: "done" });
-  expect(steps).toEqual(["attempt", "mark 1", "publish mail.deferred", "later 2 in 60 s"]);
+  expect(steps).toEqual(["attempt", "mark 1", "publish mail.deferred", "queue 2 in 60 s"]);
 });
 
 test("the session is free for another message only when the outcome is stored", async () => {
@@ -136,7 +146,7 @@ test("the session is free for another message only when the outcome is stored", 
   expect(freedAfter).toBe("publish mail.delivered");
   outcomes = [deferred];
   await createDeliveries(ports()).atOnce({ ...entry, recipients: 2 });
-  expect(freedAfter).toBe("later 2 in 60 s");
+  expect(freedAfter).toBe("queue 2 in 60 s");
 });
 
 test("past the queue the event is the mark, and a deferral goes to the queue", async () => {
@@ -146,23 +156,65 @@ test("past the queue the event is the mark, and a deferral goes to the queue", a
   expect(steps).toEqual(["attempt", "publish mail.delivered", "drop"]);
   steps = [];
   expect(await atOnce({ ...entry, deliveryId: deliveryId(messageId, 1) })).toBe("settled");
-  expect(steps).toEqual(["attempt", "publish mail.deferred", "later 2 in 60 s"]);
+  expect(steps).toEqual(["attempt", "publish mail.deferred", "queue 2 in 60 s"]);
 });
 
 test("what was sent past the queue is not sent from it", async () => {
   const { atOnce, fromQueue } = createDeliveries(ports());
   await atOnce(entry);
   steps = [];
-  expect(await fromQueue(entry, arrival)).toEqual({ kind: "done" });
+  expect(await fromQueue([entry], arrival)).toEqual({ kind: "done" });
   expect(steps).toEqual([]);
 });
 
-test("without room past the queue nothing is settled, and the queue may have the recipient", async () => {
-  outcomes = [{ kind: "busy" }, delivered];
+test("what has to wait past the queue goes into it, for its site, and is sent from there", async () => {
+  outcomes = [{ kind: "wait", untilMs: nowMs + 20_000, why: "busy", site }, delivered];
   const { atOnce, fromQueue } = createDeliveries(ports());
-  expect(await atOnce(entry)).toBe("queue");
-  expect(await fromQueue(entry, arrival)).toEqual({ kind: "done" });
-  expect(steps).toEqual(["attempt", "attempt", "mark 1 final", "publish mail.delivered", "drop"]);
+  expect(await atOnce(entry)).toBe("settled");
+  expect(steps).toEqual(["attempt", "queue 1 in 20 s for mx.example.org"]);
+  steps = [];
+  expect(await fromQueue([entry], arrival)).toEqual({ kind: "done" });
+  expect(steps).toEqual(["attempt", "mark 1 final", "publish mail.delivered", "drop"]);
+});
+
+test("the entries of one message are settled together, each by itself", async () => {
+  outcomes = [delivered, { kind: "wait", untilMs: nowMs + 20_000, why: "busy", site }];
+  const two = { ...entry, deliveryId: deliveryId(messageId, 1) };
+  expect(await createDeliveries(ports()).fromQueue([entry, two], arrival)).toEqual({ kind: "done" });
+  expect(steps).toContain("mark 1 final");
+  expect(steps).toContain("queue 1 in 20 s for mx.example.org");
+});
+
+test("what waits is looked at again in a quarter of an hour at the latest, and never after its time is over", async () => {
+  outcomes = [
+    { kind: "wait", untilMs: nowMs + 7_200_000, why: "held", site },
+    { kind: "wait", untilMs: nowMs + 7_200_000, why: "held", site },
+  ];
+  await run();
+  await run({ expiresAt: nowMs + 30_000 });
+  expect(steps.filter((name) => name.startsWith("queue"))).toEqual([
+    "queue 1 in 900 s for mx.example.org",
+    "queue 1 in 30 s for mx.example.org",
+  ]);
+});
+
+test("everything that learns from outcomes sees those that a server had a part in", async () => {
+  outcomes = [{ ...deferred, via } as Attempted, { ...delivered, via } as Attempted, delivered];
+  await run({ campaign: "spring" });
+  await run({ attempt: 2 });
+  await run({ attempt: 3, deliveryId: deliveryId(messageId, 1) });
+  expect(seen).toMatchObject([
+    {
+      outcome: "deferred",
+      reason: "receiver.busy",
+      reply: { code: 451 },
+      site: { id: "mx.example.org" },
+      egress: { id: "one" },
+      entry: { campaign: "spring", attempt: 1 },
+    },
+    { outcome: "delivered" },
+  ]);
+  expect(steps).toContain("queue 2 in 60 s for mx.example.org");
 });
 
 test("the body stays while other recipients may need it", async () => {
@@ -170,19 +222,27 @@ test("the body stays while other recipients may need it", async () => {
   expect(steps).not.toContain("drop");
 });
 
-test("an entry whose final mark exists is not sent again; its event is told again", async () => {
+test("after a crash, an entry whose final mark exists is not sent again; its event is told again", async () => {
   await run();
   steps = [];
-  expect(await run()).toEqual({ kind: "done" });
+  expect(await run({}, again)).toEqual({ kind: "done" });
   expect(steps).toEqual(["publish mail.delivered"]);
 });
 
-test("an entry whose deferral is marked gets its event and its schedule again, at the same time", async () => {
+test("after a crash, an entry whose deferral is marked gets its event and its schedule again, at the same time", async () => {
+  outcomes = [deferred];
+  await run();
+  steps = [];
+  expect(await run({}, again)).toEqual({ kind: "done" });
+  expect(steps).toEqual(["publish mail.deferred", "queue 2 in 60 s"]);
+});
+
+test("a copy of an entry that is over ends without a word, and schedules nothing twice", async () => {
   outcomes = [deferred];
   await run();
   steps = [];
   expect(await run()).toEqual({ kind: "done" });
-  expect(steps).toEqual(["publish mail.deferred", "later 2 in 60 s"]);
+  expect(steps).toEqual([]);
 });
 
 test("an old entry that comes back after a later attempt schedules nothing", async () => {
@@ -190,7 +250,7 @@ test("an old entry that comes back after a later attempt schedules nothing", asy
   await run();
   await run({ attempt: 2 });
   steps = [];
-  expect(await run()).toEqual({ kind: "done" });
+  expect(await run({}, again)).toEqual({ kind: "done" });
   expect(steps).toEqual(["publish mail.deferred"]);
 });
 
@@ -213,9 +273,9 @@ test.each(["mark", "publish"])(
 
 test("a schedule that cannot be stored is repeated before the entry is acknowledged", async () => {
   outcomes = [deferred];
-  failing = ["later"];
+  failing = ["queue"];
   expect(await run()).toEqual({ kind: "done" });
-  expect(steps.at(-1)).toBe("later 2 in 60 s");
+  expect(steps.at(-1)).toBe("queue 2 in 60 s");
 });
 
 test("a suppressed recipient and an expired entry end without an attempt", async () => {
@@ -239,13 +299,13 @@ test("the suppression list is asked again for entries that waited, were deferred
     },
   });
   outcomes = [delivered, deferred, delivered, delivered];
-  await handler(entry, { ...arrival, storedAtMs: nowMs - 1_000 });
+  await handler([entry], { ...arrival, storedAtMs: nowMs - 1_000 });
   expect(asked).toBe(0);
   marks.clear();
-  await handler(entry, arrival);
-  await handler({ ...entry, attempt: 2 }, { ...arrival, storedAtMs: nowMs - 1_000 });
+  await handler([entry], arrival);
+  await handler([{ ...entry, attempt: 2 }], { ...arrival, storedAtMs: nowMs - 1_000 });
   marks.clear();
-  await handler({ ...entry, scheduledAt: nowMs }, { ...arrival, storedAtMs: nowMs - 1_000 });
+  await handler([{ ...entry, scheduledAt: nowMs }], { ...arrival, storedAtMs: nowMs - 1_000 });
   expect(asked).toBe(3);
 });
 
@@ -259,22 +319,6 @@ test("a cancelled message is not sent and nothing is told; a released one is cla
   expect(claims.get(messageId)?.by).toBe("released");
 });
 
-test("a busy site costs no attempt: the entry comes back in a while", async () => {
-  outcomes = [{ kind: "busy" }];
-  expect(await run()).toMatchObject({ kind: "retry", afterMs: 7_500 });
-  expect(steps).toEqual(["attempt"]);
-});
-
-test("what may not be sent yet waits as a schedule, with the same attempt and nothing settled", async () => {
-  outcomes = [{ kind: "wait", untilMs: nowMs + 900_000, why: "day 1 of 30, 50 of 50 used" }];
-  expect(await run()).toEqual({ kind: "done" });
-  expect(steps).toEqual(["attempt", "later 1 in 930 s"]);
-  outcomes = [{ kind: "wait", untilMs: nowMs + 900_000, why: "day 1 of 30, 50 of 50 used" }, delivered];
-  const { atOnce, fromQueue } = createDeliveries(ports());
-  expect(await atOnce(entry)).toBe("queue");
-  expect(await fromQueue(entry, arrival)).toEqual({ kind: "done" });
-});
-
 test("a stop before the message went out gives the entry back", async () => {
   outcomes = [{ kind: "interrupted" }];
   expect(await run()).toMatchObject({ kind: "retry", afterMs: 0 });
@@ -284,8 +328,9 @@ test("a stop before the message went out gives the entry back", async () => {
 test("the same delivery is never in hand twice", async () => {
   const waiting = Promise.withResolvers<AttemptMark | undefined>();
   const { fromQueue: handler } = createDeliveries({ ...ports(), markOf: () => waiting.promise });
-  const first = handler(entry, arrival);
-  expect(await handler(entry, { ...arrival, times: 2 })).toMatchObject({ kind: "retry" });
+  const first = handler([entry], arrival);
+  expect(await handler([entry], { ...arrival, times: 2 })).toEqual({ kind: "done" });
+  expect(steps).toEqual(["queue 1 in 5 s"]);
   waiting.resolve(undefined);
   expect(await first).toEqual({ kind: "done" });
   expect(steps.filter((name) => name === "attempt")).toHaveLength(1);
@@ -294,7 +339,7 @@ test("the same delivery is never in hand twice", async () => {
 test("a session lost after the final dot is tried again and counted as in doubt", async () => {
   outcomes = [inDoubt];
   await run();
-  expect(steps).toEqual(["attempt", "mark 1", "publish mail.deferred", "later 2 in 60 s"]);
+  expect(steps).toEqual(["attempt", "mark 1", "publish mail.deferred", "queue 2 in 60 s"]);
   expect(marks.get(entry.deliveryId)?.event.payload).toMatchObject({
     explanation: expect.stringContaining("may have arrived"),
   });

@@ -5,13 +5,17 @@ import {
   type DeliveryId,
   type MessageId,
   type QueueEntry,
+  type Reason,
   type StoredEvent,
   suppressionKey,
 } from "@tyto/contracts";
 import { BoundedMap, type Log } from "@tyto/service";
-import type { Attempted, Hold } from "./attempt.ts";
+import { allOf } from "./all-of.ts";
+import type { Attempted, Hold, Via } from "./attempt.ts";
 import type { Metrics } from "./metrics.ts";
-import { after, type Outcome, type Settlement, settle } from "./outcome.ts";
+import type { Observation } from "./observation.ts";
+import { after, type GiveUp, type Outcome, type Settlement, settle } from "./outcome.ts";
+import type { Site } from "./site.ts";
 
 /** The outside world, as delivering needs it. */
 export type DeliverPorts = {
@@ -27,10 +31,13 @@ export type DeliverPorts = {
   putMark(id: DeliveryId, mark: AttemptMark): Promise<void>;
   /** Publishes the event that a mark holds. */
   publish(event: AttemptMark["event"]): Promise<void>;
-  later(entry: QueueEntry, atMs: number): Promise<void>;
+  /** Puts the entry into the queue for `atMs`. */
+  queue(entry: QueueEntry, atMs: number): Promise<void>;
+  /** Tells everything that learns from outcomes. */
+  see(observation: Observation): void;
+  /** Why a rule gives up what a site puts off. */
+  giveUp?(site: Site): GiveUp;
   dropBody(entry: QueueEntry): Promise<void>;
-  /** Is told every outcome when it is decided. */
-  see?(entry: QueueEntry, event: StoredEvent): void;
   /** An operator is about to change it in the queue. */
   isWithheld?(id: DeliveryId): boolean;
   now: () => number;
@@ -42,16 +49,16 @@ export type DeliverPorts = {
   metrics: Pick<Metrics, "attempts" | "inDoubt" | "repeated" | "duration">;
 };
 
-/** An entry that cannot be tried at once comes back after about this time; it counts as no attempt. */
-const busyMs = 5_000;
-/** Entries that wait for the same moment come back within this time of it, not all at once. */
-const spreadMsMax = 60_000;
+/** A copy of an entry that is in hand comes back after this time; then the outcome of the first is known. */
+const copyMs = 5_000;
+/** What waits in the queue is looked at again after this time at the latest: whatever it waits for may be over sooner. */
+const parkedMsMax = 900_000;
 /** Intake has looked at the suppression list; an entry this young is not looked up again. */
 const suppressionFreshMs = 30_000;
 /** An outcome that cannot be stored is tried to be stored for this long; then the entry comes back and is sent again. */
 const keepMsMax = 600_000;
 
-/** How long an entry waits for one of its site's connections before it makes room for others. */
+/** How long an entry waits for its turn at its site before it makes room for others. */
 const siteWaitMs = 10_000;
 /**
  * The same on the way past the queue. Waiting in memory costs little, so the queue is for those whose site is far behind,
@@ -62,8 +69,10 @@ const fewMax = 4_000;
 /** First attempts that were made past the queue, remembered by this process. */
 const atOnceMax = 50_000;
 
-/** What came of an attempt past the queue. `queue`: nothing was tried, because there was no room. */
-export type AtOnce = "settled" | "queue" | "interrupted";
+/** What came of an attempt. `settled`: its outcome is stored, or it waits in the queue. */
+export type Done = "settled" | "interrupted";
+/** `withheld`: an operator is about to change the entry in the queue. */
+type FromQueue = Done | "withheld";
 
 /**
  * Deliveries from start to settled outcome. The order of the last steps makes a crash repeat only what was not stored:
@@ -73,83 +82,95 @@ export function createDeliveries(ports: DeliverPorts) {
   const inHand = new Set<DeliveryId>();
   const sentAtOnce = new BoundedMap<DeliveryId, true>(atOnceMax);
 
+  /** The same delivery twice at a time can only be a copy that came back early; it waits for the first one's outcome. */
+  const alone = async (entry: QueueEntry, deliver: () => Promise<Done>): Promise<Done> => {
+    if (inHand.has(entry.deliveryId)) {
+      await ports.queue(entry, ports.now() + copyMs);
+      return "settled";
+    }
+    inHand.add(entry.deliveryId);
+    try {
+      return await deliver();
+    } finally {
+      inHand.delete(entry.deliveryId);
+    }
+  };
+
+  const one = async (entry: QueueEntry, arrival: Arrival): Promise<FromQueue> => {
+    if (ports.isWithheld?.(entry.deliveryId)) return "withheld";
+    if (entry.attempt === 1 && sentAtOnce.has(entry.deliveryId)) {
+      ports.metrics.repeated.inc();
+      return "settled";
+    }
+    return alone(entry, () => handle(ports, entry, arrival));
+  };
+
   return {
     isInHand: (id: DeliveryId) => inHand.has(id),
 
-    /** One entry of the queue. */
-    async fromQueue(entry: QueueEntry, arrival: Arrival): Promise<Verdict> {
-      // The same delivery twice at a time can only be a copy that came back early; it waits for the first one's outcome.
-      if (inHand.has(entry.deliveryId)) return retry(busyMs, "the same delivery is in hand");
-      if (ports.isWithheld?.(entry.deliveryId)) return retry(busyMs, "it is being changed in the queue");
-      if (entry.attempt === 1 && sentAtOnce.has(entry.deliveryId)) {
-        ports.metrics.repeated.inc();
-        return done;
-      }
-      inHand.add(entry.deliveryId);
-      try {
-        return await handle(ports, entry, arrival);
-      } finally {
-        inHand.delete(entry.deliveryId);
-      }
+    /** The entries of one message of the queue. */
+    async fromQueue(entries: readonly QueueEntry[], arrival: Arrival): Promise<Verdict> {
+      const results = await allOf(entries.map((entry) => one(entry, arrival)));
+      if (results.includes("withheld")) return retry(copyMs, "an operator changes it in the queue");
+      return results.includes("interrupted") ? retry(0, "the service stops") : done;
     },
 
     /** The first attempt of a recipient that nobody has tried before, past the queue. Its event is the mark. */
-    async atOnce(entry: QueueEntry): Promise<AtOnce> {
-      if (inHand.has(entry.deliveryId)) return "queue";
-      inHand.add(entry.deliveryId);
-      const startedMs = performance.now();
-      let release = () => {};
-      try {
+    atOnce: (entry: QueueEntry): Promise<Done> =>
+      alone(entry, async () => {
         const waitMs = inHand.size <= fewMax ? atOnceWaitMs.few : atOnceWaitMs.many;
-        const outcome = await ports.attempt(entry, waitMs, (free) => {
-          release = free;
+        return tryIt(ports, entry, waitMs, () => {
+          sentAtOnce.set(entry.deliveryId, true);
+          return false;
         });
-        if (outcome.kind === "busy" || outcome.kind === "wait") return "queue";
-        if (outcome.kind === "interrupted") return "interrupted";
-        sentAtOnce.set(entry.deliveryId, true);
-        await finish(ports, entry, outcome, startedMs, false);
-        return "settled";
-      } finally {
-        inHand.delete(entry.deliveryId);
-        release();
-      }
-    },
+      }),
   };
 }
 
-async function handle(ports: DeliverPorts, entry: QueueEntry, arrival: Arrival): Promise<Verdict> {
+async function handle(ports: DeliverPorts, entry: QueueEntry, arrival: Arrival): Promise<Done> {
   const startedMs = performance.now();
-  // Always looked up: an entry can come back with every sign of being new, after a crash of the server or a repeated intake.
+  // Always looked up: an entry can stand in the queue twice, after a crash of the server or a repeated intake.
   const [mark, isSuppressed] = await Promise.all([
     ports.markOf(entry.deliveryId),
     wasJustQueued(entry, arrival, ports.now()) ? false : ports.isSuppressed(suppressionKey(entry.recipient)),
   ]);
-  if (mark !== undefined && isOver(mark, entry)) return repeat(ports, entry, mark);
+  if (mark !== undefined && isOver(mark, entry)) return repeat(ports, entry, mark, arrival);
 
-  if (await isCancelled(ports, entry)) return done;
+  if (await isCancelled(ports, entry)) return "settled";
   if (isSuppressed) return finish(ports, entry, { kind: "suppressed" }, startedMs, true);
   if (ports.now() >= entry.expiresAt) return finish(ports, entry, { kind: "expired" }, startedMs, true);
+  return tryIt(ports, entry, siteWaitMs, () => true);
+}
 
+/** One attempt and its outcome. `isMarked` is asked when there is an outcome: whether it needs a mark beside its event. */
+async function tryIt(
+  ports: DeliverPorts,
+  entry: QueueEntry,
+  waitMs: number,
+  isMarked: () => boolean,
+): Promise<Done> {
+  const startedMs = performance.now();
   let release = () => {};
   try {
-    const outcome = await ports.attempt(entry, siteWaitMs, (free) => {
+    const outcome = await ports.attempt(entry, waitMs, (free) => {
       release = free;
     });
-    if (outcome.kind === "busy")
-      return retry(busyMs * (1 + ports.random()), "every connection to the site is in use");
-    if (outcome.kind === "interrupted") return retry(0, "the service stops");
+    if (outcome.kind === "interrupted") return "interrupted";
     if (outcome.kind === "wait") {
-      // The same attempt again: nothing was tried. What waits is a schedule on disk, and none of it is in memory.
-      const atMs = Math.min(Math.round(outcome.untilMs + spreadMsMax * ports.random()), entry.expiresAt);
-      ports.log.debug("mta.entry-waits", { deliveryId: entry.deliveryId, untilMs: atMs, why: outcome.why });
-      await stored(ports, () => ports.later(entry, atMs));
-      return done;
+      await ports.queue(
+        { ...entry, site: outcome.site.id },
+        parkedUntil(entry, outcome.untilMs, ports.now()),
+      );
+      return "settled";
     }
-    return await finish(ports, entry, outcome, startedMs, true);
+    return await finish(ports, entry, outcome, startedMs, isMarked());
   } finally {
     release();
   }
 }
+
+const parkedUntil = (entry: QueueEntry, untilMs: number, nowMs: number) =>
+  Math.min(untilMs, nowMs + parkedMsMax, Math.max(nowMs, entry.expiresAt));
 
 const wasJustQueued = (entry: QueueEntry, arrival: Arrival, nowMs: number) =>
   entry.attempt === 1 && entry.scheduledAt === undefined && nowMs - arrival.storedAtMs < suppressionFreshMs;
@@ -164,17 +185,23 @@ async function isCancelled(ports: DeliverPorts, entry: QueueEntry): Promise<bool
 }
 
 /**
- * The entry came back although its attempt was over: whatever a crash may have kept from being stored is stored
- * again. All of it is known by name, so that doing it twice is doing it once.
+ * The attempt was over already. Where a crash may have kept from being stored what comes after the mark, it is stored
+ * again: the event is known by its id. A mere copy of an entry ends here.
  */
-async function repeat(ports: DeliverPorts, entry: QueueEntry, mark: AttemptMark): Promise<Verdict> {
+async function repeat(
+  ports: DeliverPorts,
+  entry: QueueEntry,
+  mark: AttemptMark,
+  { earlierUntil }: Arrival,
+): Promise<Done> {
   ports.metrics.repeated.inc();
   ports.log.info("mta.entry-repeated", { deliveryId: entry.deliveryId, attempt: entry.attempt });
+  if (earlierUntil === undefined) return "settled";
   await ports.publish(mark.event);
   const nextMs = nextAttemptOf(mark);
   if (nextMs !== undefined && mark.attempt === entry.attempt)
-    await ports.later(after(entry, isDelayNotice(mark)), nextMs);
-  return done;
+    await ports.queue(after(entry, isDelayNotice(mark)), nextMs);
+  return "settled";
 }
 
 const isDelayNotice = ({ event: { payload } }: AttemptMark) =>
@@ -189,24 +216,61 @@ function nextAttemptOf({ final, event }: AttemptMark): number | undefined {
 async function finish(
   ports: DeliverPorts,
   entry: QueueEntry,
-  outcome: Outcome,
+  outcome: Outcome & { via?: Via },
   startedMs: number,
   isMarked: boolean,
-): Promise<Verdict> {
-  const { mark, next } = settle(entry, outcome, {
+): Promise<Done> {
+  const { via } = outcome;
+  const clock = {
     nowMs: ports.now(),
     random: ports.random,
     firstWaitMs: ports.firstWaitMs,
     delayNoticeMs: ports.delayNoticeMs,
-  });
+  };
+  const { mark, next } = settle(entry, outcome, clock, via && ports.giveUp?.(via.site));
   observe(ports, entry, outcome, mark, startedMs);
-  ports.see?.(entry, mark.event);
+  if (via !== undefined) ports.see(observation(entry, via, mark.event, ports.now()));
 
   if (isMarked) await stored(ports, () => ports.putMark(entry.deliveryId, mark));
   await stored(ports, () => ports.publish(mark.event));
-  if (next !== undefined) await stored(ports, () => ports.later(next.entry, next.atMs));
+  if (next !== undefined) {
+    const site = via?.site.id ?? entry.site;
+    const again = { ...next.entry, ...(site === undefined ? {} : { site }) };
+    await stored(ports, () => ports.queue(again, next.atMs));
+  }
   if (mark.final && entry.recipients === 1) dropBody(ports, entry);
-  return done;
+  return "settled";
+}
+
+/** What the limits, rules and breakers learn from: the event, and the way that the delivery took. */
+function observation(
+  entry: QueueEntry,
+  { site, egress }: Via,
+  { subject, payload }: StoredEvent,
+  atMs: number,
+): Observation {
+  const { deliveryId, messageId, organizationId, recipient, attempt, traffic, campaign } = entry;
+  return {
+    atMs,
+    entry: {
+      ...{ deliveryId, messageId, organizationId, recipient, attempt },
+      ...(traffic === undefined ? {} : { traffic }),
+      ...(campaign === undefined ? {} : { campaign }),
+    },
+    site,
+    egress,
+    outcome:
+      subject === "mail.delivered" ? "delivered" : subject === "mail.deferred" ? "deferred" : "bounced",
+    ...("reason" in payload ? { reason: payload.reason as Reason } : {}),
+    ...("hard" in payload ? { hard: payload.hard } : {}),
+    ...("reply" in payload && payload.reply !== undefined ? { reply: payload.reply } : {}),
+    ...("explanation" in payload && payload.explanation !== undefined
+      ? { explanation: payload.explanation }
+      : {}),
+    ...("conversation" in payload && payload.conversation !== undefined
+      ? { conversation: payload.conversation }
+      : {}),
+  };
 }
 
 /**

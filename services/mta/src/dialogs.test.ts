@@ -12,9 +12,9 @@ import { createResolver } from "@tyto/dns";
 import { type Carried, carry } from "./courier.ts";
 import { openHost } from "./opening.ts";
 import { type Failed, settle } from "./outcome.ts";
-import { createPool } from "./pool.ts";
+import { createPool, fixedLimits } from "./pool.ts";
 import type { Mail } from "./smtp.ts";
-import { type Dialog, parseDialog, startScripted } from "./testing.ts";
+import { type Dialog, parseDialog, startScripted, wantOf } from "./testing.ts";
 
 const fixtures = `${import.meta.dir}/../fixtures`;
 const certificate = await Bun.file(`${fixtures}/tls/mx.test.pem`).text();
@@ -58,7 +58,7 @@ function mailOf({ mail }: Dialog): Mail {
 async function play(dialog: Dialog) {
   const server = await startScripted(dialog.connections, certificate);
   const pool = createPool<Failed>({
-    open: (host, signal) =>
+    open: (host, _want, signal) =>
       openHost(
         host,
         {
@@ -70,18 +70,18 @@ async function play(dialog: Dialog) {
         signal,
       ),
     connectionsMax: 1,
-    siteConnectionsMax: 1,
+    limits: fixedLimits(1, 100),
     idleMax: 10,
     idleMsMax: 60_000,
-    messagesMax: 100,
     restMs: 0,
     now: Date.now,
+    random: Math.random,
   });
   const host = { name: "127.0.0.1", port: server.port, isTrusted: true, isImplicit: false };
   const results: Carried[] = [];
   for (const _ of dialog.wants)
     results.push(
-      await carry(async () => mailOf(dialog), [host], pool, {
+      await carry(async () => mailOf(dialog), [host], wantOf("site"), pool, {
         siteWaitMs: 5_000,
         signal: new AbortController().signal,
         hold: (release) => release(),
@@ -110,7 +110,7 @@ const entry: QueueEntry = {
 
 /** The event that would be published: `mail.mx` names whose server the scripted one plays. */
 function eventOf(carried: Carried, { mail }: Dialog) {
-  if (carried.kind === "busy" || carried.kind === "interrupted") return undefined;
+  if (carried.kind === "wait" || carried.kind === "interrupted") return undefined;
   const mx = typeof mail.mx === "string" ? mail.mx : "mx.example.org";
   const { conversation } = carried;
   const seen = conversation === undefined ? {} : { conversation: { ...conversation, mx } };

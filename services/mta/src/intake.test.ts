@@ -11,7 +11,7 @@ import {
   QueueEntry,
   suppressionKey,
 } from "@tyto/contracts";
-import type { AtOnce } from "./deliver.ts";
+import type { Done } from "./deliver.ts";
 import { intake } from "./intake.ts";
 import type { PastOutcomes } from "./past.ts";
 
@@ -42,25 +42,22 @@ type Run = {
   earlierUntil?: number;
   past?: PastOutcomes;
   /** What a first attempt past the queue comes to; one for each recipient. */
-  atOnce?: AtOnce[];
+  atOnce?: Done[];
 };
 
 async function run(change: Partial<AcceptedMessage> = {}, given: Run = {}) {
-  const queued: { entries: readonly QueueEntry[]; notBeforeMs: number | undefined }[] = [];
+  const queued: { entry: QueueEntry; atMs: number | undefined }[] = [];
   const told: Payload<"mail.suppressed">[] = [];
   const sent: string[] = [];
-  const later: string[] = [];
   const keys = new Set(given.suppressed?.map(suppressionKey));
   const arrival = given.earlierUntil === undefined ? {} : { earlierUntil: given.earlierUntil };
   const verdict = await intake({
     isSuppressed: async (key) => keys.has(key),
     publish: async (_subject, payload) => void told.push(payload),
-    queue: async (entries, notBeforeMs) => void queued.push({ entries, notBeforeMs }),
-    later: async ({ deliveryId, attempt }, atMs) =>
-      void later.push(`${deliveryId.slice(-1)} ${attempt} ${atMs}`),
+    queue: async (entries, atMs) => void queued.push(...entries.map((entry) => ({ entry, atMs }))),
     async sendAtOnce({ recipient }) {
       sent.push(recipient);
-      return given.atOnce?.shift() ?? "queue";
+      return given.atOnce?.shift() ?? "settled";
     },
     past: async () => given.past ?? new Map(),
     now: () => nowMs,
@@ -70,32 +67,29 @@ async function run(change: Partial<AcceptedMessage> = {}, given: Run = {}) {
     queued,
     told,
     sent,
-    later,
-    ends: queued[0]?.entries.map(({ deliveryId }) => deliveryId.slice(-2)),
+    ends: queued.map(({ entry }) => `${entry.deliveryId.slice(-2)}.${entry.attempt}`),
   };
 }
 
-test("each recipient gets an entry of its own, all at once", async () => {
-  const { verdict, queued } = await run();
+test("each recipient gets an entry of its own", async () => {
+  const { verdict, queued } = await run({}, { earlierUntil: 7 });
   expect(verdict).toEqual({ kind: "done" });
-  expect(queued).toHaveLength(1);
-  expect(queued[0]?.entries.map(({ deliveryId, recipient }) => `${deliveryId} ${recipient}`)).toEqual([
+  expect(queued.map(({ entry: { deliveryId, recipient } }) => `${deliveryId} ${recipient}`)).toEqual([
     `${message.messageId}-0 a@example.org`,
     `${message.messageId}-1 b@example.org`,
     `${message.messageId}-2 c@example.org`,
   ]);
-  for (const entry of queued[0]?.entries ?? []) expect(() => QueueEntry.parse(entry)).not.toThrow();
+  for (const { entry } of queued) expect(() => QueueEntry.parse(entry)).not.toThrow();
 });
 
-test("recipients that are sent at once never see the queue", async () => {
-  const { sent, ends } = await run({}, { atOnce: ["settled", "queue", "settled"] });
+test("what is sent at once is not put into the queue", async () => {
+  const { sent, queued, verdict } = await run();
   expect(sent).toEqual(["a@example.org", "b@example.org", "c@example.org"]);
-  expect(ends).toEqual(["-1"]);
-  expect((await run({}, { atOnce: ["settled", "settled", "settled"] })).queued).toEqual([]);
+  expect([queued, verdict.kind]).toEqual([[], "done"]);
 });
 
 test("a stop in the middle gives the whole message back", async () => {
-  const { verdict, queued } = await run({}, { atOnce: ["settled", "interrupted", "queue"] });
+  const { verdict, queued } = await run({}, { atOnce: ["settled", "interrupted", "settled"] });
   expect([verdict.kind, queued.length]).toEqual(["retry", 0]);
 });
 
@@ -105,8 +99,8 @@ test("a message that may have been here before is never sent at once; recipients
     [{}, { past, earlierUntil: 7 }],
     [{ isRepeat: true }, { past }],
   ] as const) {
-    const { sent, ends, later } = await run(change, given);
-    expect([sent, ends, later]).toEqual([[], ["-0", "-2"], []]);
+    const { sent, ends } = await run(change, given);
+    expect([sent, ends]).toEqual([[], ["-0.1", "-2.1"]]);
   }
 });
 
@@ -115,16 +109,13 @@ test("a first attempt that failed before a crash gets its second; a later one is
     [deliveryId(message.messageId, 0), { attempt: 1, nextAttemptAt: nowMs + 5 }],
     [deliveryId(message.messageId, 1), { attempt: 2, nextAttemptAt: nowMs + 9 }],
   ]);
-  const { later, ends } = await run({}, { past, earlierUntil: 7 });
-  expect([later, ends]).toEqual([[`0 2 ${nowMs + 5}`], ["-2"]]);
+  const { queued, ends } = await run({}, { past, earlierUntil: 7 });
+  expect([ends, queued[0]?.atMs]).toEqual([["-0.2", "-2.1"], nowMs + 5]);
 });
 
-test("suppressed recipients are told and neither sent nor queued; the others keep their place", async () => {
-  const { ends, told, sent } = await run({}, { suppressed: ["B@example.org"] });
-  expect([ends, sent]).toEqual([
-    ["-0", "-2"],
-    ["a@example.org", "c@example.org"],
-  ]);
+test("suppressed recipients are told and not sent; the others keep their place", async () => {
+  const { told, sent } = await run({}, { suppressed: ["B@example.org"] });
+  expect(sent).toEqual(["a@example.org", "c@example.org"]);
   expect(told.map(({ id }) => id)).toEqual([`${message.messageId}-1.1.suppressed`]);
   expect(() => events["mail.suppressed"].parse(told[0])).not.toThrow();
 });
@@ -135,8 +126,8 @@ test("with every recipient suppressed nothing is queued", async () => {
 });
 
 test("a message for later waits in the queue; so does one whose time has passed, for it may be cancelled", async () => {
-  const later = await run({ scheduledAt: nowMs + 5_000 }, { atOnce: ["settled", "settled", "settled"] });
-  expect([later.sent, later.queued[0]?.notBeforeMs]).toEqual([[], nowMs + 5_000]);
-  const passed = await run({ scheduledAt: nowMs - 1 }, { atOnce: ["settled", "settled", "settled"] });
-  expect([passed.sent, passed.queued[0]?.notBeforeMs]).toEqual([[], undefined]);
+  const later = await run({ scheduledAt: nowMs + 5_000 });
+  expect([later.sent, later.queued[0]?.atMs]).toEqual([[], nowMs + 5_000]);
+  const passed = await run({ scheduledAt: nowMs - 1 });
+  expect([passed.sent, passed.queued[0]?.atMs]).toEqual([[], undefined]);
 });

@@ -1,74 +1,56 @@
 import { type Arrival, done, retry, type Verdict } from "@tyto/bus";
 import {
   type AcceptedMessage,
-  type DeliveryId,
   deliveryId,
   type Payload,
   type QueueEntry,
   suppressionKey,
 } from "@tyto/contracts";
-import type { AtOnce } from "./deliver.ts";
+import { allOf } from "./all-of.ts";
+import type { Done } from "./deliver.ts";
 import type { PastOutcomes } from "./past.ts";
 
 /** The outside world, as intake needs it. */
 export type IntakePorts = {
   isSuppressed(key: string): Promise<boolean>;
   publish(subject: "mail.suppressed", payload: Payload<"mail.suppressed">): Promise<void>;
-  queue(entries: readonly QueueEntry[], notBeforeMs: number | undefined): Promise<void>;
-  later(entry: QueueEntry, atMs: number): Promise<void>;
-  /** A first attempt right now. `queue`: there was no room for it. */
-  sendAtOnce(entry: QueueEntry): Promise<AtOnce>;
+  /** Stores entries that come now, or at `atMs`. */
+  queue(entries: readonly QueueEntry[], atMs?: number): Promise<void>;
+  /** A first attempt right now; what has to wait, it puts into the queue. */
+  sendAtOnce(entry: QueueEntry): Promise<Done>;
   past(message: AcceptedMessage, untilSequence: number): Promise<PastOutcomes>;
   now: () => number;
 };
 
 /**
  * Sends an accepted message, or queues it. A message that nobody can have had before goes out at once, and the queue
- * sees only recipients for whom there was no room. One that may have been here before (a process or the server died)
- * is never sent from here: recipients whose outcome is stored are left alone, the others take the way through the
- * queue, where an entry stands once only.
+ * sees only recipients who have to wait. One that may have been here before (a process or the server died) is never sent
+ * from here: recipients whose outcome is stored are left alone, the others take the way through the queue, where each
+ * attempt is looked up before it is made.
  */
 export const intake =
   (ports: IntakePorts) =>
   async (message: AcceptedMessage, arrival: Pick<Arrival, "earlierUntil">): Promise<Verdict> => {
     const { queue, now } = ports;
     const wanted = await unsuppressed(ports, entriesOf(message));
-    const notBeforeMs = laterThan(message.scheduledAt, now());
     const earlierUntil = message.isRepeat ? Number.POSITIVE_INFINITY : arrival.earlierUntil;
     if (earlierUntil !== undefined) {
       const past = await ports.past(message, earlierUntil);
       await putBack(ports, wanted, past);
-      await addTo(
-        queue,
+      await queue(
         wanted.filter(({ deliveryId: id }) => !past.has(id)),
-        notBeforeMs,
+        laterThan(message.scheduledAt, now()),
       );
       return done;
     }
     // Until its time a scheduled message may be cancelled; the queue looks at that.
     if (message.scheduledAt !== undefined) {
-      await addTo(queue, wanted, notBeforeMs);
+      await queue(wanted, laterThan(message.scheduledAt, now()));
       return done;
     }
-
     const results = await allOf(wanted.map(ports.sendAtOnce));
-    if (results.includes("interrupted")) return retry(0, "the service stops");
-    await addTo(
-      queue,
-      wanted.filter((_, index) => results[index] === "queue"),
-      undefined,
-    );
-    return done;
+    return results.includes("interrupted") ? retry(0, "the service stops") : done;
   };
-
-/** Like Promise.all, but nothing is under way any more when it throws: what is tried again must not meet itself. */
-async function allOf<T>(promises: readonly Promise<T>[]): Promise<T[]> {
-  const settled = await Promise.allSettled(promises);
-  return settled.map((one) => {
-    if (one.status === "rejected") throw one.reason;
-    return one.value;
-  });
-}
 
 async function unsuppressed(
   { isSuppressed, publish, now }: IntakePorts,
@@ -87,23 +69,15 @@ async function unsuppressed(
 
 /** A first attempt failed, and whoever made it may have died before the second one was scheduled. */
 async function putBack(
-  { later }: IntakePorts,
+  { queue }: IntakePorts,
   entries: readonly QueueEntry[],
-  past: ReadonlyMap<DeliveryId, { attempt: number; nextAttemptAt?: number }>,
+  past: PastOutcomes,
 ): Promise<void> {
   for (const entry of entries) {
     const outcome = past.get(entry.deliveryId);
     if (outcome?.attempt === 1 && outcome.nextAttemptAt !== undefined)
-      await later({ ...entry, attempt: 2 }, outcome.nextAttemptAt);
+      await queue([{ ...entry, attempt: 2 }], outcome.nextAttemptAt);
   }
-}
-
-async function addTo(
-  queue: IntakePorts["queue"],
-  entries: readonly QueueEntry[],
-  notBeforeMs: number | undefined,
-): Promise<void> {
-  if (entries.length > 0) await queue(entries, notBeforeMs);
 }
 
 /** A time that has passed is now. */

@@ -1,7 +1,6 @@
 import { isIP } from "node:net";
 import type { Reason } from "@tyto/contracts";
 import { type Answer, DnsError, type Resolver } from "@tyto/dns";
-import type { Egress } from "./egress.ts";
 import { type Routes, routeOf } from "./routes.ts";
 import type { Demand } from "./tls/demand.ts";
 
@@ -17,8 +16,6 @@ export type Host = {
   isAuthenticated?: boolean;
   /** What a session to it has to be; absent where nobody has asked yet. */
   demand?: Demand;
-  /** Through which of our addresses; absent means the usual one. */
-  egress?: Egress;
 };
 
 /** Where a domain's mail goes: hosts in the order to try them, or why there are none. */

@@ -16,6 +16,8 @@ export type Observation = {
   reason?: Reason;
   hard?: boolean;
   reply?: Reply;
+  /** Our own words where there was no reply. */
+  explanation?: string;
   conversation?: Conversation;
   /** A rule decided this and no server did: nothing may learn from it. */
   madeBy?: "rule";

@@ -7,7 +7,8 @@ import { carry } from "./courier.ts";
 import type { Host } from "./mx.ts";
 import { openHost } from "./opening.ts";
 import type { Failed } from "./outcome.ts";
-import { createPool } from "./pool.ts";
+import { createPool, fixedLimits } from "./pool.ts";
+import { wantOf } from "./testing.ts";
 import { demandOf } from "./tls/demand.ts";
 import type { OpenedSession } from "./tls/outcomes.ts";
 import { pemOf, startTlsServer } from "./tls/testing.ts";
@@ -33,7 +34,7 @@ afterAll(() => dns.stop());
 const seen: OpenedSession[] = [];
 const poolOf = (restMs = 0) =>
   createPool<Failed>({
-    open: (host, signal) =>
+    open: (host, _want, signal) =>
       openHost(
         host,
         {
@@ -47,12 +48,12 @@ const poolOf = (restMs = 0) =>
         signal,
       ),
     connectionsMax: 10,
-    siteConnectionsMax: 5,
+    limits: fixedLimits(5, 10),
     idleMax: 5,
     idleMsMax: 5_000,
-    messagesMax: 10,
     restMs,
     now: Date.now,
+    random: Math.random,
   });
 const hostAt = (port: number): Host => ({ name: "mx.test", port, isTrusted: false, isImplicit: false });
 const policy = { mode: "enforce", mx: ["mx.test"], maxAgeS: 60 } as const;
@@ -66,6 +67,7 @@ const go = (ports: number[], pool = poolOf()) =>
       has8Bit: false,
     }),
     ports.map(hostAt),
+    wantOf("site"),
     pool,
     {
       siteWaitMs: 1_000,

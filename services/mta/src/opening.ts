@@ -24,7 +24,6 @@ const triesMsMax = 120_000;
 
 export type HostOptions = {
   resolver: Resolver;
-  /** For hosts that name none. */
   egress: Egress;
   timeouts: Timeouts;
   allowPrivate: boolean;
@@ -46,8 +45,7 @@ export async function openHost(
   options: HostOptions,
   signal: AbortSignal | undefined,
 ): Promise<Session | { failure: Failed; isRestful: boolean }> {
-  const { resolver, allowPrivate } = options;
-  const egress = host.egress ?? options.egress;
+  const { resolver, allowPrivate, egress } = options;
   const found = await findAddresses(host, resolver, allowPrivate, familyOf(egress));
   if (found.kind === "none")
     return { failure: { ...found, kind: "failed", isInDoubt: false }, isRestful: false };
@@ -59,7 +57,7 @@ export async function openHost(
   const untilMs = performance.now() + triesMsMax;
   for (const ip of found.addresses) {
     if (performance.now() > untilMs || signal?.aborted) break;
-    const opened = await openAddress(host, ip, { ...options, egress }, signal);
+    const opened = await openAddress(host, ip, options, signal);
     if (!("failure" in opened)) return opened;
     last = opened;
   }

@@ -1,7 +1,10 @@
 import { beforeEach, expect, test } from "bun:test";
 import type { Host } from "./mx.ts";
-import { createPool, type Lease, type Pool, type Refusal } from "./pool.ts";
+import type { Leave } from "./observation.ts";
+import { createPool, fixedLimits, type Lease, type Pool, type Refusal } from "./pool.ts";
 import type { Session } from "./smtp.ts";
+import { wantOf as want } from "./testing.ts";
+import type { Demand } from "./tls/demand.ts";
 
 type Fake = Session & {
   number: number;
@@ -16,6 +19,7 @@ let answer: "open" | "failure";
 let nowMs: number;
 beforeEach(() => {
   opened = [];
+  given = [];
   answer = "open";
   nowMs = 0;
 });
@@ -48,7 +52,11 @@ function fakeSession(number: number): Fake {
 }
 
 const host = (name: string): Host => ({ name, port: 25, isTrusted: false, isImplicit: false });
-const poolOf = (change: Partial<Parameters<typeof createPool<{ kind: "failure" }>>[0]> = {}) =>
+type Change = Partial<Parameters<typeof createPool<{ kind: "failure" }>>[0]> & {
+  siteConnectionsMax?: number;
+  leave?: (site: string) => Leave;
+};
+const poolOf = ({ siteConnectionsMax = 2, leave = () => ({ kind: "go" }), ...change }: Change = {}) =>
   createPool<{ kind: "failure" }>({
     async open() {
       if (answer === "failure") return { failure: { kind: "failure" }, isRestful: true };
@@ -57,17 +65,23 @@ const poolOf = (change: Partial<Parameters<typeof createPool<{ kind: "failure" }
       return session;
     },
     connectionsMax: 100,
-    siteConnectionsMax: 2,
+    limits: {
+      ...fixedLimits(siteConnectionsMax, 3),
+      leave: ({ site }) => leave(site),
+      giveBack: () => void given.push("back"),
+    },
     idleMax: 10,
     idleMsMax: 60_000,
-    messagesMax: 3,
     restMs: 1_000,
     now: () => nowMs,
+    random: () => 0.5,
     ...change,
   });
+/** Leaves that were taken and given back. */
+let given: string[] = [];
 
 async function leased(pool: Pool<{ kind: "failure" }>, name = "a", fresh = false): Promise<Lease> {
-  const lease = await pool.acquire(host(name), { fresh, waitMs: 2_000 });
+  const lease = await pool.acquire(host(name), want(name), { fresh, waitMs: 2_000 });
   if (lease.kind !== "lease") throw new Error(`got ${lease.kind}`);
   return lease;
 }
@@ -92,20 +106,10 @@ test("a session is shared only by those who ask the same of it", async () => {
     demand: { domain: "example.org", host: "mx", clauses: [], serverName: "mx", sts: { kind: "none" }, key },
   });
   for (const each of [asking(""), asking("certificate"), host("mx"), asking("certificate")]) {
-    const lease = await pool.acquire(each, { waitMs: 0 });
+    const lease = await pool.acquire(each, want("mx"), { waitMs: 0 });
     if (lease.kind === "lease") lease.release("ready");
   }
   // One for those who ask nothing, one for those who want a certificate.
-  expect(opened).toHaveLength(2);
-});
-
-test("a session is used again only from the address that it was opened from", async () => {
-  const pool = poolOf();
-  const from = (id: string): Host => ({ ...host("mx"), egress: { id, ehloName: `${id}.example.com` } });
-  for (const each of [from("mail1"), from("mail2"), from("mail1")]) {
-    const lease = await pool.acquire(each, { waitMs: 0 });
-    if (lease.kind === "lease") lease.release("ready");
-  }
   expect(opened).toHaveLength(2);
 });
 
@@ -187,7 +191,7 @@ test("waiting sessions are bounded over all sites; the oldest site's goes first"
 test("who waits too long is told that the site is busy, and costs no place", async () => {
   const pool = poolOf({ siteConnectionsMax: 1 });
   const one = await leased(pool);
-  expect((await pool.acquire(host("a"), { waitMs: 10 })).kind).toBe("busy");
+  expect((await pool.acquire(host("a"), want("a"), { waitMs: 10 })).kind).toBe("wait");
   one.release("ready");
   expect(numberOf(await leased(pool))).toBe(0);
 });
@@ -199,15 +203,15 @@ test("who would wait too long is told at once", async () => {
   one.release("ready");
   const [two] = [await leased(pool)];
   // One lease takes 100 ms at first and 180 ms by now: two turns fit into the wait, three do not.
-  const waiting = [1, 2].map(() => pool.acquire(host("a"), { waitMs: 400 }));
-  expect((await pool.acquire(host("a"), { waitMs: 400 })).kind).toBe("busy");
+  const waiting = [1, 2].map(() => pool.acquire(host("a"), want("a"), { waitMs: 400 }));
+  expect((await pool.acquire(host("a"), want("a"), { waitMs: 400 })).kind).toBe("wait");
   two.release("ready");
   for (const lease of await Promise.all(waiting.slice(0, 1)))
     if (lease.kind === "lease") lease.release("ready");
   expect((await waiting[1])?.kind).toBe("lease");
   // A site whose sessions all hang is as slow as the youngest of them.
   nowMs += 60_000;
-  expect((await pool.acquire(host("a"), { waitMs: 10_000 })).kind).toBe("busy");
+  expect((await pool.acquire(host("a"), want("a"), { waitMs: 10_000 })).kind).toBe("wait");
 });
 
 test("over all sites there are never more connections than allowed; a waiting session gives way", async () => {
@@ -215,7 +219,7 @@ test("over all sites there are never more connections than allowed; a waiting se
   (await leased(pool, "a")).release("ready");
   const [b, c] = [await leased(pool, "b"), await leased(pool, "c")];
   expect([opened[0]?.quits, pool.count()]).toEqual([1, { open: 2, idle: 0 }]);
-  expect((await pool.acquire(host("d"), { waitMs: 10 })).kind).toBe("busy");
+  expect((await pool.acquire(host("d"), want("d"), { waitMs: 10 })).kind).toBe("wait");
   b.release("broken");
   expect(numberOf(await leased(pool, "d"))).toBe(3);
   c.release("ready");
@@ -261,22 +265,22 @@ test("a site that cannot be reached rests, and one alone asks again", async () =
   const release = () => {
     for (const go of held.splice(0)) go();
   };
-  const first = pool.acquire(host("a"), { waitMs: 2_000 });
+  const first = pool.acquire(host("a"), want("a"), { waitMs: 2_000 });
   await turn();
   release();
   expect((await first).kind).toBe("failure");
 
-  expect((await pool.acquire(host("a"), { waitMs: 2_000 })).kind).toBe("failure");
+  expect((await pool.acquire(host("a"), want("a"), { waitMs: 2_000 })).kind).toBe("failure");
   expect(asked).toBe(1);
 
   nowMs = 1_000;
-  const probe = pool.acquire(host("a"), { waitMs: 2_000 });
-  expect((await pool.acquire(host("a"), { waitMs: 2_000 })).kind).toBe("failure");
+  const probe = pool.acquire(host("a"), want("a"), { waitMs: 2_000 });
+  expect((await pool.acquire(host("a"), want("a"), { waitMs: 2_000 })).kind).toBe("failure");
   expect(asked).toBe(2);
   answer = "open";
   release();
   expect((await probe).kind).toBe("lease");
-  const next = pool.acquire(host("a"), { waitMs: 2_000 });
+  const next = pool.acquire(host("a"), want("a"), { waitMs: 2_000 });
   await turn();
   release();
   expect((await next).kind).toBe("lease");
@@ -287,7 +291,7 @@ test("stopping ends the waits, and a closed pool keeps nothing", async () => {
   const stopping = new AbortController();
   const [one, idle] = [await leased(pool, "a"), await leased(pool, "b")];
   idle.release("ready");
-  const waiting: Promise<Lease | Refusal<{ kind: "failure" }>> = pool.acquire(host("a"), {
+  const waiting: Promise<Lease | Refusal<{ kind: "failure" }>> = pool.acquire(host("a"), want("a"), {
     waitMs: 2_000,
     signal: stopping.signal,
   });
@@ -314,7 +318,8 @@ test("any order of leases, releases and hang-ups keeps to the bounds and loses n
     if (action < 2 && pending < 5) {
       pending++;
       answer = next(10) === 0 ? "failure" : "open";
-      void pool.acquire(host(`site${next(4)}`), { fresh: next(8) === 0, waitMs: 60_000 }).then((got) => {
+      const name = `site${next(4)}`;
+      void pool.acquire(host(name), want(name), { fresh: next(8) === 0, waitMs: 60_000 }).then((got) => {
         pending--;
         if (got.kind === "lease") held.push(got);
       });
@@ -338,4 +343,69 @@ test("any order of leases, releases and hang-ups keeps to the bounds and loses n
   expect(pending).toBe(0);
   const { open, idle } = pool.count();
   expect(open).toBe(idle);
+});
+
+test("a site gets no message without leave, and who cannot wait for it learns when to come again", async () => {
+  let untilMs = 0;
+  const pool = poolOf({
+    leave: () => (nowMs >= untilMs ? { kind: "go" } : { kind: "wait", untilMs, why: "it asked for a pause" }),
+  });
+  untilMs = 60_000;
+  const refused = await pool.acquire(host("a"), want("a"), { waitMs: 2_000 });
+  expect(refused).toMatchObject({ kind: "wait", why: "it asked for a pause" });
+  expect(refused.kind === "wait" && refused.untilMs).toBeGreaterThanOrEqual(60_000);
+  expect(opened).toHaveLength(0);
+  nowMs = 60_000;
+  expect((await leased(pool)).kind).toBe("lease");
+});
+
+test("a short wait for leave is waited for, in the order of the turns", async () => {
+  let leaves = 1;
+  const pool = poolOf({
+    leave: () => (leaves-- > 0 ? { kind: "go" } : { kind: "wait", untilMs: nowMs + 5, why: "its rate" }),
+  });
+  const first = await leased(pool);
+  const order: string[] = [];
+  const waiting = [want("a"), want("a", { traffic: "transactional" })].map(async (one) => {
+    const lease = await pool.acquire(host("a"), one, { waitMs: 2_000 });
+    if (lease.kind === "lease") order.push(one.traffic);
+  });
+  leaves = 2;
+  first.release("ready");
+  await Promise.all(waiting);
+  expect(order).toEqual(["transactional", "bulk"]);
+});
+
+test("those that a busy site sends away are told times one behind the other, each owner by itself", async () => {
+  const pool = poolOf({ siteConnectionsMax: 1 });
+  await leased(pool);
+  nowMs += 10_000;
+  const times = [];
+  for (const owner of ["a", "a", "b"]) {
+    const refused = await pool.acquire(host("a"), want("a", { owner }), { waitMs: 100 });
+    if (refused.kind === "wait") times.push([owner, refused.untilMs - nowMs]);
+  }
+  const [[, first = 0] = [], [, second = 0] = [], [, other = 0] = []] = times as [string, number][];
+  expect(second).toBeGreaterThan(first);
+  expect(other).toBe(first);
+});
+
+test("hosts and demands of one site share its connections, and never a session", async () => {
+  const pool = poolOf({ siteConnectionsMax: 1 });
+  const acquire = (name: string, key: string) =>
+    pool.acquire({ ...host(name), demand: { key } as Demand }, want("site"), { waitMs: 2_000 });
+  const one = await acquire("mx1", "");
+  const next = acquire("mx1", "verified");
+  if (one.kind === "lease") one.release("ready");
+  expect(await next).toMatchObject({ isReused: false });
+  expect([opened.length, opened[0]?.quits, pool.count()]).toEqual([2, 1, { open: 1, idle: 0 }]);
+});
+
+test("an address of ours has its own connections to a site", async () => {
+  const pool = poolOf({ siteConnectionsMax: 1 });
+  await leased(pool);
+  const other = await pool.acquire(host("a"), want("a", { egress: { id: "two", ehloName: "two.test" } }), {
+    waitMs: 10,
+  });
+  expect(other.kind).toBe("lease");
 });

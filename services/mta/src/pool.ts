@@ -1,5 +1,17 @@
+import type { Egress } from "./egress.ts";
+import { createLine, type Place } from "./line.ts";
 import type { Host } from "./mx.ts";
+import type { Leave } from "./observation.ts";
+import type { SiteKey } from "./shaping/shaping.ts";
 import type { Session } from "./smtp.ts";
+
+/** What a delivery wants a session for. */
+export type Want = Place & {
+  egress: Egress;
+  /** The id of the site. */
+  site: string;
+  provider?: string | undefined;
+};
 
 /** A session that belongs to the caller until it is released. */
 export type Lease = {
@@ -11,131 +23,175 @@ export type Lease = {
   release(state: "ready" | "dirty" | "broken"): void;
 };
 
-/** `busy`: all connections that this site may have, or all that there are, stayed in use for the time of waiting. */
-export type Refusal<F> = { kind: "busy" } | { kind: "interrupted" } | F;
+/** `wait`: its turn is far away; it may come again at `untilMs`. */
+export type Refusal<F> = { kind: "wait"; untilMs: number; why: string } | { kind: "interrupted" } | F;
+
+/** What a site may be given, per (egress, site). */
+export type Limits = {
+  /** Takes leave for one message. */
+  leave(key: SiteKey, provider: string | undefined): Leave;
+  /** The leave was not used. */
+  giveBack(key: SiteKey): void;
+  connectionsMax(key: SiteKey, provider: string | undefined): number;
+  messagesMax(key: SiteKey, provider: string | undefined): number;
+};
+
+/** For a server of one's own: nobody waits but for a connection. */
+export const fixedLimits = (connectionsMax: number, messagesMax: number): Limits => ({
+  leave: () => ({ kind: "go" }),
+  giveBack() {},
+  connectionsMax: () => connectionsMax,
+  messagesMax: () => messagesMax,
+});
 
 export type PoolOptions<F> = {
-  /** Opens a session to one of the host's addresses, or says why not. `isRestful`: the site shall not be tried again for a while. */
-  open(host: Host, signal: AbortSignal | undefined): Promise<Session | { failure: F; isRestful: boolean }>;
+  /** Opens a session to one of the host's addresses, or says why not. `isRestful`: the host shall not be tried again for a while. */
+  open(
+    host: Host,
+    want: Want,
+    signal: AbortSignal | undefined,
+  ): Promise<Session | { failure: F; isRestful: boolean }>;
+  limits: Limits;
   /** Connections over all sites. */
   connectionsMax: number;
-  /** Connections to one host and port. */
-  siteConnectionsMax: number;
   /** Sessions that wait for their next message, over all sites. */
   idleMax: number;
   idleMsMax: number;
-  /** Large receivers close connections that carry more than about a hundred. */
-  messagesMax: number;
-  /** How long a site that cannot be reached is left alone. */
+  /** How long a host that cannot be reached is left alone. */
   restMs: number;
   now: () => number;
+  random: () => number;
 };
 
 export type Pool<F> = {
   /**
-   * A session, or `busy` after `waitMs`, or at once when it would take longer anyway. `fresh` opens a new connection, and gives up those to this site that wait.
+   * A session to the host, when the site's limits allow it, or `wait` after `waitMs`, or at once when it would take
+   * longer anyway. `fresh` opens a new connection, and gives up those to this host that wait; `hasLeave` is set by who
+   * asks for the same message again.
    */
   acquire(
     host: Host,
-    options: { waitMs: number; fresh?: boolean; signal?: AbortSignal | undefined },
+    want: Want,
+    options: { waitMs: number; fresh?: boolean; hasLeave?: boolean; signal?: AbortSignal | undefined },
   ): Promise<Lease | Refusal<F>>;
   count(): { open: number; idle: number };
   /** Closes what waits. Leased sessions close when they are released. */
   close(): void;
 };
 
-/** A host, what its sessions have to be, and where they come from: one that nobody has looked at must not carry what may only go to a proven server. */
-const keyOf = ({ name, port, demand, egress }: Host): string =>
-  [
-    `${name}:${port}`,
-    ...(demand === undefined || demand.key === "" ? [] : [demand.key]),
-    ...(egress === undefined ? [] : [`from ${egress.id}`]),
-  ].join(" ");
-
-type Idle = { session: Session; messages: number; timer: Timer };
+type Idle = { session: Session; use: string; messages: number; timer: Timer };
+type Turn =
+  | { kind: "idle"; idle: Idle }
+  | { kind: "free" }
+  | { kind: "interrupted" }
+  | Extract<Leave, { kind: "wait" }>;
+type Waiting = Place & { use: string; hasLeave: boolean; deadlineMs: number; end(turn: Turn): void };
 type Site = {
+  key: SiteKey;
+  provider: string | undefined;
   /** Open, being opened, or leased. */
   taken: number;
   idle: Idle[];
-  waiting: ((turn: Idle | "free") => void)[];
+  line: ReturnType<typeof createLine<Waiting>>;
   /** How long a session is leased, on average of the last ones. */
   leaseMs: number;
   leasedAtMs: number;
+  /** How far apart the limits keep messages; 0 while they do not. */
+  gapMs: number;
+  /** Looks again when there is leave for the next. */
+  timer: Timer | undefined;
+  /** Up to when those of each owner that were sent away have their turns. */
+  booked: Map<string, number>;
 };
 
 /** Before a site has shown how fast it is. */
 const leaseMsFirst = 100;
 /** The weight of the latest lease in the average. */
 const leaseShare = 0.2;
-
-/** Sites that cannot be reached are remembered up to this number; the oldest is forgotten first. */
+/** Hosts that cannot be reached are remembered up to this number; the oldest is forgotten first. */
 const restingMax = 10_000;
+/** Sites that are remembered though nothing is open or waits. */
+const quietSitesMax = 10_000;
+/** Nobody is sent away for longer: a site may become faster, and a turn that passes unused is lost. */
+const bookedMsMax = 900_000;
+const bookedOwnersMax = 200;
+/** Up to this, everybody waits in line. */
+const shortMsMax = 1_000;
+/** Those that a suspended site sends away come back over at least this time. */
+const spreadMsMin = 10_000;
 
 /**
- * Keeps sessions per site (host and port) for the next message, hands them to whoever waits longest, and never opens
- * more than allowed. A site that could not be reached rests, so that a long queue for it costs one connection attempt
- * per rest and not one per message.
+ * Keeps sessions per site and address of ours for the next message and hands them out: never more connections than
+ * allowed, never faster than the site's limits, owners in turn. Who would wait too long is told when its turn may come,
+ * so that it need not wait in memory. A host that could not be reached rests, so that others behind it are tried at once.
  */
 export function createPool<F>(options: PoolOptions<F>): Pool<F> {
+  const { limits, now } = options;
   const sites = new Map<string, Site>();
   const resting = new Map<string, { untilMs: number; failure: F }>();
   /** Sites that somebody waits for, in the order of their turns when all connections are in use. */
-  const awaited = new Set<string>();
+  const awaited = new Set<Site>();
   let idleCount = 0;
   let taken = 0;
   let isClosed = false;
 
-  const siteOf = (key: string): Site => {
-    let site = sites.get(key);
+  const siteOf = ({ egress, site: id, provider }: Want): Site => {
+    const name = `${egress.id} ${id}`;
+    let site = sites.get(name);
     if (site === undefined) {
-      site = { taken: 0, idle: [], waiting: [], leaseMs: leaseMsFirst, leasedAtMs: options.now() };
-      sites.set(key, site);
+      site = {
+        key: { egress: egress.id, site: id },
+        provider,
+        taken: 0,
+        idle: [],
+        line: createLine(),
+        leaseMs: leaseMsFirst,
+        leasedAtMs: now(),
+        gapMs: 0,
+        timer: undefined,
+        booked: new Map(),
+      };
+      sites.set(name, site);
+      if (sites.size > quietSitesMax) forgetQuiet();
     }
     return site;
   };
-  const forgetEmpty = (key: string, site: Site) => {
-    if (site.taken === 0 && site.waiting.length === 0) sites.delete(key);
-  };
-
-  function dropIdle(key: string, site: Site, idle: Idle): boolean {
-    const at = site.idle.indexOf(idle);
-    if (at === -1) return false;
-    site.idle.splice(at, 1);
-    clearTimeout(idle.timer);
-    idleCount--;
-    giveBack(key, site);
-    return true;
-  }
-
-  /** A connection is gone: its place goes to whoever waits. */
-  function giveBack(key: string, site: Site) {
-    site.taken--;
-    taken--;
-    const next = nextAwaited();
-    if (next !== undefined) {
-      // Its turn is over; it stands behind the others now.
-      awaited.delete(next.key);
-      awaited.add(next.key);
-      take(next.site);
-      next.site.waiting.shift()?.("free");
+  const forgetQuiet = () => {
+    for (const [name, { taken, line, idle }] of sites) {
+      if (taken > 0 || line.size() > 0 || idle.length > 0) continue;
+      sites.delete(name);
+      return;
     }
-    forgetEmpty(key, site);
-  }
+  };
 
   function take(site: Site) {
     site.taken++;
     taken++;
   }
 
-  /** The next site with somebody who waits and may have a connection. */
-  function nextAwaited(): { key: string; site: Site } | undefined {
-    for (const key of awaited) {
-      const site = sites.get(key);
-      if (site === undefined || site.waiting.length === 0) awaited.delete(key);
-      else if (site.taken < options.siteConnectionsMax) return { key, site };
+  /** A connection is gone: its place goes to whoever waits. */
+  function giveBack(site: Site) {
+    site.taken--;
+    taken--;
+    if (awaited.size === 0) return serve(site);
+    if (site.line.size() > 0) {
+      awaited.delete(site);
+      awaited.add(site);
     }
-    return undefined;
+    serveNext();
   }
+
+  /** The next site whose messages wait for one of all connections; its turn is over then. */
+  function serveNext() {
+    for (let left = awaited.size; left > 0 && taken < options.connectionsMax; left--) {
+      const [site] = awaited;
+      if (site === undefined) return;
+      awaited.delete(site);
+      serve(site);
+    }
+  }
+
+  const mayOpen = (site: Site) => site.taken < limits.connectionsMax(site.key, site.provider);
 
   /** True when there is room for one more; a session that waits at another site makes room. */
   function hasRoom(): boolean {
@@ -143,48 +199,134 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
     return taken < options.connectionsMax;
   }
 
-  function keep(key: string, site: Site, session: Session, messages: number) {
-    const idle: Idle = { session, messages, timer: setTimeout(() => expire(), options.idleMsMax) };
+  /** Hands out what the site may be given, to those whose turn it is. */
+  function serve(site: Site) {
+    while (site.line.size() > 0) {
+      const canOpen = mayOpen(site);
+      if (site.idle.length === 0 && !canOpen) return;
+      if (site.idle.length === 0 && !hasRoom()) return void awaited.add(site);
+      const next = site.line.shift();
+      if (next === undefined) return;
+      const leave = next.hasLeave ? ({ kind: "go" } as const) : limits.leave(site.key, site.provider);
+      if (leave.kind === "wait") return postpone(site, next, leave);
+      site.gapMs *= 0.8;
+      const idle = takeIdle(site, next.use);
+      if (idle !== undefined) next.end({ kind: "idle", idle });
+      else {
+        // Sessions for another use of the site make room.
+        if (!canOpen) quitFirst(site);
+        take(site);
+        next.end({ kind: "free" });
+      }
+    }
+  }
+
+  /** No leave now: who can wait for it does, the others are told when to come again. */
+  function postpone(site: Site, next: Waiting, leave: Extract<Leave, { kind: "wait" }>) {
+    const waitMs = leave.untilMs - now();
+    site.line.push(next);
+    if (waitMs > shortMsMax)
+      for (const waiting of site.line.all())
+        if (waiting.deadlineMs < leave.untilMs && site.line.remove(waiting))
+          // Not all at once: the first of them finds out whether the site is well again.
+          waiting.end({
+            ...leave,
+            untilMs: leave.untilMs + Math.max(spreadMsMin, waitMs / 2) * options.random(),
+          });
+    if (site.line.size() === 0) return;
+    site.gapMs = Math.max(site.gapMs, waitMs);
+    clearTimeout(site.timer);
+    site.timer = setTimeout(() => serve(site), Math.max(1, waitMs));
+  }
+
+  function takeIdle(site: Site, use: string): Idle | undefined {
+    // The session used last is the least likely to have been closed by the server.
+    const at = site.idle.findLastIndex((idle) => idle.use === use);
+    if (at === -1) return undefined;
+    const [idle] = site.idle.splice(at, 1);
+    if (idle === undefined) return undefined;
+    clearTimeout(idle.timer);
+    idleCount--;
+    return idle;
+  }
+
+  /** Closes a session that waits, and does not hand its place on. */
+  function quitFirst(site: Site) {
+    const [idle] = site.idle;
+    if (idle === undefined) return;
+    remove(site, idle);
+    site.taken--;
+    taken--;
+    idle.session.quit();
+  }
+
+  function remove(site: Site, idle: Idle): boolean {
+    const at = site.idle.indexOf(idle);
+    if (at === -1) return false;
+    site.idle.splice(at, 1);
+    clearTimeout(idle.timer);
+    idleCount--;
+    return true;
+  }
+
+  function dropIdle(site: Site, idle: Idle): boolean {
+    if (!remove(site, idle)) return false;
+    giveBack(site);
+    return true;
+  }
+
+  function keep(site: Site, session: Session, use: string, messages: number) {
     const expire = () => {
-      if (dropIdle(key, site, idle)) session.quit();
+      if (dropIdle(site, idle)) session.quit();
     };
-    const next = site.waiting.shift();
-    if (next !== undefined) {
-      clearTimeout(idle.timer);
-      return next(idle);
-    }
-    if (taken >= options.connectionsMax && nextAwaited() !== undefined) {
-      clearTimeout(idle.timer);
-      session.quit();
-      return giveBack(key, site);
-    }
+    const idle: Idle = { session, use, messages, timer: setTimeout(expire, options.idleMsMax) };
     site.idle.push(idle);
     idleCount++;
-    session.onEnd(() => void dropIdle(key, site, idle));
-    if (idleCount > options.idleMax) quitOldest();
+    serve(site);
+    if (!site.idle.includes(idle)) return;
+    session.onEnd(() => void dropIdle(site, idle));
+    if (taken >= options.connectionsMax && awaited.size > 0) expire();
+    else if (idleCount > options.idleMax) quitOldest();
   }
 
   function quitOldest() {
-    for (const [key, site] of sites) {
+    for (const site of sites.values()) {
       const [oldest] = site.idle;
       if (oldest === undefined) continue;
-      if (dropIdle(key, site, oldest)) oldest.session.quit();
+      quitFirst(site);
       return;
     }
   }
 
-  function quitIdle(key: string, site: Site) {
-    for (const idle of [...site.idle]) if (dropIdle(key, site, idle)) idle.session.quit();
+  function quitIdle(site: Site, use: string | undefined) {
+    for (const idle of [...site.idle])
+      if ((use === undefined || idle.use === use) && dropIdle(site, idle)) idle.session.quit();
   }
 
-  /** What it takes until those who wait have had their turns; a site that has handed out nothing for long is as slow. */
-  function expectedWaitMs(site: Site): number {
-    const leaseMs = Math.max(site.leaseMs, options.now() - site.leasedAtMs);
-    return ((site.waiting.length + 1) * leaseMs) / Math.max(1, site.taken);
+  /** How long one turn takes; a site that has handed out nothing for long is as slow. */
+  function turnMs(site: Site): number {
+    const isBusy = site.taken > 0 && site.idle.length === 0;
+    const leaseMs = isBusy ? Math.max(site.leaseMs, now() - site.leasedAtMs) : site.leaseMs;
+    return Math.max(leaseMs / Math.max(1, site.taken), site.gapMs);
   }
 
-  function lease(key: string, site: Site, session: Session, messages: number): Lease {
-    const startedMs = options.now();
+  /**
+   * When one that is sent away shall come again: behind those of its owner that were sent away before. Each owner gets its
+   * share of the turns.
+   */
+  function book(site: Site, { owner }: Place, earliestMs: number): number {
+    const nowMs = now();
+    for (const [other, untilMs] of site.booked) if (untilMs <= nowMs) site.booked.delete(other);
+    const atMs = Math.max(earliestMs, site.booked.get(owner) ?? 0);
+    if (site.booked.has(owner) || site.booked.size < bookedOwnersMax)
+      site.booked.set(owner, atMs + turnMs(site) * Math.max(1, site.booked.size));
+    // Those that are too many for the longest wait are spread, not to come back as one wave.
+    const latestMs = Math.max(earliestMs, nowMs + bookedMsMax * (0.5 + options.random() / 2));
+    return Math.min(atMs, latestMs);
+  }
+
+  function lease(site: Site, session: Session, use: string, messages: number): Lease {
+    const startedMs = now();
     site.leasedAtMs = startedMs;
     let isReleased = false;
     return {
@@ -194,7 +336,7 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
       release(state) {
         if (isReleased) return;
         isReleased = true;
-        site.leaseMs += (options.now() - startedMs - site.leaseMs) * leaseShare;
+        site.leaseMs += (now() - startedMs - site.leaseMs) * leaseShare;
         void settle(state);
       },
     };
@@ -202,97 +344,117 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
       const isUsable =
         !isClosed &&
         session.isOpen &&
-        messages + 1 < options.messagesMax &&
+        site.taken <= limits.connectionsMax(site.key, site.provider) &&
+        messages + 1 < limits.messagesMax(site.key, site.provider) &&
         (state === "ready" || (state === "dirty" && (await session.reset())));
-      if (isUsable && session.isOpen) return keep(key, site, session, messages + 1);
+      if (isUsable && session.isOpen) return keep(site, session, use, messages + 1);
       session.quit();
-      giveBack(key, site);
+      giveBack(site);
     }
   }
 
-  /** A place at the site: an idle session, permission to open one, or nothing within the time. */
   function place(
     site: Site,
-    waitMs: number,
-    signal: AbortSignal | undefined,
-  ): Promise<Idle | "free" | "busy" | "interrupted"> {
+    want: Want,
+    use: string,
+    how: { waitMs: number; hasLeave: boolean; signal: AbortSignal | undefined },
+  ): Promise<Turn> {
+    const { waitMs, hasLeave, signal } = how;
     return new Promise((resolve) => {
-      const end = (turn: Idle | "free" | "busy" | "interrupted") => {
-        clearTimeout(timer);
-        signal?.removeEventListener("abort", interrupt);
-        const at = site.waiting.indexOf(end);
-        if (at !== -1) site.waiting.splice(at, 1);
-        resolve(turn);
+      let timer: Timer | undefined;
+      let isOver = false;
+      const waiting: Waiting = {
+        traffic: want.traffic,
+        owner: want.owner,
+        use,
+        hasLeave,
+        deadlineMs: now() + waitMs,
+        end(turn) {
+          isOver = true;
+          clearTimeout(timer);
+          signal?.removeEventListener("abort", interrupt);
+          resolve(turn);
+        },
       };
-      const interrupt = () => end("interrupted");
-      const timer = setTimeout(() => end("busy"), waitMs);
+      const interrupt = () => {
+        if (site.line.remove(waiting)) waiting.end({ kind: "interrupted" });
+      };
+      site.line.push(waiting);
+      serve(site);
+      if (isOver) return;
+      timer = setTimeout(() => {
+        if (site.line.remove(waiting)) waiting.end(tooLong(site, waiting));
+      }, waitMs);
       signal?.addEventListener("abort", interrupt, { once: true });
-      site.waiting.push(end);
     });
   }
 
+  const tooLong = (site: Site, waiting: Place): Extract<Leave, { kind: "wait" }> => ({
+    kind: "wait",
+    untilMs: book(site, waiting, now() + turnMs(site) * (site.line.before(waiting) + 1)),
+    why: `all connections that ${site.provider ?? site.key.site} may have are in use`,
+  });
+
+  /** Somebody is in line, or there is no connection: then it is to be expected how long it takes. */
+  const mustWait = (site: Site) =>
+    site.line.size() > 0 ||
+    (site.idle.length === 0 && !(mayOpen(site) && (taken < options.connectionsMax || idleCount > 0)));
+
   function rest(key: string, failure: F) {
     resting.delete(key);
-    resting.set(key, { untilMs: options.now() + options.restMs, failure });
+    resting.set(key, { untilMs: now() + options.restMs, failure });
     const oldest = resting.keys().next();
     if (resting.size > restingMax && !oldest.done) resting.delete(oldest.value);
   }
 
   return {
-    async acquire(host, { waitMs, fresh = false, signal }) {
-      const key = keyOf(host);
+    async acquire(host, want, { waitMs, fresh = false, hasLeave = false, signal }) {
+      const hostKey = `${want.egress.id} ${host.name}:${host.port}`;
+      // One that nobody has looked at must not carry what may only go to a proven server.
+      const use = `${hostKey} ${host.demand?.key ?? ""}`;
       if (signal?.aborted) return { kind: "interrupted" };
-      if (fresh) quitIdle(key, siteOf(key));
-      const site = siteOf(key);
+      const site = siteOf(want);
+      if (fresh) quitIdle(site, use);
 
-      // The session used last is the least likely to have been closed by the server.
-      const idle = site.idle.pop();
-      if (idle !== undefined) {
-        clearTimeout(idle.timer);
-        idleCount--;
-        return lease(key, site, idle.session, idle.messages);
-      }
-      if (site.taken < options.siteConnectionsMax && hasRoom()) take(site);
-      else {
-        if (expectedWaitMs(site) > waitMs) return { kind: "busy" };
-        awaited.add(key);
-        const turn = await place(site, waitMs, signal);
-        if (turn === "busy" || turn === "interrupted") return { kind: turn };
-        if (turn !== "free") return lease(key, site, turn.session, turn.messages);
-      }
+      if (mustWait(site) && turnMs(site) * (site.line.before(want) + 1) > waitMs) return tooLong(site, want);
+      const turn = await place(site, want, use, { waitMs, hasLeave, signal });
+      if (turn.kind === "idle") return lease(site, turn.idle.session, use, turn.idle.messages);
+      if (turn.kind !== "free") return turn;
 
-      const rested = resting.get(key);
+      const rested = resting.get(hostKey);
       if (rested !== undefined) {
-        if (rested.untilMs > options.now()) {
-          giveBack(key, site);
+        if (rested.untilMs > now()) {
+          giveBack(site);
           return rested.failure;
         }
         // One asks again; until it knows, the others take the old answer.
-        rested.untilMs = options.now() + options.restMs;
+        rested.untilMs = now() + options.restMs;
       }
       let opened: Awaited<ReturnType<PoolOptions<F>["open"]>>;
       try {
-        opened = await options.open(host, signal);
+        opened = await options.open(host, want, signal);
       } catch (error) {
-        giveBack(key, site);
+        limits.giveBack(site.key);
+        giveBack(site);
         throw error;
       }
       if (!("failure" in opened)) {
-        resting.delete(key);
-        return lease(key, site, opened, 0);
+        resting.delete(hostKey);
+        return lease(site, opened, use, 0);
       }
-      if (opened.isRestful && !signal?.aborted) rest(key, opened.failure);
-      giveBack(key, site);
-      return signal?.aborted ? { kind: "interrupted" } : opened.failure;
+      if (opened.isRestful && !signal?.aborted) rest(hostKey, opened.failure);
+      giveBack(site);
+      if (!signal?.aborted) return opened.failure;
+      limits.giveBack(site.key);
+      return { kind: "interrupted" };
     },
-    count() {
-      let open = 0;
-      for (const site of sites.values()) open += site.taken;
-      return { open, idle: idleCount };
-    },
+    count: () => ({ open: taken, idle: idleCount }),
     close() {
       isClosed = true;
-      for (const [key, site] of sites) quitIdle(key, site);
+      for (const site of sites.values()) {
+        clearTimeout(site.timer);
+        quitIdle(site, undefined);
+      }
     },
   };
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { siteOf, siteToken } from "./site.ts";
+import { siteOf } from "./site.ts";
 
 const host = (name: string, port = 25) => ({ name, port, isTrusted: false, isImplicit: false });
 const idOf = (...names: string[]) =>
@@ -37,9 +37,4 @@ test("a mixed set belongs to no provider", () => {
 
 test("another port is another site", () => {
   expect(siteOf([host("127.0.0.1", 2526)], 25).id).toBe("127.0.0.1=2526");
-});
-
-test("the token of a site fits a subject and a key", () => {
-  expect(siteToken("example.com=1f3a90c2")).toBe("example_com=1f3a90c2");
-  expect(siteToken("2001:db8::1=25")).toBe("2001-db8--1=25");
 });

@@ -1,4 +1,4 @@
-import { providerOf, subjectToken } from "@tyto/contracts";
+import { providerOf } from "@tyto/contracts";
 import type { Host } from "./mx.ts";
 
 /** Where the mail of one or of many domains goes: limits, suspensions and statistics are kept per site. */
@@ -26,9 +26,6 @@ export function siteOf(hosts: readonly Host[], smtpPort: number): Site {
   const hash = Bun.hash.crc32(names.join(" ")).toString(16).padStart(8, "0");
   return { id: `${commonDomain(names)}=${hash}`, hosts };
 }
-
-/** The id as one token of a NATS subject, and as a key of a bucket. */
-export const siteToken = (id: string): string => subjectToken(id).replace(/[^a-z0-9_=-]/g, "-");
 
 /** The labels that all names end with, or the first name where they have nothing in common. */
 function commonDomain(names: readonly string[]): string {

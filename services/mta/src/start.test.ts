@@ -237,7 +237,7 @@ test("an entry that comes back after its attempt was over is not sent again", as
   if (first === undefined) throw new Error("the message has no entry");
   // As after a crash of the server that forgot the acknowledgement.
   const other = await nats.connect("mta");
-  await other.queue.later(first, Date.now());
+  await other.queue.add([first]);
   await until(async () => (await metric("tyto_mta_entries_repeated_total")) === 1);
   expect(sink.received.filter(({ to }) => to === "once@example.org")).toHaveLength(1);
   expect(subjectsOf(messageId)).toHaveLength(3);

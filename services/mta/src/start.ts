@@ -1,5 +1,5 @@
 import { connectBus } from "@tyto/bus";
-import { Domain, type DomainRecord, newMessageId, type QueueEntry } from "@tyto/contracts";
+import { Domain, type DomainRecord, newMessageId } from "@tyto/contracts";
 import { createResolver } from "@tyto/dns";
 import { encodeReturnPath } from "@tyto/mail";
 import { createTracer, type Log, type Running, serveHealth } from "@tyto/service";
@@ -26,7 +26,6 @@ import { createPool } from "./pool.ts";
 import { createProviders } from "./providers/choice.ts";
 import { createProfiles } from "./shaping/profiles.ts";
 import { createSigners } from "./signers.ts";
-import { siteOf } from "./site.ts";
 import { attributesOf, beginAttempt, problemOf } from "./spans.ts";
 import { createHttps, reachableAddresses } from "./tls/https.ts";
 import { createTlsPolicies } from "./tls/policies.ts";
@@ -35,7 +34,6 @@ import { createReportMail } from "./tls/report-mail.ts";
 const smtpPort = 25;
 /** Postfix and the large receivers end idle connections after minutes; ours are of no use longer than a burst. */
 const idleMsMax = 15_000;
-const connectionMessagesMax = 100;
 const restMsMax = 30_000;
 /** Messages that are on their way past the queue. */
 const intakeAtOnceMax = 10_000;
@@ -127,7 +125,6 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
     log,
   });
   /** Through which address each attempt under way goes. */
-  const egressOf = new WeakMap<QueueEntry, string>();
   const control = createControl({
     bus,
     process: processId,
@@ -158,12 +155,12 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
     now,
   });
   const pool = createPool<Failed>({
-    open: (host, signal) =>
+    open: (host, { egress }, signal) =>
       openHost(
         host,
         {
           resolver,
-          egress: { id: "system", ehloName: config.ehloName },
+          egress,
           timeouts: config.timeouts,
           allowPrivate: config.allowPrivate,
           authorities: config.authorities,
@@ -173,12 +170,12 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
         signal,
       ),
     connectionsMax: config.concurrency,
-    siteConnectionsMax: config.siteConnectionsMax,
+    limits: gates.shaping,
     idleMax: config.concurrency,
     idleMsMax,
-    messagesMax: connectionMessagesMax,
     restMs: Math.min(restMsMax, config.firstWaitMs / 2),
     now,
+    random,
   });
   const metrics = createMetrics(health.registry, bus.queue.depth, pool.count);
 
@@ -192,34 +189,15 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
   const tryOnce = attempt({
     signerOf: createSigners((domain) => domains.get(domain), vault, now),
     findPath: control.findPath,
+    leave: (entry, site) => gates.isFree(entry, site.id),
+    egressFor: (entry, site) => wayOut.choose(entry, site, now()),
     contentOf: contents.get,
     returnPath: (id, host) => encodeReturnPath(id, host, config.verpKey),
     personalFields: (id, host) => personalFields(id, host, config.siteUrl, config.verpKey),
     demandOf: (host, { recipient, requireTls }) =>
       tls.demandOf(host, recipient.slice(recipient.lastIndexOf("@") + 1), requireTls),
-    carry: (mailOf, hosts, siteWaitMs, hold, demandOf) =>
-      carry(mailOf, hosts, pool, { siteWaitMs, hold, demandOf, signal: stopping.signal }),
-    async wayOut(entry, hosts) {
-      const site = siteOf(hosts, smtpPort);
-      const free = gates.isFree(entry, site.id);
-      if (free.kind === "wait") return free;
-      const choice = await wayOut.choose(entry, site, now());
-      if (choice.kind !== "egress") return choice;
-      const key = { egress: choice.egress.id, site: site.id };
-      const leave = gates.shaping.leave(key, site.provider);
-      if (leave.kind === "wait") {
-        choice.giveBack();
-        return leave;
-      }
-      egressOf.set(entry, choice.egress.id);
-      return {
-        ...choice,
-        giveBack() {
-          choice.giveBack();
-          gates.shaping.giveBack(key);
-        },
-      };
-    },
+    carry: (mailOf, hosts, want, options) =>
+      carry(mailOf, hosts, want, pool, { ...options, signal: stopping.signal }),
     providers,
     signal: stopping.signal,
     log,
@@ -245,14 +223,12 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
     },
     putMark: marks.put,
     publish,
-    later: bus.queue.later,
+    queue: (entry, atMs) => bus.queue.add([entry], atMs),
     dropBody,
-    see(entry, event) {
-      const egress = egressOf.get(entry);
-      const observation = control.see(entry, event, egress);
-      if (observation === undefined || egress === undefined) return;
-      wayOut.see(observation);
+    see(observation) {
       gates.see(observation);
+      control.see(observation);
+      wayOut.see(observation);
     },
     isWithheld: control.isWithheld,
     now,
@@ -267,7 +243,6 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
     isSuppressed,
     publish: bus.publish,
     queue: bus.queue.add,
-    later: bus.queue.later,
     sendAtOnce: deliveries.atOnce,
     past: createPast(bus.past),
     now,

@@ -19,6 +19,16 @@
  */
 import { createServer, type Server, type Socket } from "node:net";
 import { createSecureContext, TLSSocket } from "node:tls";
+import type { Want } from "./pool.ts";
+
+/** A delivery's wish for a session to a site. */
+export const wantOf = (site: string, change: Partial<Want> = {}): Want => ({
+  egress: { id: "one", ehloName: "mail.tyto.example" },
+  site,
+  traffic: "bulk",
+  owner: "default/",
+  ...change,
+});
 
 export type Dialog = {
   name: string;

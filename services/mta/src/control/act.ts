@@ -16,7 +16,7 @@ type Acted = ControlAnswer<"mta.act">;
 
 /** The outside world, as acting on the queue needs it. */
 export type ActPorts = {
-  queue: Pick<Queue, "scan" | "remove" | "later">;
+  queue: Pick<Queue, "scan" | "remove" | "add">;
   markOf(id: DeliveryId): Promise<AttemptMark | undefined>;
   putMark(id: DeliveryId, mark: AttemptMark): Promise<void>;
   publish(event: AttemptMark["event"]): Promise<void>;
@@ -139,13 +139,17 @@ async function change(
 ): Promise<void> {
   const nowMs = ports.now();
   const atMs = scanned.dueAtMs ?? nowMs;
-  for (const entry of scanned.entries ?? [])
-    if (!wanted.includes(entry)) await ports.queue.later(entry, atMs);
-    else if (request.action === "requeue") await ports.queue.later(entry, nowMs);
-    else if (request.action === "hold") await ports.queue.later(entry, request.untilMs ?? atMs);
-    else if (request.action === "rebind")
-      await ports.queue.later({ ...entry, ...(request.pool && { pool: request.pool }) }, atMs);
-    else await bounce(ports, entry, request.why);
+  // Side by side: what is put back for one time shares a message.
+  await Promise.all(
+    (scanned.entries ?? []).map((entry) => {
+      if (!wanted.includes(entry)) return ports.queue.add([entry], atMs);
+      if (request.action === "requeue") return ports.queue.add([entry], nowMs);
+      if (request.action === "rebind")
+        return ports.queue.add([{ ...entry, ...(request.pool && { pool: request.pool }) }], atMs);
+      if (request.action === "hold") return ports.queue.add([entry], request.untilMs ?? atMs);
+      return bounce(ports, entry, request.why);
+    }),
+  );
   await ports.queue.remove(scanned);
 }
 

@@ -7,14 +7,14 @@ import {
   type QueueEntry,
   type RuleState,
   type SiteLimit,
-  type StoredEvent,
 } from "@tyto/contracts";
 import { BoundedMap, type Log, type Registry } from "@tyto/service";
+import type { SitePath } from "../attempt.ts";
 import type { Addresses, Host, Path } from "../mx.ts";
 import type { Observation } from "../observation.ts";
 import { type Site, siteOf } from "../site.ts";
 import type { ActPorts } from "./act.ts";
-import { createActivity, domainOf } from "./activity.ts";
+import { createActivity } from "./activity.ts";
 import { type AnswerPorts, answerQuestions } from "./answers.ts";
 import { createCount } from "./count.ts";
 import { createGauges } from "./gauges.ts";
@@ -50,14 +50,6 @@ export type ControlPorts = {
   now: () => number;
 };
 
-/** What an outcome event tells besides. */
-type Outcome = Extract<StoredEvent, { subject: "mail.delivered" | "mail.deferred" | "mail.bounced" }>;
-const outcomes = {
-  "mail.delivered": "delivered",
-  "mail.deferred": "deferred",
-  "mail.bounced": "bounced",
-} as const;
-
 /** Sites of domains, as deliveries found them. */
 const domainsMax = 100_000;
 
@@ -72,13 +64,13 @@ export function createControl(ports: ControlPorts) {
     const site = sites.get(domain);
     return site && { site: site.id, ...(site.provider === undefined ? {} : { provider: site.provider }) };
   };
-  const findPath = async (domain: string): Promise<Path> => {
+  const findPath = async (domain: string): Promise<SitePath> => {
     const path = await ports.findPath(domain);
-    if (path.kind === "hosts") {
-      const { id, provider } = siteOf(path.hosts, smtpPort);
-      sites.set(domain, { id, ...(provider === undefined ? {} : { provider }) });
-    }
-    return path;
+    if (path.kind === "none") return path;
+    const site = siteOf(path.hosts, smtpPort);
+    const { id, provider } = site;
+    sites.set(domain, { id, ...(provider === undefined ? {} : { provider }) });
+    return { ...path, site };
   };
   const traces = createTraces({
     process,
@@ -129,25 +121,10 @@ export function createControl(ports: ControlPorts) {
     /** Runs while an attempt is made. */
     begin: inHand.begin,
 
-    /** Every outcome as it was stored. Tells it as those see it who learn from outcomes; `undefined` for what is none. */
-    see(entry: QueueEntry, event: StoredEvent, egress = "system"): Observation | undefined {
-      if (!Object.hasOwn(outcomes, event.subject)) return undefined;
-      const { subject, payload } = event as Outcome;
-      const domain = domainOf(entry.recipient);
-      const observation: Observation = {
-        atMs: payload.at,
-        entry,
-        site: sites.get(domain) ?? { id: domain },
-        egress: { id: egress },
-        outcome: outcomes[subject],
-        ...("reason" in payload ? { reason: payload.reason } : {}),
-        ...("hard" in payload ? { hard: payload.hard } : {}),
-        ...(payload.reply === undefined ? {} : { reply: payload.reply }),
-        ...(payload.conversation === undefined ? {} : { conversation: payload.conversation }),
-      };
-      activity.see(observation, "explanation" in payload ? payload.explanation : undefined);
+    /** Every outcome as it was decided. */
+    see(observation: Observation): void {
+      activity.see(observation, observation.explanation);
       gauges.see(observation);
-      return observation;
     },
 
     /** Answers from now on. */

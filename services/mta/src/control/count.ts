@@ -80,7 +80,7 @@ async function count(ports: CountPorts, { by, filter, rowsMax }: Request): Promi
     if (ofClass !== undefined) add(ofClass, part);
   };
 
-  const withEntries = by === "campaign" || !isTold(filter);
+  const withEntries = !isTold(filter);
   for await (const scanned of ports.scan({ withEntries })) {
     const { summary, entries = [], dueAtMs } = scanned;
     if (summary === undefined) {
@@ -93,12 +93,14 @@ async function count(ports: CountPorts, { by, filter, rowsMax }: Request): Promi
       }
       continue;
     }
-    const site = summary.site ?? "";
+    const { place, shares, oldestAtMs = scanned.storedAtMs } = summary;
+    const site = ports.siteOf(place)?.site ?? place;
     if (filter.site !== undefined && !isSite(filter.site, site)) continue;
-    const { oldestAtMs = scanned.storedAtMs } = summary;
-    for (const [organization, of] of Object.entries(summary.organizations)) {
+    for (const { organization = "*", campaign = "", entries: of } of shares) {
       if (filter.organizationId !== undefined && filter.organizationId !== organization) continue;
-      take(by === "site" ? site : organization, trafficOf(scanned), { entries: of, oldestAtMs, dueAtMs });
+      if (filter.campaign !== undefined && filter.campaign !== campaign) continue;
+      const key = { site, organization, campaign: organization === "*" ? "*" : campaign }[by];
+      take(key, trafficOf(scanned), { entries: of, oldestAtMs, dueAtMs });
     }
   }
 

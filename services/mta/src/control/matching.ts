@@ -3,9 +3,11 @@ import { domainOf } from "./activity.ts";
 
 export type SiteOfDomain = (domain: string) => { site: string; provider?: string } | undefined;
 
-/** The site of an entry: where its domain's mail went last, else the domain. */
-export const siteOfEntry = ({ recipient }: Pick<QueueEntry, "recipient">, siteOf: SiteOfDomain): string =>
-  siteOf(domainOf(recipient))?.site ?? domainOf(recipient);
+/** The site of an entry: the one that it waits for, or where its domain's mail went last, else the domain. */
+export const siteOfEntry = (
+  { site, recipient }: Pick<QueueEntry, "site" | "recipient">,
+  siteOf: SiteOfDomain,
+): string => site ?? siteOf(domainOf(recipient))?.site ?? domainOf(recipient);
 
 /** Whether a site is the one that is meant; `*` at the end of the wanted one stands for anything. */
 export const isSite = (wanted: string, site: string): boolean =>
@@ -36,5 +38,6 @@ export function matches(
 /** True when headers alone tell whether, and how many, entries of a message are meant. */
 export const isTold = (filter: QueueFilter): boolean =>
   Object.entries(filter).every(
-    ([name, value]) => value === undefined || name === "site" || name === "organizationId",
+    ([name, value]) =>
+      value === undefined || name === "site" || name === "organizationId" || name === "campaign",
   );

@@ -12,7 +12,7 @@ export const providerNames = ["smtp", "ses", "resend"] as const;
 export type ProviderName = (typeof providerNames)[number];
 
 export type CarryOptions = {
-  /** How long the message waits for its turn before `busy`. */
+  /** How long the message waits for its turn before `wait`. */
   waitMs: number;
   hold: Hold;
   signal: AbortSignal;
@@ -26,7 +26,7 @@ export type Provider = {
   keepsSignatures: boolean;
   /** It can be told to encrypt on its own way too, or to refuse (RFC 8689). */
   keepsPromises: boolean;
-  /** `busy`: too many messages are on their way to it. What it took is held until its outcome is stored. */
+  /** `wait`: too many messages are on their way to it. What it took is held until its outcome is stored. */
   carry(mailOf: MailOf, options: CarryOptions): Promise<Carried>;
   close(): void;
 };
@@ -44,6 +44,7 @@ export function requesting(
   own: Omit<Provider, "carry" | "close">,
   deliver: (mail: Mail) => Promise<Taken>,
   atOnceMax: number,
+  now: () => number = Date.now,
 ): Provider {
   let free = atOnceMax;
   const waiting = new Set<(turn: "turn" | "interrupted") => void>();
@@ -77,7 +78,13 @@ export function requesting(
     ...own,
     async carry(mailOf, { waitMs, hold, signal }) {
       const got = await turn(waitMs, signal);
-      if (got !== "turn") return { kind: got };
+      if (got === "interrupted") return { kind: "interrupted" };
+      if (got === "busy")
+        return {
+          kind: "wait",
+          untilMs: now() + waitMs,
+          why: `${own.name} has ${atOnceMax} requests of ours under way`,
+        };
       let isHeld = false;
       try {
         const taken = await deliver(await mailOf());

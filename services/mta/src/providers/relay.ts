@@ -4,7 +4,7 @@ import type { Resolver } from "@tyto/dns";
 import { type Carried, carry } from "../courier.ts";
 import { findAddresses, type Host } from "../mx.ts";
 import type { Failed } from "../outcome.ts";
-import { createPool } from "../pool.ts";
+import { createPool, fixedLimits, type Want } from "../pool.ts";
 import { openSession, type Session, type Timeouts } from "../smtp.ts";
 import type { Credentials } from "../wire/authenticate.ts";
 import type { Provider } from "./provider.ts";
@@ -36,22 +36,28 @@ export function relay(settings: RelaySettings, ports: RelayPorts): Provider {
   const name = settings.host === "localhost" ? "127.0.0.1" : settings.host;
   const host: Host = { name, port: settings.port, isTrusted: true, isImplicit: false };
   const pool = createPool<Failed>({
-    open: (_host, signal) => open(settings, host, ports, signal),
+    open: (_host, _want, signal) => open(settings, host, ports, signal),
     connectionsMax: settings.atOnceMax,
-    siteConnectionsMax: settings.atOnceMax,
+    limits: fixedLimits(settings.atOnceMax, messagesMax),
     idleMax: settings.atOnceMax,
     idleMsMax,
-    messagesMax,
     restMs,
     now: ports.now,
+    random: Math.random,
   });
+  const want: Want = {
+    egress: { id: "relay", ehloName: ports.ehloName },
+    site: host.name,
+    traffic: "transactional",
+    owner: "",
+  };
   return {
     name: "smtp",
     rewrites: [],
     keepsSignatures: true,
     keepsPromises: true,
     async carry(mailOf, { waitMs, hold, signal }) {
-      return told(await carry(mailOf, [host], pool, { siteWaitMs: waitMs, hold, signal }));
+      return told(await carry(mailOf, [host], want, pool, { siteWaitMs: waitMs, hold, signal }));
     },
     close: pool.close,
   };

@@ -121,11 +121,11 @@ test("a redirect is not followed, since it would take the credentials elsewhere"
   expect(api.asked).toHaveLength(1);
 });
 
-test("no more at once than allowed, until their outcomes are stored; who waits too long is busy", async () => {
+test("no more at once than allowed, until their outcomes are stored; who waits too long is told when to come again", async () => {
   const one = provider();
   const held: (() => void)[] = [];
   await Promise.all([carry(one, held), carry(one, held)]);
-  expect(await carry(one)).toEqual({ kind: "busy" });
+  expect(await carry(one)).toMatchObject({ kind: "wait" });
   expect(api.asked).toHaveLength(2);
   held.pop()?.();
   expect((await carry(one, held)).kind).toBe("accepted");

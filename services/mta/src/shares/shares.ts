@@ -3,9 +3,8 @@
  * clock and the timer.
  */
 import type { Bus } from "@tyto/bus";
-import { Failure } from "@tyto/contracts";
+import { Failure, subjectToken } from "@tyto/contracts";
 import type { Log } from "@tyto/service";
-import { siteToken } from "../site.ts";
 import type { Limit } from "./claim.ts";
 import { createMember, type Write, type Written } from "./member.ts";
 
@@ -42,7 +41,7 @@ export type Shares = {
 
 /** The key of an egress and a site; limits belong to the two together. */
 export const shareKey = (egressId: string, siteId: string): string =>
-  `${siteToken(egressId)}.${siteToken(siteId)}`;
+  `${subjectToken(egressId)}.${subjectToken(siteId)}`;
 
 const tickMs = 100;
 /** A bus that does not let us watch is asked again after this time. */

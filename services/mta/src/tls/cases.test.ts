@@ -24,7 +24,8 @@ import { carry } from "../courier.ts";
 import { findPath } from "../mx.ts";
 import { openHost } from "../opening.ts";
 import type { Failed } from "../outcome.ts";
-import { createPool } from "../pool.ts";
+import { createPool, fixedLimits } from "../pool.ts";
+import { wantOf } from "../testing.ts";
 import { parseFloors } from "./floor.ts";
 import type { HttpsAnswer } from "./https.ts";
 import { createTlsPolicies } from "./policies.ts";
@@ -140,7 +141,7 @@ async function play(lines: Lines) {
     log: silentLog,
   });
   const pool = createPool<Failed>({
-    open: (host, signal) =>
+    open: (host, _want, signal) =>
       openHost(
         host,
         {
@@ -154,12 +155,12 @@ async function play(lines: Lines) {
         signal,
       ),
     connectionsMax: 1,
-    siteConnectionsMax: 1,
+    limits: fixedLimits(1, 10),
     idleMax: 1,
     idleMsMax: 1_000,
-    messagesMax: 10,
     restMs: 0,
     now: Date.now,
+    random: Math.random,
   });
   const path = await findPath("example.org", {
     resolver,
@@ -181,6 +182,7 @@ async function play(lines: Lines) {
       requireTls: requireTls === true,
     }),
     path.hosts,
+    wantOf("site"),
     pool,
     {
       siteWaitMs: 1_000,
