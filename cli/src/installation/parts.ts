@@ -45,7 +45,7 @@ const services: Record<ServiceName, { health: PortName; shared: string[]; secret
   scanner: { health: "SCANNER_HEALTH_PORT", shared: [], secrets: [] },
   mta: {
     health: "MTA_HEALTH_PORT",
-    shared: ["TYTO_DNS_SERVERS", "TYTO_DNS_VALIDATES", "TYTO_ROUTES", "RETRY_FIRST_S"],
+    shared: ["TYTO_DNS_SERVERS", "TYTO_DNS_VALIDATES", "TYTO_ROUTES", "RETRY_FIRST_S", "DELAY_NOTICE_S"],
     secrets: ["MTA_SECRET", "BOUNCE_VERP_KEY"],
   },
   bounce: { health: "BOUNCE_HEALTH_PORT", shared: ["TYTO_DNS_SERVERS"], secrets: ["BOUNCE_VERP_KEY"] },
