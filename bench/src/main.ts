@@ -2,9 +2,13 @@
  * `bun run bench NAME [--option value]`: one measurement. Progress goes to standard error; the last line on standard
  * output is one JSON object.
  */
+
+import { backlog } from "./backlog.ts";
 import { flood } from "./flood.ts";
 import { intake } from "./intake.ts";
+import { isolation } from "./isolation.ts";
 import { kill } from "./kill.ts";
+import { mta } from "./mta.ts";
 import { parser } from "./parser.ts";
 import { path } from "./path.ts";
 import { store } from "./store.ts";
@@ -16,7 +20,7 @@ export type Benchmark = {
   run(options: Options): Promise<Record<string, unknown>>;
 };
 
-const benchmarks: readonly Benchmark[] = [path, store, intake, parser, flood, kill];
+const benchmarks: readonly Benchmark[] = [path, store, intake, parser, flood, kill, mta, isolation, backlog];
 
 const [name, ...rest] = process.argv.slice(2);
 const chosen = benchmarks.find((benchmark) => benchmark.name === name);

@@ -4,10 +4,12 @@
  */
 import { type Installation, startInstallation } from "@tyto/test/parts/installation.ts";
 import { until } from "@tyto/test/parts/until.ts";
+import { sendByApi, textOf } from "./api-load.ts";
 import type { Benchmark } from "./main.ts";
 import { startPostfixRelay } from "./postfix-relay.ts";
 import { cpuByName, cpuSeconds, watchMemory } from "./processes.ts";
 import { startSink } from "./sink.ts";
+import { sendBySmtp } from "./smtp-load.ts";
 
 type Job = { messages: number; bytes: number; sessions: number; batch: number };
 
@@ -25,11 +27,7 @@ async function throughTyto(job: Job) {
   await tyto.addDomain("bench.test");
   const roots = tyto.processes().map(({ pid }) => pid);
   const memory = watchMemory(roots);
-  const text = "x"
-    .repeat(72)
-    .concat("\r\n")
-    .repeat(Math.ceil(job.bytes / 74))
-    .slice(0, job.bytes);
+  const text = textOf(job.bytes);
 
   const named = benched.flatMap((name) => {
     const process = tyto.process(name);
@@ -38,33 +36,15 @@ async function throughTyto(job: Job) {
   const byNameBefore = await cpuByName(named);
   const cpuBefore = await cpuSeconds(roots);
   const startedAt = performance.now();
-  const acceptMs: number[] = [];
-  let next = 0;
-  const mailOf = (index: number) => ({
-    from: "a@bench.test",
-    to: `u${index}@dst.test`,
-    subject: `Bench ${index}`,
-    text,
+  const { seconds: acceptedS, acceptMs } = await sendByApi(tyto, {
+    ...job,
+    mailOf: (index) => ({
+      from: "a@bench.test",
+      to: `u${index}@dst.test`,
+      subject: `Bench ${index}`,
+      text,
+    }),
   });
-  const session = async () => {
-    for (let index = next; index < job.messages; index = next) {
-      next += job.batch;
-      const mails = Array.from({ length: Math.min(job.batch, job.messages - index) }, (_, at) =>
-        mailOf(index + at),
-      );
-      const sentAt = performance.now();
-      const answer = await fetch(`${tyto.apiUrl}/v1/emails${job.batch > 1 ? "/batch" : ""}`, {
-        method: "POST",
-        headers: { authorization: `Bearer ${tyto.apiKey}`, "content-type": "application/json" },
-        body: JSON.stringify(job.batch > 1 ? mails : mails[0]),
-      });
-      if (answer.status !== 202) throw new Error(`accept answered ${answer.status}: ${await answer.text()}`);
-      await answer.arrayBuffer();
-      acceptMs.push(performance.now() - sentAt);
-    }
-  };
-  await Promise.all(Array.from({ length: job.sessions }, session));
-  const acceptedS = (performance.now() - startedAt) / 1_000;
   console.error(`tyto: ${job.messages} accepted in ${acceptedS.toFixed(1)} s`);
   await until("all messages arrive", () => sink.received() >= job.messages, {
     withinMs: 600_000,
@@ -113,15 +93,7 @@ async function throughPostfix(job: Job) {
   const memory = watchMemory([relay.pid]);
   const cpuBefore = await cpuSeconds([relay.pid]);
   const startedAt = performance.now();
-  const source = Bun.spawn(
-    [
-      Bun.which("smtp-source", { PATH: `${process.env.PATH}:/usr/sbin` }) ?? "smtp-source",
-      ...["-s", String(job.sessions), "-m", String(job.messages), "-l", String(job.bytes), "-d", "-N"],
-      ...["-f", "a@bench.test", "-t", "u@dst.test", relay.address],
-    ],
-    { stdout: "ignore", stderr: "inherit" },
-  );
-  await source.exited;
+  await sendBySmtp(relay.address, job);
   await until("all messages arrive", () => sink.received() >= job.messages, {
     withinMs: 600_000,
     everyMs: 20,

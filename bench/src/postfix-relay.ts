@@ -6,9 +6,16 @@ import { freePort } from "@tyto/test/parts/ports.ts";
 import { postfixServices } from "@tyto/test/parts/postfix.ts";
 import { until } from "@tyto/test/parts/until.ts";
 
+const concurrency = (connections: number) => `default_process_limit = ${Math.max(100, connections * 2)}
+default_destination_concurrency_limit = ${connections}
+initial_destination_concurrency = ${connections}
+smtpd_client_connection_count_limit = 0
+`;
+
 export type Relay = { address: string; pid: number; version: string; stop(): Promise<void> };
 
-export async function startPostfixRelay(target: string): Promise<Relay> {
+/** `connections`: at a time to the server, and clients at a time; Postfix's defaults without it. */
+export async function startPostfixRelay(target: string, connections?: number): Promise<Relay> {
   const dir = await mkdtemp(join(tmpdir(), "tyto-relay-"));
   const [etc, spool, data] = [join(dir, "etc"), join(dir, "spool"), join(dir, "data")];
   for (const folder of [etc, spool, data]) await mkdir(folder);
@@ -38,7 +45,7 @@ local_transport = error:no local delivery
 in_flow_delay = 0
 disable_dns_lookups = yes
 smtp_dns_support_level = disabled
-`,
+${connections === undefined ? "" : concurrency(connections)}`,
   );
   await writeFile(join(etc, "master.cf"), postfixServices(port));
   const postfix = (command: string) =>

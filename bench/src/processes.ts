@@ -30,12 +30,15 @@ async function table(): Promise<Map<number, Row>> {
 
 /** The roots and all that descends from them. */
 async function treesOf(roots: readonly number[]): Promise<Row[]> {
-  const rows = await table();
-  const within = new Set(roots);
+  return within(await table(), roots);
+}
+
+function within(rows: Map<number, Row>, roots: readonly number[]): Row[] {
+  const found = new Set(roots);
   // Parents have smaller start times than their children, so one pass in that order finds every descendant.
   for (const row of [...rows.values()].toSorted((a, b) => a.startedAt - b.startedAt || a.pid - b.pid))
-    if (within.has(row.parent)) within.add(row.pid);
-  return [...rows.values()].filter((row) => within.has(row.pid));
+    if (found.has(row.parent)) found.add(row.pid);
+  return [...rows.values()].filter((row) => found.has(row.pid));
 }
 
 export async function cpuSeconds(roots: readonly number[]): Promise<number> {
@@ -52,9 +55,12 @@ export async function cpuByName(
 }
 
 /** Proportional set size of the trees in MB: shared pages are counted once. */
-export async function memoryMb(roots: readonly number[]): Promise<number> {
+export const memoryMb = async (roots: readonly number[]): Promise<number> =>
+  proportionalMb(await treesOf(roots));
+
+async function proportionalMb(rows: readonly Row[]): Promise<number> {
   let kb = 0;
-  for (const { pid } of await treesOf(roots)) {
+  for (const { pid } of rows) {
     const rollup = await readFile(`/proc/${pid}/smaps_rollup`, "utf8").catch(() => "");
     kb += Number(/^Pss:\s+(\d+)/m.exec(rollup)?.[1] ?? 0);
   }
@@ -68,4 +74,36 @@ export function watchMemory(roots: readonly number[], everyMs = 1_000): { peakMb
     peak = Math.max(peak, await memoryMb(roots));
   }, everyMs);
   return { peakMb: () => peak, stop: () => clearInterval(timer) };
+}
+
+/**
+ * Samples the memory of each named process and its children until stopped. `find` is asked each time: processes are
+ * started anew. `peaksMb` gives the peaks since it was asked last.
+ */
+export function watchMemoryByName(
+  find: () => readonly { pid: number; name: string }[],
+  everyMs = 1_000,
+): { peaksMb(): Record<string, number>; stop(): void } {
+  let peaks: Record<string, number> = {};
+  let isSampling = false;
+  const sample = async () => {
+    const rows = await table();
+    for (const { pid, name } of find())
+      peaks[name] = Math.max(peaks[name] ?? 0, await proportionalMb(within(rows, [pid])));
+  };
+  const timer = setInterval(async () => {
+    if (isSampling) return;
+    isSampling = true;
+    await sample().finally(() => {
+      isSampling = false;
+    });
+  }, everyMs);
+  return {
+    peaksMb() {
+      const until = peaks;
+      peaks = {};
+      return until;
+    },
+    stop: () => clearInterval(timer),
+  };
 }

@@ -4,10 +4,14 @@ import { until } from "@tyto/test/parts/until.ts";
 
 export type Sink = { address: string; pid: number; received(): number; stop(): Promise<void> };
 
-export async function startSink(): Promise<Sink> {
+/** On `port`, or a free one. It offers PIPELINING and 8BITMIME. */
+export async function startSink(port?: number): Promise<Sink> {
+  return listenAt(port ?? (await freePort()));
+}
+
+async function listenAt(port: number): Promise<Sink> {
   const binary = Bun.which("smtp-sink", { PATH: `${process.env.PATH}:/usr/sbin` });
   if (binary === null) throw new Error("smtp-sink is missing: apt-get install postfix");
-  const port = await freePort();
   // -c prints running totals; root must name a user to become.
   const user = process.getuid?.() === 0 ? ["-u", "nobody"] : [];
   const child = Bun.spawn([binary, "-c", ...user, `127.0.0.1:${port}`, "1000"], {
