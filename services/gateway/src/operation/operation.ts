@@ -9,6 +9,7 @@ import {
   type HoldAdd,
   HoldList,
   HoldView,
+  isDomain,
   limits,
   noTraffic,
   PoolList,
@@ -147,17 +148,26 @@ export function createOperation({ control, now }: OperationPorts) {
       return shown(SiteList, { processes: processes.length, data });
     },
 
-    async site(domain: string) {
-      const found = await control.ask("mta.site", { domain });
-      const site = found.site ?? domain;
+    /** Of a domain, or of a site's id: its servers are those of the domain that it answered for last. */
+    async site(name: string) {
+      const isId = !isDomain(name);
+      const heard = isId ? await control.askAll("mta.replies", { site: name }) : undefined;
+      const [latest] = mergeReplies(heard?.answers.flatMap(({ replies }) => replies) ?? []);
+      const domain = isId ? latest?.domain : name;
+      const found =
+        domain === undefined
+          ? { domain: name, site: name, hosts: [], policies: [] }
+          : await control.ask("mta.site", { domain });
+      const site = isId ? name : (found.site ?? name);
       const [told, counted, held] = await Promise.all([
-        control.askAll("mta.replies", { site }),
+        heard ?? control.askAll("mta.replies", { site }),
         control.ask("mta.queue", { by: "site", filter: { site }, rowsMax: 1 }),
         holds(),
       ]);
       const state = mergeSite(told.answers.flatMap((answer) => answer.state ?? []));
       return shown(SiteDetail, {
         ...found,
+        ...(isId ? { site } : {}),
         ...(state === undefined ? {} : { state }),
         waiting: counted.total,
         replies: mergeReplies(told.answers.flatMap(({ replies }) => replies)),
@@ -165,7 +175,7 @@ export function createOperation({ control, now }: OperationPorts) {
           ({ scope, id }) =>
             scope === "everything" ||
             (scope === "site" && id === site) ||
-            (scope === "domain" && id === domain),
+            (scope === "domain" && id === found.domain),
         ),
       });
     },

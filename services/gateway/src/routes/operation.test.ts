@@ -291,6 +291,32 @@ test("a site tells its servers, what waits, its limits, and what it said last", 
   });
 });
 
+test("a site's id tells the same by way of the domain it answered for last, and needs none", async () => {
+  await answerQueue();
+  const reply = { atMs: 1_000, outcome: "deferred" as const, domain: "example.org", times: 1 };
+  answering.push(
+    mta.control.answer("mta.site", async ({ domain }) => ({
+      ...{
+        domain,
+        site: "google",
+        hosts: [{ name: "mx.google.com", port: 25, addresses: [] }],
+        policies: [],
+      },
+    })),
+    mta.control.answer("mta.replies", async ({ site }) => ({ replies: site === "google" ? [reply] : [] })),
+    mta.control.answer("mta.holds", async () => ({ holds: [] })),
+  );
+  await mta.bucket("CLAIMS").get("nothing");
+  const told = async (name: string) =>
+    (await gateway.call("GET", `/v1/sites/${encodeURIComponent(name)}`)).json();
+  expect(await told("google")).toMatchObject({
+    ...{ domain: "example.org", site: "google", hosts: [{ name: "mx.google.com" }], replies: [{ times: 1 }] },
+  });
+  const quiet = { domain: "127.0.0.1=2526", site: "127.0.0.1=2526", hosts: [] };
+  expect(await told("127.0.0.1=2526")).toMatchObject(quiet);
+  expect((await gateway.call("GET", "/v1/sites/not%20a%20site")).status).toBe(400);
+});
+
 test("pools and rules are told as they are", async () => {
   answering.push(
     mta.control.answer("mta.pools", async () => ({

@@ -1,10 +1,9 @@
 import { z } from "@hono/zod-openapi";
 import type { ControlAnswer, TraceLineView } from "@tyto/contracts";
 import { toFailure } from "@tyto/contracts";
-import { asciiDomain } from "../accept.ts";
 import { type Api, createRoute, type GuardPorts, guard, problems, secured } from "../api.ts";
 import type { Operation } from "../operation/operation.ts";
-import { DomainParams } from "./get-domain.ts";
+import { SiteParams, siteName } from "./sites.ts";
 
 /** A proxy that hears nothing for a while closes the connection. */
 const stillHereMs = 15_000;
@@ -23,7 +22,7 @@ export function traceSite(api: Api, guards: GuardPorts, operation: Pick<Operatio
       "Server-sent events, for ten minutes at most: `line` with a TraceLine, `dropped` with the number of lines that were left out because they came too fast, `end`. Secrets are masked, and the text of messages is not in it. The domain may also be a site's id or the name of a mail server.",
     security: secured,
     middleware: [guard(guards, "admin")] as const,
-    request: { params: DomainParams },
+    request: { params: SiteParams },
     responses: {
       200: { description: "Events", content: { "text/event-stream": { schema: z.string() } } },
       ...problems(),
@@ -31,7 +30,7 @@ export function traceSite(api: Api, guards: GuardPorts, operation: Pick<Operatio
   });
   api.openapi(route, (c) => {
     const { domain } = c.req.valid("param");
-    return c.newResponse(events(operation, asciiDomain(domain), c.req.raw.signal), 200, {
+    return c.newResponse(events(operation, siteName(domain), c.req.raw.signal), 200, {
       "content-type": "text/event-stream",
       "cache-control": "no-store",
       "x-accel-buffering": "no",
