@@ -51,6 +51,8 @@ export type DeliverPorts = {
 
 /** A copy of an entry that is in hand comes back after this time; then the outcome of the first is known. */
 const copyMs = 5_000;
+/** One that an operator is changing in the queue is looked at again after this. */
+const withheldMs = 300;
 /** What waits in the queue is looked at again after this time at the latest: whatever it waits for may be over sooner. */
 const parkedMsMax = 900_000;
 /** Intake has looked at the suppression list; an entry this young is not looked up again. */
@@ -111,7 +113,7 @@ export function createDeliveries(ports: DeliverPorts) {
     /** The entries of one message of the queue. */
     async fromQueue(entries: readonly QueueEntry[], arrival: Arrival): Promise<Verdict> {
       const results = await allOf(entries.map((entry) => one(entry, arrival)));
-      if (results.includes("withheld")) return retry(copyMs, "an operator changes it in the queue");
+      if (results.includes("withheld")) return retry(withheldMs, "an operator changes it in the queue");
       return results.includes("interrupted") ? retry(0, "the service stops") : done;
     },
 
