@@ -22,7 +22,7 @@ async function throughTyto(job: Job) {
   const sink = await startSink();
   const tyto: Installation = await startInstallation({
     routes: { "*": sink.address },
-    env: { RATE_LIMIT_PER_S: "1000000" },
+    env: { RATE_LIMIT_PER_S: "1000000", MTA_SITE_CONNECTIONS: "50" },
   });
   await tyto.addDomain("bench.test");
   const roots = tyto.processes().map(({ pid }) => pid);

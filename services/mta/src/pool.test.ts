@@ -376,10 +376,9 @@ test("a short wait for leave is waited for, in the order of the turns", async ()
   expect(order).toEqual(["transactional", "bulk"]);
 });
 
-test("those that a busy site sends away are told times one behind the other, each owner by itself", async () => {
-  const pool = poolOf({ siteConnectionsMax: 1 });
-  await leased(pool);
-  nowMs += 10_000;
+test("those that a rate keeps back are told times one behind the other, each owner by itself", async () => {
+  const pool = poolOf({ leave: () => ({ kind: "wait", untilMs: nowMs + 500, why: "its rate" }) });
+  void pool.acquire(host("a"), want("a"), { waitMs: 2_000 });
   const times = [];
   for (const owner of ["a", "a", "b"]) {
     const refused = await pool.acquire(host("a"), want("a", { owner }), { waitMs: 100 });
@@ -388,6 +387,14 @@ test("those that a busy site sends away are told times one behind the other, eac
   const [[, first = 0] = [], [, second = 0] = [], [, other = 0] = []] = times as [string, number][];
   expect(second).toBeGreaterThan(first);
   expect(other).toBe(first);
+});
+
+test("those that find all connections in use come again well before their turn is expected", async () => {
+  const pool = poolOf({ siteConnectionsMax: 1 });
+  await leased(pool);
+  nowMs += 10_000;
+  const refused = await pool.acquire(host("a"), want("a"), { waitMs: 100 });
+  expect(refused).toMatchObject({ kind: "wait", untilMs: nowMs + 5_000 });
 });
 
 test("hosts and demands of one site share its connections, and never a session", async () => {

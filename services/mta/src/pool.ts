@@ -303,16 +303,17 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
       if ((use === undefined || idle.use === use) && dropIdle(site, idle)) idle.session.quit();
   }
 
-  /** How long one turn takes; a site that has handed out nothing for long is as slow. */
-  function turnMs(site: Site): number {
+  /** How long one turn takes for want of connections; a site that has handed out nothing for long is as slow. */
+  function leaseTurnMs(site: Site): number {
     const isBusy = site.taken > 0 && site.idle.length === 0;
     const leaseMs = isBusy ? Math.max(site.leaseMs, now() - site.leasedAtMs) : site.leaseMs;
-    return Math.max(leaseMs / Math.max(1, site.taken), site.gapMs);
+    return leaseMs / Math.max(1, site.taken);
   }
+  const turnMs = (site: Site) => Math.max(leaseTurnMs(site), site.gapMs);
 
   /**
-   * When one that is sent away shall come again: behind those of its owner that were sent away before. Each owner gets its
-   * share of the turns.
+   * When one that a rate keeps back shall come again: behind those of its owner that were sent away before. Each owner gets
+   * its share of the turns.
    */
   function book(site: Site, { owner }: Place, earliestMs: number): number {
     const nowMs = now();
@@ -389,11 +390,23 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
     });
   }
 
-  const tooLong = (site: Site, waiting: Place): Extract<Leave, { kind: "wait" }> => ({
-    kind: "wait",
-    untilMs: book(site, waiting, now() + turnMs(site) * (site.line.before(waiting) + 1)),
-    why: `all connections that ${site.provider ?? site.key.site} may have are in use`,
-  });
+  function tooLong(site: Site, waiting: Place): Extract<Leave, { kind: "wait" }> {
+    const name = site.provider ?? site.key.site;
+    const waitMs = turnMs(site) * (site.line.before(waiting) + 1);
+    if (site.gapMs > leaseTurnMs(site))
+      return {
+        kind: "wait",
+        untilMs: book(site, waiting, now() + waitMs),
+        why: `${name}: as many as its rate allows are before it`,
+      };
+    // Connections may become faster or more at any time: it comes again well before its turn is expected.
+    const soonMs = Math.min(Math.max(waitMs / 2, shortMsMax), bookedMsMax);
+    return {
+      kind: "wait",
+      untilMs: now() + soonMs * (0.75 + options.random() / 2),
+      why: `all connections that ${name} may have are in use`,
+    };
+  }
 
   /** Somebody is in line, or there is no connection: then it is to be expected how long it takes. */
   const mustWait = (site: Site) =>
