@@ -93,6 +93,8 @@ type Site = {
   taken: number;
   idle: Idle[];
   line: ReturnType<typeof createLine<Waiting>>;
+  /** Since when somebody is in line. */
+  lineSinceMs: number;
   /** How long a session is leased, on average of the last ones. */
   leaseMs: number;
   leasedAtMs: number;
@@ -115,6 +117,8 @@ const quietSitesMax = 10_000;
 /** Nobody is sent away for longer: a site may become faster, and a turn that passes unused is lost. */
 const bookedMsMax = 900_000;
 const bookedOwnersMax = 200;
+/** A line has to stand this long before anybody is sent away because of it. */
+const judgedMs = 5_000;
 /** Up to this, everybody waits in line. */
 const shortMsMax = 1_000;
 /** Those that a suspended site sends away come back over at least this time. */
@@ -145,6 +149,7 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
         taken: 0,
         idle: [],
         line: createLine(),
+        lineSinceMs: now(),
         leaseMs: leaseMsFirst,
         leasedAtMs: now(),
         gapMs: 0,
@@ -380,6 +385,7 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
       const interrupt = () => {
         if (site.line.remove(waiting)) waiting.end({ kind: "interrupted" });
       };
+      if (site.line.size() === 0) site.lineSinceMs = now();
       site.line.push(waiting);
       serve(site);
       if (isOver) return;
@@ -413,6 +419,10 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
     site.line.size() > 0 ||
     (site.idle.length === 0 && !(mayOpen(site) && (taken < options.connectionsMax || idleCount > 0)));
 
+  /** The first connections of a burst are slow and say little; a rate is known from its first message. */
+  const isJudged = (site: Site) =>
+    site.gapMs > 0 || site.line.size() === 0 || now() - site.lineSinceMs > judgedMs;
+
   function rest(key: string, failure: F) {
     resting.delete(key);
     resting.set(key, { untilMs: now() + options.restMs, failure });
@@ -429,7 +439,8 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
       const site = siteOf(want);
       if (fresh) quitIdle(site, use);
 
-      if (mustWait(site) && turnMs(site) * (site.line.before(want) + 1) > waitMs) return tooLong(site, want);
+      if (mustWait(site) && isJudged(site) && turnMs(site) * (site.line.before(want) + 1) > waitMs)
+        return tooLong(site, want);
       const turn = await place(site, want, use, { waitMs, hasLeave, signal });
       if (turn.kind === "idle") return lease(site, turn.idle.session, use, turn.idle.messages);
       if (turn.kind !== "free") return turn;
