@@ -13,6 +13,23 @@ export const places = [
     key: "r",
     group: "mail",
   },
+  {
+    id: "queue",
+    route: "queue",
+    path: "/queue",
+    icon: "i-lucide-list-ordered",
+    key: "q",
+    group: "operation",
+  },
+  {
+    id: "sending",
+    route: "sending",
+    path: "/sending",
+    icon: "i-lucide-network",
+    key: "p",
+    group: "operation",
+  },
+  { id: "rules", route: "rules", path: "/rules", icon: "i-lucide-scale", key: "u", group: "operation" },
   { id: "domains", route: "domains", path: "/domains", icon: "i-lucide-globe", key: "d", group: "setup" },
   { id: "inboxes", route: "inboxes", path: "/inboxes", icon: "i-lucide-at-sign", key: "a", group: "setup" },
   {
