@@ -8,7 +8,7 @@ import { startInstallation } from "@tyto/test/parts/installation.ts";
 import { sendByApi, textOf } from "./api-load.ts";
 import { startMute, startRefusing, startSilent, startTarpit } from "./isolation-servers.ts";
 import type { Benchmark } from "./main.ts";
-import { metricsOf } from "./mta-metrics.ts";
+import { queueOf } from "./mta-queue.ts";
 import { watchMemoryByName } from "./processes.ts";
 import { startSink } from "./sink.ts";
 
@@ -111,7 +111,7 @@ async function run(job: Job, kinds: readonly Kind[]) {
       healthyMissing: Math.max(0, healthy - received()),
       healthyBehindMax: behindMax,
       tarpitTaken: tarpit.taken(),
-      ...(await metricsOf(tyto)),
+      queue: await queueOf(tyto),
       peakMb: memory.peaksMb(),
     };
     console.error(JSON.stringify(figures));
