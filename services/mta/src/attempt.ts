@@ -132,14 +132,20 @@ async function handedOver(
       ),
       isPermanent: true,
     };
+  const site: Site = { id: provider.name, hosts: [] };
+  const leave = ports.leave(entry, site);
+  if (leave.kind === "wait") return { ...leave, site };
   const returnPath = ports.returnPath(entry.deliveryId, signer.returnPathHost);
   const mailOf = () => composed(ports, entry, signer, returnPath, provider.rewrites);
   const signal = ports.signal ?? new AbortController().signal;
   const carried = await provider.carry(mailOf, { waitMs, hold, signal });
-  if (carried.kind === "wait") return { ...carried, site: { id: provider.name, hosts: [] } };
-  if (carried.kind !== "accepted") return carried;
+  if (carried.kind === "wait") return { ...carried, site };
+  if (carried.kind === "interrupted") return carried;
+  const via: Via = { site, egress: { id: provider.name, ehloName: "" } };
+  if (carried.kind !== "accepted") return { ...carried, via };
   const { reply, conversation } = carried;
   return {
+    via,
     kind: "delivered",
     reply,
     conversation,

@@ -18,6 +18,7 @@ import { providerShape, providersOf } from "./providers/settings.ts";
 import { parseRoutes } from "./routes.ts";
 import { parseRuleFile, shippedRules } from "./rules/file.ts";
 import { parseSiteLimits } from "./shaping/profiles.ts";
+import { processName } from "./shares/name.ts";
 import type { Timeouts } from "./smtp.ts";
 import { parseFloors } from "./tls/floor.ts";
 
@@ -56,6 +57,10 @@ const shape = {
   MTA_EGRESS_FILE: read((path) => parsePlan(readFileSync(path, "utf8"))).optional(),
   MTA_EGRESS_STRICT: z.stringbool().default(true),
   TYTO_ROUTES: read(parseRoutes).default(parseRoutes("")),
+  MTA_NAME: z
+    .string()
+    .regex(/^[a-z0-9-]{1,60}$/, "lower-case letters, digits and hyphens only")
+    .optional(),
   MTA_CONCURRENCY: count(100, 2_000),
   MTA_SITE_CONNECTIONS: count(20, 2_000),
   MTA_SITE_LIMITS: read(parseSiteLimits).default(parseSiteLimits("")),
@@ -96,6 +101,8 @@ export function readConfig(env: Record<string, string | undefined> = process.env
   const servers: Server[] = settings.TYTO_DNS_SERVERS ?? systemServers();
   return {
     nats: { url: settings.NATS_URL, user: settings.NATS_USER, password: settings.NATS_PASSWORD },
+    /** Among the mta processes on one NATS. */
+    name: settings.MTA_NAME ?? processName(settings.HEALTH_PORT),
     health: { host: settings.HEALTH_HOST, port: settings.HEALTH_PORT },
     logLevel: settings.LOG_LEVEL,
     tracing: tracingOf(settings),

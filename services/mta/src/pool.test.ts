@@ -45,7 +45,10 @@ function fakeSession(number: number): Fake {
       session.quits++;
       end();
     },
-    onEnd: (listener) => void listeners.push(listener),
+    onEnd(listener) {
+      if (session.isOpen) listeners.push(listener);
+      else listener();
+    },
     hangUp: end,
   };
   return session;

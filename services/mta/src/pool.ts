@@ -59,6 +59,8 @@ export type PoolOptions<F> = {
   idleMsMax: number;
   /** How long a host that cannot be reached is left alone. */
   restMs: number;
+  /** Is told how many deliveries to a site wait or are on their way, when that changes. */
+  onDemand?(key: SiteKey, wanted: number): void;
   now: () => number;
   random: () => number;
 };
@@ -75,6 +77,10 @@ export type Pool<F> = {
     options: { waitMs: number; fresh?: boolean; hasLeave?: boolean; signal?: AbortSignal | undefined },
   ): Promise<Lease | Refusal<F>>;
   count(): { open: number; idle: number };
+  /** Connections to a site: open, being opened, or not closed yet. */
+  connectionsTo(key: SiteKey): number;
+  /** Limits of the site, or of all, have changed: whoever waits is looked at again. */
+  wake(key?: SiteKey): void;
   /** Closes what waits. Leased sessions close when they are released. */
   close(): void;
 };
@@ -91,6 +97,8 @@ type Site = {
   provider: string | undefined;
   /** Open, being opened, or leased. */
   taken: number;
+  /** Said QUIT, and not closed yet: the remote server still counts them. */
+  closing: number;
   idle: Idle[];
   line: ReturnType<typeof createLine<Waiting>>;
   /** Since when somebody is in line. */
@@ -124,6 +132,8 @@ const shortMsMax = 1_000;
 /** Those that a suspended site sends away come back over at least this time. */
 const spreadMsMin = 10_000;
 
+const nameOf = ({ egress, site }: SiteKey) => `${egress} ${site}`;
+
 /**
  * Keeps sessions per site and address of ours for the next message and hands them out: never more connections than
  * allowed, never faster than the site's limits, owners in turn. Who would wait too long is told when its turn may come,
@@ -140,13 +150,14 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
   let isClosed = false;
 
   const siteOf = ({ egress, site: id, provider }: Want): Site => {
-    const name = `${egress.id} ${id}`;
+    const name = nameOf({ egress: egress.id, site: id });
     let site = sites.get(name);
     if (site === undefined) {
       site = {
         key: { egress: egress.id, site: id },
         provider,
         taken: 0,
+        closing: 0,
         idle: [],
         line: createLine(),
         lineSinceMs: now(),
@@ -162,8 +173,8 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
     return site;
   };
   const forgetQuiet = () => {
-    for (const [name, { taken, line, idle }] of sites) {
-      if (taken > 0 || line.size() > 0 || idle.length > 0) continue;
+    for (const [name, { taken, closing, line }] of sites) {
+      if (taken > 0 || closing > 0 || line.size() > 0) continue;
       sites.delete(name);
       return;
     }
@@ -174,10 +185,30 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
     taken++;
   }
 
+  const demand = (site: Site) =>
+    options.onDemand?.(site.key, site.line.size() + site.taken - site.idle.length);
+
+  /** Ends a session; its place at the site is free when it is closed. */
+  function retire(site: Site, session: Session) {
+    site.taken--;
+    taken--;
+    site.closing++;
+    session.quit();
+    session.onEnd(() => {
+      site.closing--;
+      handOn(site);
+    });
+  }
+
   /** A connection is gone: its place goes to whoever waits. */
   function giveBack(site: Site) {
     site.taken--;
     taken--;
+    handOn(site);
+  }
+
+  function handOn(site: Site) {
+    demand(site);
     if (awaited.size === 0) return serve(site);
     if (site.line.size() > 0) {
       awaited.delete(site);
@@ -196,7 +227,7 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
     }
   }
 
-  const mayOpen = (site: Site) => site.taken < limits.connectionsMax(site.key, site.provider);
+  const mayOpen = (site: Site) => site.taken + site.closing < limits.connectionsMax(site.key, site.provider);
 
   /** True when there is room for one more; a session that waits at another site makes room. */
   function hasRoom(): boolean {
@@ -218,9 +249,10 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
       const idle = takeIdle(site, next.use);
       if (idle !== undefined) next.end({ kind: "idle", idle });
       else {
-        // Sessions for another use of the site make room.
-        if (!canOpen) quitFirst(site);
-        take(site);
+        if (canOpen) take(site);
+        // A session for another use of the site makes room.
+        else if (!replaceFirst(site, next)) return;
+        else continue;
         next.end({ kind: "free" });
       }
     }
@@ -255,14 +287,14 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
     return idle;
   }
 
-  /** Closes a session that waits, and does not hand its place on. */
-  function quitFirst(site: Site) {
+  /** Closes a session that waits; its place is the next one's when it is closed. */
+  function replaceFirst(site: Site, next: Waiting): boolean {
     const [idle] = site.idle;
-    if (idle === undefined) return;
+    if (idle === undefined) return false;
     remove(site, idle);
-    site.taken--;
-    taken--;
     idle.session.quit();
+    idle.session.onEnd(() => next.end({ kind: "free" }));
+    return true;
   }
 
   function remove(site: Site, idle: Idle): boolean {
@@ -282,11 +314,12 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
 
   function keep(site: Site, session: Session, use: string, messages: number) {
     const expire = () => {
-      if (dropIdle(site, idle)) session.quit();
+      if (remove(site, idle)) retire(site, session);
     };
     const idle: Idle = { session, use, messages, timer: setTimeout(expire, options.idleMsMax) };
     site.idle.push(idle);
     idleCount++;
+    demand(site);
     serve(site);
     if (!site.idle.includes(idle)) return;
     session.onEnd(() => void dropIdle(site, idle));
@@ -298,14 +331,15 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
     for (const site of sites.values()) {
       const [oldest] = site.idle;
       if (oldest === undefined) continue;
-      quitFirst(site);
+      remove(site, oldest);
+      retire(site, oldest.session);
       return;
     }
   }
 
   function quitIdle(site: Site, use: string | undefined) {
     for (const idle of [...site.idle])
-      if ((use === undefined || idle.use === use) && dropIdle(site, idle)) idle.session.quit();
+      if ((use === undefined || idle.use === use) && remove(site, idle)) retire(site, idle.session);
   }
 
   /** How long one turn takes for want of connections; a site that has handed out nothing for long is as slow. */
@@ -350,12 +384,11 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
       const isUsable =
         !isClosed &&
         session.isOpen &&
-        site.taken <= limits.connectionsMax(site.key, site.provider) &&
+        site.taken + site.closing <= limits.connectionsMax(site.key, site.provider) &&
         messages + 1 < limits.messagesMax(site.key, site.provider) &&
         (state === "ready" || (state === "dirty" && (await session.reset())));
       if (isUsable && session.isOpen) return keep(site, session, use, messages + 1);
-      session.quit();
-      giveBack(site);
+      retire(site, session);
     }
   }
 
@@ -387,6 +420,7 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
       };
       if (site.line.size() === 0) site.lineSinceMs = now();
       site.line.push(waiting);
+      demand(site);
       serve(site);
       if (isOver) return;
       timer = setTimeout(() => {
@@ -473,6 +507,20 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
       return { kind: "interrupted" };
     },
     count: () => ({ open: taken, idle: idleCount }),
+    connectionsTo(key) {
+      const site = sites.get(nameOf(key));
+      return site === undefined ? 0 : site.taken + site.closing;
+    },
+    wake(key) {
+      const changed = key === undefined ? [...sites.values()] : [sites.get(nameOf(key))];
+      for (const site of changed) {
+        if (site === undefined) continue;
+        const tooMany = site.taken + site.closing - limits.connectionsMax(site.key, site.provider);
+        for (const idle of site.idle.slice(0, Math.max(0, tooMany)))
+          if (remove(site, idle)) retire(site, idle.session);
+        serve(site);
+      }
+    },
     close() {
       isClosed = true;
       for (const site of sites.values()) {

@@ -2,7 +2,7 @@ import { connectBus } from "@tyto/bus";
 import { Domain, type DomainRecord, newMessageId } from "@tyto/contracts";
 import { createResolver } from "@tyto/dns";
 import { encodeReturnPath } from "@tyto/mail";
-import { createTracer, type Log, type Running, serveHealth } from "@tyto/service";
+import { BoundedMap, createTracer, type Log, type Running, serveHealth } from "@tyto/service";
 import { attempt } from "./attempt.ts";
 import { createBodies } from "./bodies.ts";
 import type { Config } from "./config.ts";
@@ -25,6 +25,8 @@ import { personalFields } from "./personal.ts";
 import { createPool } from "./pool.ts";
 import { createProviders } from "./providers/choice.ts";
 import { createProfiles } from "./shaping/profiles.ts";
+import type { SiteKey } from "./shaping/shaping.ts";
+import { createElapsed, createShares, shareKey } from "./shares/shares.ts";
 import { createSigners } from "./signers.ts";
 import { attributesOf, beginAttempt, problemOf } from "./spans.ts";
 import { createHttps, reachableAddresses } from "./tls/https.ts";
@@ -39,6 +41,8 @@ const restMsMax = 30_000;
 const intakeAtOnceMax = 10_000;
 /** Entries of the queue in hand for each connection: while one is sent, others store their outcomes. */
 const entriesPerConnection = 4;
+/** Sites whose limits are shared with other processes, by name; as many as there are limits for. */
+const sharedSitesMax = 10_000;
 
 /**
  * Starts the mta: wires ports to the bus, DNS and SMTP, and consumes. `url` is where health and metrics are served.
@@ -111,6 +115,23 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
     now,
     log,
   });
+  const shares = await createShares({
+    bucket: bus.bucket,
+    name: config.name,
+    inUse: (key) => {
+      const site = siteOfShare.get(key);
+      return site === undefined ? 0 : pool.connectionsTo(site);
+    },
+    elapsedMs: createElapsed(() => performance.now(), now),
+    now,
+    log,
+  });
+  const siteOfShare = new BoundedMap<string, SiteKey>(sharedSitesMax);
+  const shareNameOf = (key: SiteKey) => {
+    const name = shareKey(key.egress, key.site);
+    siteOfShare.set(name, key);
+    return name;
+  };
   const gates = await openGates({
     bus,
     profiles: createProfiles({
@@ -120,11 +141,11 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
     }),
     rules: config.rules,
     pauseFirstMs: Math.min(restMsMax, config.firstWaitMs / 2),
+    shareOf: (key, limit) => shares.shareOf(shareNameOf(key), limit),
     now,
     random,
     log,
   });
-  /** Through which address each attempt under way goes. */
   const control = createControl({
     bus,
     process: processId,
@@ -144,7 +165,7 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
     parts: {
       policiesOf: tls.policiesOf,
       pools: wayOut.pools,
-      limitsOf: limitsFrom(gates.shaping),
+      limitsOf: limitsFrom(gates.shaping, (egress, site) => pool.connectionsTo({ egress, site })),
       breakers: gates.breakers.status,
       rules: gates.rules.status,
       tryRules: gates.tryRules,
@@ -174,9 +195,11 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
     idleMax: config.concurrency,
     idleMsMax,
     restMs: Math.min(restMsMax, config.firstWaitMs / 2),
+    onDemand: (key, wanted) => shares.demand(shareNameOf(key), wanted),
     now,
     random,
   });
+  shares.onChange((name) => pool.wake(name === undefined ? undefined : siteOfShare.get(name)));
   const metrics = createMetrics(health.registry, bus.queue.depth, pool.count);
 
   const providers = createProviders(config.providers, {
@@ -190,7 +213,7 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
     signerOf: createSigners((domain) => domains.get(domain), vault, now),
     findPath: control.findPath,
     leave: (entry, site) => gates.isFree(entry, site.id),
-    egressFor: (entry, site) => wayOut.choose(entry, site, now()),
+    egressFor: (entry, site) => wayOut.choose(entry, site, now(), entry.pool),
     contentOf: contents.get,
     returnPath: (id, host) => encodeReturnPath(id, host, config.verpKey),
     personalFields: (id, host) => personalFields(id, host, config.siteUrl, config.verpKey),
@@ -273,6 +296,7 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
       await gates.stop();
       await policing.stop();
       pool.close();
+      await shares.stop();
       providers.close();
       await bus.drain();
       await tracer.stop();
