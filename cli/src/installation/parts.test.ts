@@ -81,8 +81,8 @@ test("every setting in a service's config.ts can be given to tyto up, or is give
 test("every setting in a service's config.ts can be given to compose.yaml, or is given by it", async () => {
   type Compose = { services: Record<string, { environment: Record<string, string> }> };
   const compose = Bun.YAML.parse(await Bun.file(join(root, "compose.yaml")).text()) as Compose;
-  // The edge serves the pages in containers.
-  const elsewhere = new Set(["WEB_ROOT", "WEB_PORT"]);
+  // The edge serves the pages in containers, and each container of a scaled mta is known by its own host name.
+  const elsewhere = new Set(["WEB_ROOT", "WEB_PORT", "MTA_NAME"]);
   for (const [name, settings] of await settingsRead()) {
     const env = { ...compose.services[name]?.environment, ...serviceSecrets(name as "llm", secrets) };
     const defaults = name === "gateway" ? ["GATEWAY_PORT"] : name === "llm" ? ["LLM_PORT"] : [];
