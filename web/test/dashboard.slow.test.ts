@@ -395,8 +395,72 @@ describe.skipIf(skip)("the dashboard", () => {
     );
   }, 60_000);
 
+  test("what waits is told by site with its reason, and is counted before it is held, with the reason shown after", async () => {
+    await send("later@remote.test", "Wait for it");
+    await open("/");
+    await see("Latest messages");
+    await page.keyboard.press("g");
+    await page.keyboard.press("q");
+    await page.waitForURL("**/queue");
+    const site = remote.address.replace(":", "=");
+    await button(`Actions for ${site}`).click();
+    await page.getByRole("menuitem", { name: "Hold…" }).click();
+    const dialog = page.getByRole("dialog", { name: `Hold mail for ${site}?` });
+    await dialog.getByText(/(1 entry waits|\d+ entries wait)/).waitFor();
+    await dialog.getByRole("link", { name: "later@remote.test" }).first().waitFor();
+    expect(await inDialog("Hold").isDisabled()).toBe(true);
+    await dialog.getByLabel("Reason").fill("their hands are full");
+    await page.keyboard.press("Enter");
+    await see(`Site ${site} is held:`);
+    await see("their hands are full");
+    await page.getByRole("row", { name: new RegExp(`${site}.*Held`) }).waitFor();
+
+    await button(`Release: Site ${site}`).click();
+    await inDialog("Release").click();
+    await page.getByText(`Site ${site} is held:`).waitFor({ state: "detached" });
+    await page.getByRole("tab", { name: "Campaign" }).click();
+    await page.waitForURL("**/queue?by=campaign");
+    await page.getByRole("rowheader", { name: "(no campaign)" }).waitFor();
+  }, 60_000);
+
+  test("a domain's page tells its servers, limits and replies, and shows the dialogue as it comes until it is stopped", async () => {
+    await open("/queue");
+    await page.getByRole("searchbox").or(page.getByLabel("Look up a domain")).first().fill("Remote.test");
+    await page.keyboard.press("Enter");
+    await page.waitForURL("**/queue/remote.test");
+    await see("451 4.7.1 Greylisted, please try again");
+    await see(remote.address);
+    await button("Live").click();
+    await see("Listening. The next session appears here by itself.");
+    const log = page.getByRole("log");
+    // The mta learns of a listener a moment later.
+    await until("the dialogue is heard", async () => {
+      await send("bob@remote.test", "Overheard");
+      return (await log.getByText("RCPT TO:<bob@remote.test>").count()) > 0;
+    });
+    await log.getByText("250 2.0.0 Ok: queued as 4XkT2p1Mz9").first().waitFor();
+    await button("Stop").click();
+    await button("Live").waitFor();
+
+    await open(`/queue/${encodeURIComponent(remote.address.replace(":", "="))}`);
+    await see(/Looked up by way of \w+\.test/);
+  }, 60_000);
+
+  test("addresses to send from are told with their pool, and rules with a dry run over past answers", async () => {
+    await open("/sending");
+    await see("1 of 1 in use");
+    await see("mail.tyto.test");
+    await open("/rules");
+    await see("After 5 such answers within 5 min: stop sending to the site for 30 min.");
+    await button("Try").click();
+    await see(/answers read\. No rule matches\./);
+    await page.getByRole("tab", { name: "Own" }).click();
+    await see("No such rule");
+  }, 60_000);
+
   const pages = ["/", "/messages", "/send", "/domains", "/domains/sender.test", "/api-keys?add=1"];
   const more = ["/suppressions", "/suppressions?add=1", "/messages?status=refused"];
+  const operation = ["/queue", "/queue?by=campaign", "/queue/remote.test", "/sending", "/rules"];
   const incoming = [
     ...["/inbound", "/inbound?kind=unclear", "/inbound?kind=challenge", "/inboxes", "/inboxes?add=1"],
     ...["/bounces", "/bounces?show=complaints", "/bounces?show=unsubscribes"],
@@ -430,7 +494,7 @@ describe.skipIf(skip)("the dashboard", () => {
             barriers.push(`${path}: ${id} at ${nodes.map((node) => node.html.slice(0, 160)).join(" | ")}`);
       };
       const id = await send(["bob@remote.test", "nobody@remote.test"], "For two");
-      for (const path of [...pages, ...more, ...incoming, `/messages/${id}`]) await audit(path);
+      for (const path of [...pages, ...more, ...incoming, ...operation, `/messages/${id}`]) await audit(path);
       await one.goto(`${tyto.webUrl}/inbound?kind=unclear`);
       await one
         .getByRole("main")

@@ -6,6 +6,7 @@ export function useFormat() {
   return {
     language,
     span: (spanMs: number) => formatSpan(spanMs, language.value),
+    left: (atMs: number) => formatLeft(atMs, nowMs.value, language.value),
     ago: (atMs: number) => formatAgo(atMs, nowMs.value, language.value),
     moment: (atMs: number) => formatMoment(atMs, language.value),
     clock: (atMs: number) => formatClock(atMs, language.value),

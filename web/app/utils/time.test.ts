@@ -3,6 +3,7 @@ import {
   formatAgo,
   formatClock,
   formatDay,
+  formatLeft,
   formatMoment,
   formatSlot,
   formatSpan,
@@ -59,4 +60,13 @@ test("the value of a date field means the same minute when it is read back", () 
   const at = Date.UTC(2026, 1, 3, 4, 5);
   expect(toLocalInput(at)).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d$/);
   expect(Date.parse(toLocalInput(at))).toBe(at);
+});
+
+test("what is counted down is told in whole seconds, and ends at none", () => {
+  expect([5_940, 1, 0, -9].map((leftMs) => formatLeft(1_000 + leftMs, 1_000, "en-US"))).toEqual([
+    "6 s",
+    "1 s",
+    "0 s",
+    "0 s",
+  ]);
 });

@@ -23,6 +23,12 @@ function joined(span: number, largeMs: number, large: string, smallMs: number, s
   return rest === 0 ? head : `${head} ${rest} ${small}`;
 }
 
+/** How long until a time, in whole seconds, rounded up: for what is counted down. */
+export function formatLeft(atMs: number, nowMs: number, locale: string): string {
+  const leftMs = secondMs * Math.ceil((atMs - nowMs) / secondMs);
+  return leftMs <= 0 ? "0 s" : formatSpan(leftMs, locale);
+}
+
 /** How long ago or how far ahead, in words of the language: `3 minutes ago`, `in 2 hours`, `now`. */
 export function formatAgo(atMs: number, nowMs: number, locale: string): string {
   const distance = atMs - nowMs;
