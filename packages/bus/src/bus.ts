@@ -208,6 +208,8 @@ export type Scanned = {
   storedAtMs: number;
   /** Set while it waits for its time. */
   dueAtMs?: number;
+  /** Where it will stand when its time has come. */
+  targetSubject?: string;
   summary?: ScannedSummary;
   entries?: readonly QueueEntry[];
 };

@@ -64,14 +64,16 @@ function placeOf({
   sequence,
   storedAtMs,
   message,
-}: Looked): Pick<Scanned, "sequence" | "subject" | "storedAtMs" | "dueAtMs"> {
+}: Looked): Pick<Scanned, "sequence" | "subject" | "storedAtMs" | "dueAtMs" | "targetSubject"> {
   const schedule = message.headers?.get("Nats-Schedule") ?? "";
   const dueAtMs = schedule.startsWith("@at ") ? Date.parse(schedule.slice(4)) : Number.NaN;
+  const targetSubject = message.headers?.get("Nats-Schedule-Target") ?? "";
   return {
     sequence,
     subject: message.subject,
     storedAtMs,
     ...(Number.isNaN(dueAtMs) || !message.subject.startsWith("queue.later.") ? {} : { dueAtMs }),
+    ...(targetSubject === "" ? {} : { targetSubject }),
   };
 }
 

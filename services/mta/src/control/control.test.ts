@@ -129,6 +129,10 @@ test("what waits is counted by site, organisation and campaign, with the time of
   const bySite = await queue("site");
   expect(bySite.total).toMatchObject({ entries: 3, ready: 0, later: 3 });
   expect(bySite.total.nextAtMs).toBeGreaterThan(Date.now());
+  expect(bySite.classes.map(({ traffic, entries }) => [traffic, entries])).toEqual([
+    ["transactional", 3],
+    ["bulk", 0],
+  ]);
   expect(bySite.rows.map(({ key, entries }) => [key, entries])).toEqual([[`127.0.0.1=${sink.port}`, 3]]);
   expect((await queue("organization")).rows.map(({ key, entries }) => [key, entries])).toEqual([
     ["acme", 2],

@@ -148,8 +148,8 @@ function keyOf(by: Request["by"], entry: QueueEntry, siteOf: SiteOfDomain): stri
   return by === "organization" ? entry.organizationId : (entry.campaign ?? "");
 }
 
-/** The class stands in the subject of what is ready: `queue.send.<class>.…`. */
-function trafficOf({ subject }: Scanned): Traffic | undefined {
-  const token = subject.split(".")[2];
+/** The class stands in the subject of what is ready, or will be: `queue.send.<class>.…`. */
+function trafficOf({ subject, targetSubject = subject }: Scanned): Traffic | undefined {
+  const token = targetSubject.split(".")[2];
   return traffics.find((traffic) => traffic === token);
 }
