@@ -139,7 +139,8 @@ async function openAddress(
               },
             }),
       },
-      isRestful: opened.step === "connect" || isBreach,
+      // A proxy or an address of ours that does not work says nothing about the host.
+      isRestful: (opened.step === "connect" && opened.reason !== "local.trouble") || isBreach,
     };
   }
 }
