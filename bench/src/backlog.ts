@@ -29,6 +29,8 @@ const slowMs = 1_000;
 const freshBatch = 100;
 /** Recipients in one request, about. */
 const requestRecipients = 1_000;
+/** Of what `tyto up` said, when a run fails. */
+const outputCharsShown = 6_000;
 const withinMs = 3 * 3_600_000;
 /** So long without a delivery, and the rest is stuck. */
 const stuckMs = 1_200_000;
@@ -214,6 +216,9 @@ async function measure(job: Job) {
         afterRestart: memory.peaksMb(),
       },
     };
+  } catch (error) {
+    console.error(tyto.output().slice(-outputCharsShown));
+    throw error;
   } finally {
     memory.stop();
     await tyto.stop();
