@@ -453,7 +453,7 @@ describe.skipIf(skip)("the dashboard", () => {
     await open("/rules");
     await see("After 5 such answers within 5 min: stop sending to the site for 30 min.");
     await button("Try").click();
-    await see(/answers read\. No rule matches\./);
+    await see(/answers? read\. No rule matches\./);
     await page.getByRole("tab", { name: "Own" }).click();
     await see("No such rule");
   }, 60_000);
