@@ -48,6 +48,8 @@ export const QueueEntry = z.object({
   isDelayTold: z.literal(true).optional(),
   /** As in `mail.accepted`. */
   requireTls: z.boolean().optional(),
+  /** How often it was looked at since its last attempt and could not go: each time it waits longer. */
+  looks: z.number().int().positive().optional(),
   /** The site that it goes to, once it is known. */
   site: z.string().max(253).optional(),
   expiresAt: TimeMs,

@@ -185,17 +185,16 @@ test("the entries of one message are settled together, each by itself", async ()
   expect(steps).toContain("queue 1 in 20 s for mx.example.org");
 });
 
-test("what waits is looked at again in a quarter of an hour at the latest, and never after its time is over", async () => {
-  outcomes = [
-    { kind: "wait", untilMs: nowMs + 7_200_000, why: "held", site },
-    { kind: "wait", untilMs: nowMs + 7_200_000, why: "held", site },
-  ];
+test("what waits is looked at again after half a minute, twice as long each time up to a quarter of an hour, and never after its time is over", async () => {
+  const waiting = { kind: "wait", untilMs: nowMs + 7_200_000, why: "held", site } as const;
+  outcomes = [waiting, waiting, waiting, waiting];
   await run();
-  await run({ expiresAt: nowMs + 30_000 });
-  expect(steps.filter((name) => name.startsWith("queue"))).toEqual([
-    "queue 1 in 900 s for mx.example.org",
-    "queue 1 in 30 s for mx.example.org",
-  ]);
+  await run({ looks: 2 });
+  await run({ looks: 50 });
+  await run({ expiresAt: nowMs + 10_000 });
+  expect(steps.filter((name) => name.startsWith("queue"))).toEqual(
+    [30, 120, 900, 10].map((seconds) => `queue 1 in ${seconds} s for mx.example.org`),
+  );
 });
 
 test("everything that learns from outcomes sees those that a server had a part in", async () => {

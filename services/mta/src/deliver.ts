@@ -53,8 +53,11 @@ export type DeliverPorts = {
 const copyMs = 5_000;
 /** One that an operator is changing in the queue is looked at again after this. */
 const withheldMs = 300;
-/** What waits in the queue is looked at again after this time at the latest: whatever it waits for may be over sooner. */
-const parkedMsMax = 900_000;
+/**
+ * What waits in the queue is looked at again after this time at the latest, because whatever it waits for may be over
+ * sooner; twice as long each time, so that a long backlog is not turned over all the time.
+ */
+const parkedMs = { first: 30_000, max: 900_000 };
 /** Intake has looked at the suppression list; an entry this young is not looked up again. */
 const suppressionFreshMs = 30_000;
 /** An outcome that cannot be stored is tried to be stored for this long; then the entry comes back and is sent again. */
@@ -160,7 +163,7 @@ async function tryIt(
     if (outcome.kind === "interrupted") return "interrupted";
     if (outcome.kind === "wait") {
       await ports.queue(
-        { ...entry, site: outcome.site.id },
+        { ...entry, site: outcome.site.id, looks: (entry.looks ?? 0) + 1 },
         parkedUntil(entry, outcome.untilMs, ports.now()),
       );
       return "settled";
@@ -171,8 +174,10 @@ async function tryIt(
   }
 }
 
-const parkedUntil = (entry: QueueEntry, untilMs: number, nowMs: number) =>
-  Math.min(untilMs, nowMs + parkedMsMax, Math.max(nowMs, entry.expiresAt));
+function parkedUntil({ looks = 0, expiresAt }: QueueEntry, untilMs: number, nowMs: number): number {
+  const longestMs = Math.min(parkedMs.first * 2 ** Math.min(looks, 10), parkedMs.max);
+  return Math.min(untilMs, nowMs + longestMs, Math.max(nowMs, expiresAt));
+}
 
 const wasJustQueued = (entry: QueueEntry, arrival: Arrival, nowMs: number) =>
   entry.attempt === 1 && entry.scheduledAt === undefined && nowMs - arrival.storedAtMs < suppressionFreshMs;

@@ -9,6 +9,7 @@ import {
 import { allOf } from "./all-of.ts";
 import type { Done } from "./deliver.ts";
 import type { PastOutcomes } from "./past.ts";
+import { createRoom } from "./room.ts";
 
 /** The outside world, as intake needs it. */
 export type IntakePorts = {
@@ -22,35 +23,47 @@ export type IntakePorts = {
   now: () => number;
 };
 
+/** Recipients of accepted messages that are on their way past the queue at a time. */
+const recipientsMax = 10_000;
+
 /**
  * Sends an accepted message, or queues it. A message that nobody can have had before goes out at once, and the queue
  * sees only recipients who have to wait. One that may have been here before (a process or the server died) is never sent
  * from here: recipients whose outcome is stored are left alone, the others take the way through the queue, where each
  * attempt is looked up before it is made.
  */
-export const intake =
-  (ports: IntakePorts) =>
-  async (message: AcceptedMessage, arrival: Pick<Arrival, "earlierUntil">): Promise<Verdict> => {
-    const { queue, now } = ports;
-    const wanted = await unsuppressed(ports, entriesOf(message));
-    const earlierUntil = message.isRepeat ? Number.POSITIVE_INFINITY : arrival.earlierUntil;
-    if (earlierUntil !== undefined) {
-      const past = await ports.past(message, earlierUntil);
-      await putBack(ports, wanted, past);
-      await queue(
-        wanted.filter(({ deliveryId: id }) => !past.has(id)),
-        laterThan(message.scheduledAt, now()),
-      );
-      return done;
-    }
-    // Until its time a scheduled message may be cancelled; the queue looks at that.
-    if (message.scheduledAt !== undefined) {
-      await queue(wanted, laterThan(message.scheduledAt, now()));
-      return done;
-    }
-    const results = await allOf(wanted.map(ports.sendAtOnce));
-    return results.includes("interrupted") ? retry(0, "the service stops") : done;
-  };
+export function intake(ports: IntakePorts) {
+  // A message may have many recipients, and the bus counts messages.
+  const room = createRoom(recipientsMax);
+  return (message: AcceptedMessage, arrival: Pick<Arrival, "earlierUntil">): Promise<Verdict> =>
+    room.within(message.recipients.length, () => take(ports, message, arrival));
+}
+
+async function take(
+  ports: IntakePorts,
+  message: AcceptedMessage,
+  arrival: Pick<Arrival, "earlierUntil">,
+): Promise<Verdict> {
+  const { queue, now } = ports;
+  const wanted = await unsuppressed(ports, entriesOf(message));
+  const earlierUntil = message.isRepeat ? Number.POSITIVE_INFINITY : arrival.earlierUntil;
+  if (earlierUntil !== undefined) {
+    const past = await ports.past(message, earlierUntil);
+    await putBack(ports, wanted, past);
+    await queue(
+      wanted.filter(({ deliveryId: id }) => !past.has(id)),
+      laterThan(message.scheduledAt, now()),
+    );
+    return done;
+  }
+  // Until its time a scheduled message may be cancelled; the queue looks at that.
+  if (message.scheduledAt !== undefined) {
+    await queue(wanted, laterThan(message.scheduledAt, now()));
+    return done;
+  }
+  const results = await allOf(wanted.map(ports.sendAtOnce));
+  return results.includes("interrupted") ? retry(0, "the service stops") : done;
+}
 
 async function unsuppressed(
   { isSuppressed, publish, now }: IntakePorts,

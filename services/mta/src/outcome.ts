@@ -147,7 +147,7 @@ function defer(
 }
 
 /** The entry of the next attempt. */
-export const after = (entry: QueueEntry, isDelayTold: boolean): QueueEntry => ({
+export const after = ({ looks: _, ...entry }: QueueEntry, isDelayTold: boolean): QueueEntry => ({
   ...entry,
   attempt: entry.attempt + 1,
   ...(isDelayTold ? { isDelayTold } : {}),
