@@ -81,7 +81,12 @@ export const attempt =
         return failed("sender.unsigned", `${entry.domain} has no signing keys here yet, or was taken away`);
 
       const provider = ports.providers?.of(entry);
-      if (provider !== undefined) return await handedOver(ports, provider, entry, signer, siteWaitMs, hold);
+      if (provider !== undefined) {
+        const place = placeOf(provider);
+        const free = ports.leave(entry, place);
+        if (free.kind === "wait") return { ...free, site: place };
+        return await handedOver(ports, provider, entry, signer, siteWaitMs, hold);
+      }
 
       const path = await ports.findPath(entry.recipient.slice(entry.recipient.lastIndexOf("@") + 1));
       if (path.kind === "none") return { ...path, kind: "failed", isInDoubt: false };
@@ -132,9 +137,7 @@ async function handedOver(
       ),
       isPermanent: true,
     };
-  const site: Site = { id: provider.name, hosts: [] };
-  const leave = ports.leave(entry, site);
-  if (leave.kind === "wait") return { ...leave, site };
+  const site = placeOf(provider);
   const returnPath = ports.returnPath(entry.deliveryId, signer.returnPathHost);
   const mailOf = () => composed(ports, entry, signer, returnPath, provider.rewrites);
   const signal = ports.signal ?? new AbortController().signal;
@@ -153,6 +156,9 @@ async function handedOver(
     returnPath,
   };
 }
+
+/** What holds and breakers know a provider by. */
+const placeOf = ({ name }: Provider): Site => ({ id: name, hosts: [] });
 
 const signedWith = ({ keys }: Signer) =>
   keys.map(({ domain, selector, algorithm }) => ({ domain, selector, algorithm }));

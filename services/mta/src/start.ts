@@ -253,6 +253,7 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
       control.see(observation);
       wayOut.see(observation);
     },
+    giveUp: gates.giveUp,
     isWithheld: control.isWithheld,
     now,
     random,
