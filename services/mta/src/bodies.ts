@@ -1,5 +1,6 @@
 import type { Bodies } from "@tyto/bus";
 import type { MessageId, QueueEntry } from "@tyto/contracts";
+import { BoundedMap } from "@tyto/service";
 
 export type BodyOf = Pick<QueueEntry, "messageId" | "bodyBytes" | "bodyChunks" | "bodyPack">;
 
@@ -13,16 +14,14 @@ const packsCountedMax = 20_000;
  * who ask side by side, and dropped with the last of its bodies.
  */
 export function createBodies({ get, drop }: Pick<Bodies, "get" | "drop">) {
-  const packs = new Map<string, Promise<Uint8Array>>();
-  const dropped = new Map<string, Set<MessageId>>();
+  const packs = new BoundedMap<string, Promise<Uint8Array>>(packsKeptMax);
+  const dropped = new BoundedMap<string, Set<MessageId>>(packsCountedMax);
 
   const packOf = (id: string): Promise<Uint8Array> => {
     const known = packs.get(id);
     const pack = known ?? get(id, 1);
-    packs.delete(id);
     packs.set(id, pack);
     if (known === undefined) pack.catch(() => packs.delete(id));
-    bound(packs, packsKeptMax);
     return pack;
   };
 
@@ -37,17 +36,10 @@ export function createBodies({ get, drop }: Pick<Bodies, "get" | "drop">) {
       const gone = dropped.get(bodyPack.id) ?? new Set();
       gone.add(messageId);
       dropped.set(bodyPack.id, gone);
-      bound(dropped, packsCountedMax);
       if (gone.size < bodyPack.bodies) return;
       dropped.delete(bodyPack.id);
       packs.delete(bodyPack.id);
       await drop(bodyPack.id, 1);
     },
   };
-}
-
-/** Forgets the oldest entries of a map that has become too large. */
-function bound<K, V>(map: Map<K, V>, sizeMax: number): void {
-  const oldest = map.keys().next();
-  if (map.size > sizeMax && !oldest.done) map.delete(oldest.value);
 }

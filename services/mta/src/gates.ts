@@ -13,7 +13,7 @@ import type { RuleSet } from "./rules/file.ts";
 import { createRules, type Rules } from "./rules/rules.ts";
 import { tryRules } from "./rules/trial.ts";
 import type { Profiles } from "./shaping/profiles.ts";
-import { createShaping, type Shaping, type ShapingPorts, type SiteKey } from "./shaping/shaping.ts";
+import { createShaping, type Shaping, type ShapingPorts } from "./shaping/shaping.ts";
 import type { Site } from "./site.ts";
 
 export type GatePorts = {
@@ -39,12 +39,6 @@ export type Gates = {
   isFree(
     entry: Pick<QueueEntry, "deliveryId" | "organizationId" | "campaign" | "recipient">,
     site: string,
-  ): Leave;
-  /** The same, and then takes one token of the site. Give it back with `shaping.giveBack` if the message is not tried. */
-  leave(
-    entry: Pick<QueueEntry, "deliveryId" | "organizationId" | "campaign" | "recipient">,
-    site: Pick<Site, "id" | "provider">,
-    egress: string,
   ): Leave;
   /** Tells all of them what an attempt came to. */
   see(observation: Observation): void;
@@ -94,11 +88,6 @@ export async function openGates(ports: GatePorts): Promise<Gates> {
     holds,
     tryRules: tryRules(bus.past, written),
     isFree,
-    leave(entry, site, egress) {
-      const free = isFree(entry, site.id);
-      const key: SiteKey = { egress, site: site.id };
-      return free.kind === "wait" ? free : shaping.leave(key, site.provider);
-    },
     see(observation) {
       shaping.see(observation);
       breakers.see(observation);

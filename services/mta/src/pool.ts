@@ -1,3 +1,4 @@
+import { BoundedMap } from "@tyto/service";
 import type { Egress } from "./egress.ts";
 import { createLine, type Place } from "./line.ts";
 import type { Host } from "./mx.ts";
@@ -142,7 +143,7 @@ const nameOf = ({ egress, site }: SiteKey) => `${egress} ${site}`;
 export function createPool<F>(options: PoolOptions<F>): Pool<F> {
   const { limits, now } = options;
   const sites = new Map<string, Site>();
-  const resting = new Map<string, { untilMs: number; failure: F }>();
+  const resting = new BoundedMap<string, { untilMs: number; failure: F }>(restingMax);
   /** Sites that somebody waits for, in the order of their turns when all connections are in use. */
   const awaited = new Set<Site>();
   let idleCount = 0;
@@ -248,13 +249,10 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
       site.gapMs *= 0.8;
       const idle = takeIdle(site, next.use);
       if (idle !== undefined) next.end({ kind: "idle", idle });
-      else {
-        if (canOpen) take(site);
-        // A session for another use of the site makes room.
-        else if (!replaceFirst(site, next)) return;
-        else continue;
+      else if (canOpen && hasRoom()) {
+        take(site);
         next.end({ kind: "free" });
-      }
+      } else replaceFirst(site, next);
     }
   }
 
@@ -278,23 +276,21 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
 
   function takeIdle(site: Site, use: string): Idle | undefined {
     // The session used last is the least likely to have been closed by the server.
-    const at = site.idle.findLastIndex((idle) => idle.use === use);
-    if (at === -1) return undefined;
-    const [idle] = site.idle.splice(at, 1);
-    if (idle === undefined) return undefined;
-    clearTimeout(idle.timer);
-    idleCount--;
-    return idle;
+    const idle = site.idle.findLast((one) => one.use === use);
+    return idle !== undefined && remove(site, idle) ? idle : undefined;
   }
 
-  /** Closes a session that waits; its place is the next one's when it is closed. */
-  function replaceFirst(site: Site, next: Waiting): boolean {
+  /** A session for another use of the site makes room: its place is the next one's when it is closed. */
+  function replaceFirst(site: Site, next: Waiting) {
     const [idle] = site.idle;
-    if (idle === undefined) return false;
+    if (idle === undefined) {
+      // Nothing waits that could make room after all: its turn comes again, with the leave it has.
+      next.hasLeave = true;
+      return void site.line.push(next);
+    }
     remove(site, idle);
     idle.session.quit();
     idle.session.onEnd(() => next.end({ kind: "free" }));
-    return true;
   }
 
   function remove(site: Site, idle: Idle): boolean {
@@ -303,12 +299,6 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
     site.idle.splice(at, 1);
     clearTimeout(idle.timer);
     idleCount--;
-    return true;
-  }
-
-  function dropIdle(site: Site, idle: Idle): boolean {
-    if (!remove(site, idle)) return false;
-    giveBack(site);
     return true;
   }
 
@@ -322,7 +312,9 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
     demand(site);
     serve(site);
     if (!site.idle.includes(idle)) return;
-    session.onEnd(() => void dropIdle(site, idle));
+    session.onEnd(() => {
+      if (remove(site, idle)) giveBack(site);
+    });
     if (taken >= options.connectionsMax && awaited.size > 0) expire();
     else if (idleCount > options.idleMax) quitOldest();
   }
@@ -458,10 +450,7 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
     site.gapMs > 0 || site.line.size() === 0 || now() - site.lineSinceMs > judgedMs;
 
   function rest(key: string, failure: F) {
-    resting.delete(key);
     resting.set(key, { untilMs: now() + options.restMs, failure });
-    const oldest = resting.keys().next();
-    if (resting.size > restingMax && !oldest.done) resting.delete(oldest.value);
   }
 
   return {

@@ -1,4 +1,5 @@
 import type { Domain, DomainRecord } from "@tyto/contracts";
+import { BoundedMap } from "@tyto/service";
 import type { SigningKey } from "./dkim.ts";
 import { openKeys, type Vault } from "./keys.ts";
 
@@ -19,7 +20,7 @@ export function createSigners(
   vault: Vault,
   now: () => number,
 ): (domain: Domain) => Promise<Signer | undefined> {
-  const known = new Map<Domain, { signer: Signer; sealed: string; readAtMs: number }>();
+  const known = new BoundedMap<Domain, { signer: Signer; sealed: string; readAtMs: number }>(signersMax);
   return async (domain) => {
     const old = known.get(domain);
     if (old !== undefined && now() - old.readAtMs < freshMs) return old.signer;
@@ -32,8 +33,6 @@ export function createSigners(
       keys: old?.sealed === sealed ? old.signer.keys : openKeys(record, vault),
     };
     known.set(domain, { signer, sealed, readAtMs: now() });
-    const oldest = known.keys().next();
-    if (known.size > signersMax && !oldest.done) known.delete(oldest.value);
     return signer;
   };
 }

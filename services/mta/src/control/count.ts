@@ -7,6 +7,7 @@ import {
   traffics,
   type Waiting,
 } from "@tyto/contracts";
+import { BoundedMap } from "@tyto/service";
 import { isSite, isTold, matches, type SiteOfDomain, siteOfEntry } from "./matching.ts";
 
 type Request = ControlRequest<"mta.queue">;
@@ -30,7 +31,7 @@ const keptMax = 16;
  * the queue. Whoever asks the same again soon gets the same count.
  */
 export function createCount(ports: CountPorts): (request: Request) => Promise<Counted> {
-  const kept = new Map<string, { answer: Promise<Counted>; untilMs: number }>();
+  const kept = new BoundedMap<string, { answer: Promise<Counted>; untilMs: number }>(keptMax);
   return (request) => {
     const key = JSON.stringify(request);
     const nowMs = ports.now();
@@ -38,10 +39,7 @@ export function createCount(ports: CountPorts): (request: Request) => Promise<Co
     if (before !== undefined && before.untilMs > nowMs) return before.answer;
     const answer = count(ports, request);
     const entry = { answer, untilMs: Number.POSITIVE_INFINITY };
-    kept.delete(key);
     kept.set(key, entry);
-    const oldest = kept.keys().next();
-    if (kept.size > keptMax && !oldest.done) kept.delete(oldest.value);
     answer.then(
       () => {
         entry.untilMs = ports.now() + Math.max(restMsMin, restFactor * (ports.now() - nowMs));

@@ -1,5 +1,5 @@
 import { DnsError } from "@tyto/dns";
-import type { Log } from "@tyto/service";
+import { BoundedMap, type Log } from "@tyto/service";
 import type { TlsProblem } from "./result.ts";
 import { parseStsPolicy, parseStsRecord, type StsPolicy } from "./sts-policy.ts";
 
@@ -61,7 +61,7 @@ export type Sts = ReturnType<typeof createSts>;
  * suppress both could switch it off.
  */
 export function createSts({ txt, fetchPolicy, store, now, log }: StsPorts) {
-  const domains = new Map<string, Known>();
+  const domains = new BoundedMap<string, Known>(domainsMax);
   let fetching = 0;
   const waiting: (() => void)[] = [];
 
@@ -71,10 +71,7 @@ export function createSts({ txt, fetchPolicy, store, now, log }: StsPorts) {
   async function known(domain: string): Promise<Known> {
     const found = domains.get(domain) ?? { ...(await stored(domain)), checkAtMs: 0 };
     const entry = domains.get(domain) ?? found;
-    domains.delete(domain);
     domains.set(domain, entry);
-    const oldest = domains.keys().next();
-    if (domains.size > domainsMax && !oldest.done) domains.delete(oldest.value);
     return entry;
   }
 
