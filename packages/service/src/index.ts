@@ -2,5 +2,6 @@ export { Counter, Gauge, Histogram, Registry } from "prom-client";
 export * from "./bounded-map.ts";
 export * from "./config.ts";
 export * from "./log.ts";
+export * from "./places.ts";
 export * from "./run.ts";
 export * from "./spans.ts";

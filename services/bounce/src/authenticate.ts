@@ -5,9 +5,8 @@
 import { Readable } from "node:stream";
 import type { Authentication } from "@tyto/contracts";
 import { asNodeResolve, type Resolver } from "@tyto/dns";
-import { BoundedMap, type Log } from "@tyto/service";
+import { BoundedMap, type Log, places } from "@tyto/service";
 import { authenticate } from "mailauth";
-import { places } from "./places.ts";
 import type { Spooled } from "./spool.ts";
 
 export type Claimed = {

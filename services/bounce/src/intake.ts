@@ -11,11 +11,10 @@ import {
   type Payload,
 } from "@tyto/contracts";
 import { type Facts, readMessage } from "@tyto/mail";
-import { BoundedMap } from "@tyto/service";
+import { BoundedMap, places } from "@tyto/service";
 import type { Claimed } from "./authenticate.ts";
 import { consequences } from "./consequences.ts";
 import { inboundIdOf } from "./identity.ts";
-import { places } from "./places.ts";
 import type { Admitted } from "./recipients.ts";
 import type { Spooled } from "./spool.ts";
 

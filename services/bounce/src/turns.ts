@@ -2,8 +2,8 @@
  * Large messages are read in turns. A socket that may read holds a megabyte in memory at any time, so that what two hundred
  * fast senders hold would grow with their number; with turns it does not, and short messages pass by.
  */
+import { places } from "@tyto/service";
 import type { SMTPConnection } from "smtp-server/lib/smtp-connection.js";
-import { places } from "./places.ts";
 
 /** Messages beyond this wait for their turn. */
 const largeBytesMin = 262_144;

@@ -6,10 +6,10 @@ import {
   type QueueEntry,
   suppressionKey,
 } from "@tyto/contracts";
+import { places } from "@tyto/service";
 import { allOf } from "./all-of.ts";
 import type { Done } from "./deliver.ts";
 import type { PastOutcomes } from "./past.ts";
-import { createRoom } from "./room.ts";
 
 /** The outside world, as intake needs it. */
 export type IntakePorts = {
@@ -34,9 +34,15 @@ const recipientsMax = 10_000;
  */
 export function intake(ports: IntakePorts) {
   // A message may have many recipients, and the bus counts messages.
-  const room = createRoom(recipientsMax);
-  return (message: AcceptedMessage, arrival: Pick<Arrival, "earlierUntil">): Promise<Verdict> =>
-    room.within(message.recipients.length, () => take(ports, message, arrival));
+  const onTheirWay = places(recipientsMax);
+  return async (message: AcceptedMessage, arrival: Pick<Arrival, "earlierUntil">): Promise<Verdict> => {
+    const giveBack = await onTheirWay.take(message.recipients.length);
+    try {
+      return await take(ports, message, arrival);
+    } finally {
+      giveBack();
+    }
+  };
 }
 
 async function take(
