@@ -26,6 +26,22 @@ export type UserSpec = {
 
 const mtaControls = Object.keys(controls) as ControlName[];
 
+/** Buckets that the mta alone writes. CLAIMS it shares with the gateway. */
+const ownOfMta = [
+  "ATTEMPTS",
+  "CLAIMS",
+  "PEERS",
+  "SHARES",
+  "SITES",
+  "HOLDS",
+  "BREAKERS",
+  "WARMING",
+  "QUARANTINES",
+  "STS_POLICIES",
+  "TLS_TALLIES",
+  "TLS_REPORTS",
+] as const;
+
 export const users = {
   gateway: {
     publishes: ["mail.accepted", "mail.submitted", "mail.cancelled", "mail.suppressed", "mail.unsubscribed"],
@@ -66,36 +82,8 @@ export const users = {
       "egress.released",
     ],
     consumes: ["mta-intake", "mta-feedback", ...traffics.map(sendConsumer)],
-    reads: [
-      "SUPPRESSIONS",
-      "DOMAINS",
-      "ATTEMPTS",
-      "CLAIMS",
-      "PEERS",
-      "SHARES",
-      "SITES",
-      "HOLDS",
-      "BREAKERS",
-      "WARMING",
-      "QUARANTINES",
-      "STS_POLICIES",
-      "TLS_TALLIES",
-      "TLS_REPORTS",
-    ],
-    writes: [
-      "ATTEMPTS",
-      "CLAIMS",
-      "PEERS",
-      "SHARES",
-      "SITES",
-      "HOLDS",
-      "BREAKERS",
-      "WARMING",
-      "QUARANTINES",
-      "STS_POLICIES",
-      "TLS_TALLIES",
-      "TLS_REPORTS",
-    ],
+    reads: ["SUPPRESSIONS", "DOMAINS", ...ownOfMta],
+    writes: ownOfMta,
     // BODY: dropped parts give way to empty ones.
     puts: ["QUEUE", "BODY"],
     // EVENTS: what became of a message that comes a second time.
