@@ -38,9 +38,14 @@ export const command: Command = {
     const env = await prepare(machine, files.slow.length > 0);
 
     let tally = nothing;
-    const section = async (title: string, work: () => Promise<Tally>) => {
+    const failures: string[] = [];
+    const section = async (title: string, work: () => Promise<Tally & { failures: string[] }>) => {
       say(`\n${colours.bold(title)}`);
-      tally = add(tally, await work());
+      const outcome = await work();
+      tally = add(tally, outcome);
+      const told =
+        outcome.failed > 0 && outcome.failures.length === 0 ? ["ended without a summary"] : outcome.failures;
+      failures.push(...told.map((text) => `${colours.bold(title)}\n${text}`));
     };
     if (files.unit.length > 0)
       await section("unit tests", () =>
@@ -60,6 +65,7 @@ export const command: Command = {
       await section(file, () => runBunTest(root, [file], { env, flags: [`--timeout=${slowTestMsMax}`] }));
     if (positionals.length === 0) await section("web: types", () => checkWeb(root, env));
 
+    if (failures.length > 0) say(`\n${colours.bold("what failed, once more")}\n\n${failures.join("\n\n")}`);
     say("");
     say(formatTally(tally));
     return tally.failed > 0 || tally.passed === 0 ? 1 : 0;
@@ -91,15 +97,16 @@ function report(name: string, provided: Provided): void {
     say(`${marks.partly} ${name}: ${provided.reason}; its tests are skipped. ${colours.dim(provided.mend)}`);
 }
 
-async function checkWeb(root: string, env: Environment): Promise<Tally> {
+async function checkWeb(root: string, env: Environment): Promise<Tally & { failures: string[] }> {
   const outcome = await run([process.execPath, "--bun", "run", "typecheck"], {
     cwd: join(root, "web"),
     env: { ...env, NUXT_TELEMETRY_DISABLED: "1" },
   });
   if (outcome.code === 0) {
     say("types are sound");
-    return { ...nothing, passed: 1 };
+    return { ...nothing, passed: 1, failures: [] };
   }
-  say(lastLines(outcome, 60));
-  return { ...nothing, failed: 1 };
+  const told = lastLines(outcome, 60);
+  say(told);
+  return { ...nothing, failed: 1, failures: [told] };
 }

@@ -26,6 +26,34 @@ export function readTally(output: string, exitCode: number): Tally {
   };
 }
 
+/** What a test run tells of each failure: its own lines, those before it since the test that ended last. */
+const failureLinesMax = 40;
+const failuresMax = 20;
+
+/**
+ * Gathers failures from the output of `bun test` as it comes, so that they can be told once more at the end: what
+ * continuous integration keeps of a long run is often its end alone.
+ */
+export class Failures {
+  readonly found: string[] = [];
+  private lines: string[] = [];
+  private rest = "";
+
+  add(text: string): void {
+    const lines = (this.rest + text).split("\n");
+    this.rest = lines.pop() ?? "";
+    for (const line of lines) this.read(Bun.stripANSI(line));
+  }
+
+  private read(line: string): void {
+    this.lines.push(line);
+    if (line.startsWith("(fail)") && this.found.length < failuresMax)
+      this.found.push(this.lines.slice(-failureLinesMax).join("\n").trim());
+    if (/^\((pass|fail|skip|todo)\)/.test(line)) this.lines = [];
+    else if (this.lines.length > failureLinesMax) this.lines.shift();
+  }
+}
+
 /** The line that ends a test run, as continuous integration reads it. */
 export function formatTally({ passed, failed, skipped }: Tally): string {
   return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`;
