@@ -4,7 +4,7 @@ import type { Bodies } from "./bus.ts";
 import { token } from "./contract.ts";
 import type { Direct } from "./direct.ts";
 import { encode, type Requests } from "./requests.ts";
-import type { Store } from "./store.ts";
+import type { Store } from "./store/store.ts";
 
 /** Half of the server's `max_payload`. */
 export const partBytesMax = 524_288;

@@ -8,7 +8,7 @@ import type { Direct, Found } from "./direct.ts";
 import type { Link } from "./link.ts";
 import type { BusLog } from "./log.ts";
 import { StreamError, wrongLastSequence } from "./requests.ts";
-import type { Message, Store } from "./store.ts";
+import type { Message, Store } from "./store/store.ts";
 import { watchBucket } from "./watch.ts";
 
 export const bucketStream = (bucket: BucketName) => `KV_${bucket}`;

@@ -1,7 +1,7 @@
 /** Puts a message into the stream DEAD: it broke its contract, was rejected, or its handler threw too often. */
 import type { Headers } from "./link.ts";
 import type { Delivery } from "./reader.ts";
-import type { Store } from "./store.ts";
+import type { Store } from "./store/store.ts";
 
 /** Headers of a dead letter; `tyto dlq` reads them. */
 export const deadHeaders = {

@@ -1,13 +1,13 @@
 /** From a login to a Bus. */
 import { type BucketName, Failure } from "@tyto/contracts";
 import type { Registry } from "prom-client";
+import { consumeBatches } from "./batches/consume-batches.ts";
 import { createBodies } from "./bodies.ts";
 import { createBucket } from "./bucket.ts";
 import type { Bus, Consumption } from "./bus.ts";
 import { consume, type Parts } from "./consume.ts";
-import { consumeBatches } from "./consume-batches.ts";
 import { writeEvent } from "./contract.ts";
-import { createControl } from "./control.ts";
+import { createControl } from "./control/control.ts";
 import { count } from "./counter.ts";
 import { createDirect } from "./direct.ts";
 import { type Login, openLink } from "./link.ts";
@@ -17,7 +17,7 @@ import { createPacker, packsOf } from "./packs.ts";
 import { createPast } from "./past.ts";
 import { createQueue } from "./queue.ts";
 import { createRequests, type Requests } from "./requests.ts";
-import { createStore } from "./store.ts";
+import { createStore } from "./store/store.ts";
 import { sweepMsDefault } from "./sweep.ts";
 
 export type BusOptions = Login & {

@@ -22,7 +22,7 @@ import { packEventsMax, weightOf } from "./packs.ts";
 import { leaderElected } from "./permissions.ts";
 import { type Delivery, openReader, type Reader } from "./reader.ts";
 import { createSlots } from "./slots.ts";
-import type { Store } from "./store.ts";
+import type { Store } from "./store/store.ts";
 
 export type Parts = { link: Link; store: Store; direct: Direct; log: BusLog; metrics: Metrics };
 

@@ -1,7 +1,7 @@
 /** Rate limits: one counter per key and window in a stream of counters; 17,000 additions a second on a single key. */
 import { Failure, streams } from "@tyto/contracts";
 import { token } from "./contract.ts";
-import type { Store } from "./store.ts";
+import type { Store } from "./store/store.ts";
 
 /** A window's counter must live longer than the window. */
 const windowMsMax = streams.RATE.maxAgeMs / 2;

@@ -5,7 +5,7 @@ import { createDirect, type Found } from "./direct.ts";
 import { type Login, openLink } from "./link.ts";
 import type { BusLog } from "./log.ts";
 import { createRequests, encode } from "./requests.ts";
-import { createStore } from "./store.ts";
+import { createStore } from "./store/store.ts";
 
 export type DeadLetter = {
   /** Names it: `tyto dlq show <sequence>`. */

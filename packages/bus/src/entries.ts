@@ -15,7 +15,7 @@ import {
 import { nuid } from "nats";
 import { writeEntry } from "./contract.ts";
 import { joined, packBytesMax, packEventsMax } from "./packs.ts";
-import type { Message, Store } from "./store.ts";
+import type { Message, Store } from "./store/store.ts";
 
 const stream = "QUEUE";
 /** How long the first entry of a pack waits for others. */

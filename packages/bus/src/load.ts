@@ -1,6 +1,8 @@
 /** Asked for at once, at most: packs may come where single events were expected. */
 const roomMessagesMax = 256;
 
+export type Load = ReturnType<typeof createLoad>;
+
 /**
  * How many more messages there is room for, when messages hold different numbers of events and the bound is on events.
  * What the next ones will hold is guessed from the last ones; `weightMax` is the most that one can hold.

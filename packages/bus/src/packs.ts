@@ -3,7 +3,7 @@
  * What a stream costs is counted in messages, hardly in bytes: a shared one is stored, delivered and acknowledged once.
  */
 import { Failure } from "@tyto/contracts";
-import type { Message, Store } from "./store.ts";
+import type { Message, Store } from "./store/store.ts";
 
 export const packEventsMax = 100;
 export const packBytesMax = 131_072;

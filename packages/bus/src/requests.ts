@@ -4,7 +4,7 @@
  * One timer serves them all; at thousands of publishes a second a timer each would cost more than the publish.
  */
 import { Failure } from "@tyto/contracts";
-import { type MsgHdrs, nuid } from "nats";
+import { type Msg, type MsgHdrs, nuid } from "nats";
 import type { Headers, Link } from "./link.ts";
 
 export type Reply = { data: Uint8Array; headers: MsgHdrs | undefined };
@@ -72,143 +72,164 @@ const decoder = new TextDecoder();
 export const encode = (value: unknown): Uint8Array => encoder.encode(JSON.stringify(value));
 export const decode = (data: Uint8Array): unknown => JSON.parse(decoder.decode(data));
 
-export function createRequests(link: Link): Requests {
-  const inbox = `${link.inbox}.${nuid.next()}`;
-  const waiting = new Map<string, Waiting>();
-  const idle = new Set<() => void>();
-  let count = 0;
+export const createRequests = (link: Link): Requests => new OpenRequests(link);
 
-  const settle = (token: string) => {
-    waiting.delete(token);
-    if (waiting.size === 0) {
-      for (const wake of idle) wake();
-      idle.clear();
-    }
-  };
-  const send = (token: string, entry: Waiting) => {
+class OpenRequests implements Requests {
+  readonly #link: Link;
+  readonly #inbox: string;
+  readonly #waiting = new Map<string, Waiting>();
+  readonly #idle = new Set<() => void>();
+  readonly #sweep: ReturnType<typeof setInterval>;
+  readonly #forgetListeners: readonly (() => void)[];
+  #count = 0;
+
+  constructor(link: Link) {
+    this.#link = link;
+    this.#inbox = `${link.inbox}.${nuid.next()}`;
+    link.nats.subscribe(`${this.#inbox}.*`, {
+      callback: (error, message) => {
+        if (error === null) this.#hear(message);
+      },
+    });
+    this.#forgetListeners = [
+      link.onReconnect(() => this.#sendAll()),
+      link.onDisconnect(() => this.#interrupt()),
+      link.onDenied((subject) => this.#deny(subject)),
+    ];
+    this.#sweep = setInterval(() => this.#lookAtTimes(), sweepMs);
+    this.#sweep.unref();
+  }
+
+  ask(question: Question): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      const take = (reply: Reply) => {
+        resolve(reply);
+        return "settled" as const;
+      };
+      this.#enter(question, take, reject);
+    });
+  }
+
+  askJson<T>(question: Question): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      const take = (reply: Reply) => {
+        const answer = decode(reply.data) as T & { error?: ApiError };
+        const { error } = answer;
+        if (error === undefined) resolve(answer);
+        else if (isTemporary(error)) return "again" as const;
+        else reject(new StreamError(error.code, error.err_code ?? 0, error.description ?? "refused"));
+        return "settled" as const;
+      };
+      this.#enter(question, take, reject);
+    });
+  }
+
+  askMany(question: Question, isLast: (reply: Reply) => boolean): Promise<Reply[]> {
+    return new Promise((resolve, reject) => {
+      const replies: Reply[] = [];
+      const take = (reply: Reply) => {
+        if (!isLast(reply)) {
+          replies.push(reply);
+          return "more" as const;
+        }
+        resolve(replies);
+        return "settled" as const;
+      };
+      this.#enter({ ...question, once: true }, take, reject);
+    });
+  }
+
+  whenIdle(): Promise<void> {
+    return this.#waiting.size === 0
+      ? Promise.resolve()
+      : new Promise((resolve) => void this.#idle.add(resolve));
+  }
+
+  stop(): void {
+    clearInterval(this.#sweep);
+    for (const forget of this.#forgetListeners) forget();
+    for (const [token, entry] of this.#waiting)
+      this.#fail(token, entry, new Failure("upstream.down", "the bus is closed"));
+  }
+
+  #enter(question: Question, take: Waiting["take"], fail: Waiting["fail"]) {
+    if (this.#link.nats.isClosed()) return fail(new Failure("upstream.down", "the bus is closed"));
+    if (this.#waiting.size >= waitingMax)
+      return fail(new Failure("upstream.down", `more than ${waitingMax} unanswered requests to NATS`));
+    const token = (++this.#count).toString(36);
+    const entry: Waiting = { question, nextTryAtMs: 0, take, fail };
+    this.#waiting.set(token, entry);
+    if (this.#link.isConnected()) this.#send(token, entry);
+    else if (question.once) this.#fail(token, entry, new Interrupted(question.subject));
+  }
+
+  #send(token: string, entry: Waiting): void {
     const { subject, data, headers } = entry.question;
     entry.nextTryAtMs = Date.now() + tryMs;
     try {
-      link.publish(subject, data ?? empty, { reply: `${inbox}.${token}`, ...(headers && { headers }) });
+      const reply = `${this.#inbox}.${token}`;
+      this.#link.publish(subject, data ?? empty, { reply, ...(headers && { headers }) });
     } catch (error) {
-      give(token, entry, new Failure("upstream.down", `cannot ask ${subject}`, { cause: error }));
+      this.#fail(token, entry, new Failure("upstream.down", `cannot ask ${subject}`, { cause: error }));
     }
-  };
-  const give = (token: string, entry: Waiting, error: Error) => {
-    settle(token);
+  }
+
+  #hear(message: Msg): void {
+    const token = message.subject.slice(this.#inbox.length + 1);
+    const entry = this.#waiting.get(token);
+    if (entry === undefined) return;
+    const isUnheard = message.headers?.code === 503 && message.data.length === 0;
+    const taken = isUnheard ? "again" : entry.take({ data: message.data, headers: message.headers });
+    if (taken === "settled") this.#settle(token);
+    else if (taken === "again") {
+      if (entry.question.once) this.#fail(token, entry, new Interrupted(entry.question.subject));
+      else entry.nextTryAtMs = Date.now() + againMs;
+    }
+  }
+
+  #settle(token: string): void {
+    this.#waiting.delete(token);
+    if (this.#waiting.size > 0) return;
+    for (const wake of this.#idle) wake();
+    this.#idle.clear();
+  }
+
+  #fail(token: string, entry: Waiting, error: Error): void {
+    this.#settle(token);
     entry.fail(error);
-  };
+  }
 
-  link.nats.subscribe(`${inbox}.*`, {
-    callback(error, message) {
-      if (error !== null) return;
-      const token = message.subject.slice(inbox.length + 1);
-      const entry = waiting.get(token);
-      if (entry === undefined) return;
-      const isUnheard = message.headers?.code === 503 && message.data.length === 0;
-      const taken = isUnheard ? "again" : entry.take({ data: message.data, headers: message.headers });
-      if (taken === "settled") settle(token);
-      else if (taken === "again") {
-        if (entry.question.once) give(token, entry, new Interrupted(entry.question.subject));
-        else entry.nextTryAtMs = Date.now() + againMs;
-      }
-    },
-  });
+  /** Asks again what a reconnect may have lost. */
+  #sendAll(): void {
+    for (const [token, entry] of this.#waiting) this.#send(token, entry);
+  }
 
-  const forgetListeners = [
-    link.onReconnect(() => {
-      for (const [token, entry] of waiting) send(token, entry);
-    }),
-    link.onDisconnect(() => {
-      for (const [token, entry] of waiting)
-        if (entry.question.once) give(token, entry, new Interrupted(entry.question.subject));
-    }),
-    link.onDenied((subject) => {
-      for (const [token, entry] of waiting)
-        if (entry.question.subject === subject)
-          give(token, entry, new Failure("internal", `this NATS user may not publish to ${subject}`));
-    }),
-  ];
+  #interrupt(): void {
+    for (const [token, entry] of this.#waiting)
+      if (entry.question.once) this.#fail(token, entry, new Interrupted(entry.question.subject));
+  }
 
-  const sweep = setInterval(() => {
+  #deny(subject: string): void {
+    for (const [token, entry] of this.#waiting)
+      if (entry.question.subject === subject)
+        this.#fail(token, entry, new Failure("internal", `this NATS user may not publish to ${subject}`));
+  }
+
+  #lookAtTimes(): void {
     const nowMs = Date.now();
-    for (const [token, entry] of waiting) {
+    for (const [token, entry] of this.#waiting) {
       const { question } = entry;
-      if (nowMs >= question.giveUpAtMs)
-        give(
-          token,
-          entry,
-          question.once
-            ? new Interrupted(question.subject)
-            : new Failure("upstream.down", `NATS did not answer ${question.subject} in time`),
-        );
-      else if (nowMs >= entry.nextTryAtMs && link.isConnected()) {
-        if (question.once) give(token, entry, new Interrupted(question.subject));
-        else send(token, entry);
+      if (nowMs >= question.giveUpAtMs) this.#fail(token, entry, unanswered(question));
+      else if (nowMs >= entry.nextTryAtMs && this.#link.isConnected()) {
+        if (question.once) this.#fail(token, entry, new Interrupted(question.subject));
+        else this.#send(token, entry);
       }
     }
-  }, sweepMs);
-  sweep.unref();
-
-  const enter = (question: Question, take: Waiting["take"], fail: Waiting["fail"]) => {
-    if (waiting.size >= waitingMax || link.nats.isClosed())
-      return fail(
-        new Failure(
-          "upstream.down",
-          link.nats.isClosed() ? "the bus is closed" : `more than ${waitingMax} unanswered requests to NATS`,
-        ),
-      );
-    const token = (++count).toString(36);
-    const entry: Waiting = { question, nextTryAtMs: 0, take, fail };
-    waiting.set(token, entry);
-    if (link.isConnected()) send(token, entry);
-    else if (question.once) give(token, entry, new Interrupted(question.subject));
-  };
-
-  return {
-    ask: (question) =>
-      new Promise((resolve, reject) => {
-        const take = (reply: Reply) => {
-          resolve(reply);
-          return "settled" as const;
-        };
-        enter(question, take, reject);
-      }),
-    askJson: <T>(question: Question) =>
-      new Promise<T>((resolve, reject) => {
-        const take = (reply: Reply) => {
-          const answer = decode(reply.data) as T & { error?: ApiError };
-          const { error } = answer;
-          if (error === undefined) resolve(answer);
-          else if (isTemporary(error)) return "again" as const;
-          else reject(new StreamError(error.code, error.err_code ?? 0, error.description ?? "refused"));
-          return "settled" as const;
-        };
-        enter(question, take, reject);
-      }),
-    askMany: (question, isLast) =>
-      new Promise((resolve, reject) => {
-        const replies: Reply[] = [];
-        const take = (reply: Reply) => {
-          if (!isLast(reply)) {
-            replies.push(reply);
-            return "more" as const;
-          }
-          resolve(replies);
-          return "settled" as const;
-        };
-        enter({ ...question, once: true }, take, reject);
-      }),
-    whenIdle: () =>
-      waiting.size === 0 ? Promise.resolve() : new Promise<void>((resolve) => void idle.add(resolve)),
-    stop() {
-      clearInterval(sweep);
-      for (const forget of forgetListeners) forget();
-      for (const [token, entry] of waiting)
-        give(token, entry, new Failure("upstream.down", "the bus is closed"));
-    },
-  };
+  }
 }
+
+const unanswered = ({ once, subject }: Question) =>
+  once ? new Interrupted(subject) : new Failure("upstream.down", `NATS did not answer ${subject} in time`);
 
 type ApiError = { code: number; err_code?: number; description?: string };
 

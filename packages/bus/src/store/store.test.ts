@@ -1,11 +1,12 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import type { NatsConnection } from "nats";
-import { sampleEvent } from "../test/samples.ts";
-import type { Link } from "./link.ts";
-import { openLink } from "./link.ts";
-import { createRequests, encode, type Requests, StreamError } from "./requests.ts";
-import { createStore, type LaneLimits, type Message, type Store } from "./store.ts";
-import { plainClient, silentLog, startNats, type TestNats } from "./testing.ts";
+import { sampleEvent } from "../../test/samples.ts";
+import type { Link } from "../link.ts";
+import { openLink } from "../link.ts";
+import { createRequests, encode, type Requests, StreamError } from "../requests.ts";
+import { plainClient, silentLog, startNats, type TestNats } from "../testing.ts";
+import type { LaneLimits } from "./lane.ts";
+import { createStore, type Message, type Store } from "./store.ts";
 
 /** What goes together and what goes alone must be the same to everybody but the clock. */
 let nats: TestNats;

@@ -1,11 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "bun:test";
 import type { StoredEvent } from "@tyto/contracts";
 import type { NatsConnection } from "nats";
-import { until } from "../../../test/parts/until.ts";
-import { sampleEvent } from "../test/samples.ts";
-import { type Bus, done, reject, retry } from "./bus.ts";
-import { encode } from "./requests.ts";
-import { plainClient, startNats, type TestNats } from "./testing.ts";
+import { until } from "../../../../test/parts/until.ts";
+import { sampleEvent } from "../../test/samples.ts";
+import { type Bus, done, reject, retry } from "../bus.ts";
+import { encode } from "../requests.ts";
+import { plainClient, startNats, type TestNats } from "../testing.ts";
 
 let nats: TestNats;
 let bus: Bus;

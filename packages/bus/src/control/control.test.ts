@@ -1,9 +1,9 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { type ControlAnswer, DeliveryId, Failure } from "@tyto/contracts";
-import { until } from "../../../test/parts/until.ts";
-import type { Bus } from "./bus.ts";
-import { encode } from "./requests.ts";
-import { plainClient, startNats, type TestNats } from "./testing.ts";
+import { until } from "../../../../test/parts/until.ts";
+import type { Bus } from "../bus.ts";
+import { encode } from "../requests.ts";
+import { plainClient, startNats, type TestNats } from "../testing.ts";
 
 let nats: TestNats;
 let gateway: Bus;
