@@ -7,7 +7,7 @@ import type { Authentication } from "@tyto/contracts";
 import { asNodeResolve, type Resolver } from "@tyto/dns";
 import { BoundedMap, type Log, places } from "@tyto/service";
 import { authenticate } from "mailauth";
-import type { Spooled } from "./spool.ts";
+import type { Spooled } from "./spool/spool.ts";
 
 export type Claimed = {
   message: Pick<Spooled, "header" | "chunks">;

@@ -16,7 +16,7 @@ import type { Claimed } from "./authenticate.ts";
 import { consequences } from "./consequences.ts";
 import { inboundIdOf } from "./identity.ts";
 import type { Admitted } from "./recipients.ts";
-import type { Spooled } from "./spool.ts";
+import type { Spooled } from "./spool/spool.ts";
 
 export type Incoming = {
   message: Spooled;

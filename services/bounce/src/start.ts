@@ -5,9 +5,9 @@ import { authenticator } from "./authenticate.ts";
 import { loadCertificate, watchCertificate } from "./certificate.ts";
 import type { Config } from "./config.ts";
 import { intake } from "./intake.ts";
-import { openPort } from "./port.ts";
+import { openPort } from "./port/port.ts";
 import { admit, type Directory } from "./recipients.ts";
-import { openSpool } from "./spool.ts";
+import { openSpool } from "./spool/spool.ts";
 import { createSweep } from "./sweep.ts";
 
 /** Wires the port to the bus. Throws when NATS cannot be reached or the port is taken. */

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openSpool, type Spooled } from "./spool.ts";
+import { openSpool, type Spooled } from "./spool/spool.ts";
 
 let dir: string | undefined;
 

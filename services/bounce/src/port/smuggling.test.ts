@@ -7,11 +7,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Registry, silentLog } from "@tyto/service";
 import { generate } from "selfsigned";
+import { openSpool } from "../spool/spool.ts";
+import { converse } from "../testing.ts";
 import { type OpenPort, openPort } from "./port.ts";
-import { openSpool } from "./spool.ts";
-import { converse } from "./testing.ts";
 
-const cases = join(import.meta.dir, "../fixtures/smuggling");
+const cases = join(import.meta.dir, "../../fixtures/smuggling");
 let dir: string;
 let port: OpenPort;
 /** Messages by the address that they came from. */

@@ -21,12 +21,12 @@ import {
 import { type DnsServer, startDns } from "@tyto/dns/testing";
 import { encodeReturnPath } from "@tyto/mail";
 import { silentLog } from "@tyto/service";
-import { loadCertificate } from "./certificate.ts";
-import { readConfig } from "./config.ts";
-import { start } from "./start.ts";
-import { converse } from "./testing.ts";
+import { loadCertificate } from "../certificate.ts";
+import { readConfig } from "../config.ts";
+import { start } from "../start.ts";
+import { converse } from "../testing.ts";
 
-const dialogs = join(import.meta.dir, "../fixtures/dialogs");
+const dialogs = join(import.meta.dir, "../../fixtures/dialogs");
 const verpKey = "a verp key of enough length";
 const host = "bounces.sender.test";
 
@@ -194,7 +194,7 @@ describe("the SMTP port", () => {
   /** packages/mail reads all of them; here a sample shows that the way through the port changes nothing. */
   const sampledEvery = 15;
   test("known reports come through the port as their expectations say", async () => {
-    const folder = join(import.meta.dir, "../../../packages/mail/fixtures/reports");
+    const folder = join(import.meta.dir, "../../../../packages/mail/fixtures/reports");
     const { say, hear } = open();
     await hear();
     say("EHLO mx.remote.test");

@@ -2,8 +2,9 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { headerBytesMax } from "./identity.ts";
-import { blockBytesMax, openSpool } from "./spool.ts";
+import { headerBytesMax } from "../identity.ts";
+import { blockBytesMax } from "./arrival.ts";
+import { openSpool } from "./spool.ts";
 
 let dir: string;
 beforeEach(async () => {

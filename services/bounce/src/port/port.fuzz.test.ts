@@ -7,9 +7,9 @@ import { join } from "node:path";
 import { Failure } from "@tyto/contracts";
 import { Registry, silentLog } from "@tyto/service";
 import { generate } from "selfsigned";
+import { openSpool } from "../spool/spool.ts";
+import { converse } from "../testing.ts";
 import { openPort } from "./port.ts";
-import { openSpool } from "./spool.ts";
-import { converse } from "./testing.ts";
 
 const sessionsMax = 400;
 const atOnce = 40;

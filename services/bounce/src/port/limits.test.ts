@@ -6,10 +6,11 @@ import { join } from "node:path";
 import { Failure } from "@tyto/contracts";
 import { Registry, silentLog } from "@tyto/service";
 import { generate } from "selfsigned";
-import type { Incoming } from "./intake.ts";
-import { networkOf, type OpenPort, openPort, type PortOptions } from "./port.ts";
-import { openSpool, type Spool } from "./spool.ts";
-import { converse } from "./testing.ts";
+import type { Incoming } from "../intake.ts";
+import { openSpool, type Spool } from "../spool/spool.ts";
+import { converse } from "../testing.ts";
+import { type OpenPort, openPort, type PortOptions } from "./port.ts";
+import { networkOf } from "./sessions.ts";
 
 const made = await generate([{ name: "commonName", value: "mail.example.com" }]);
 const taken: Incoming[] = [];
