@@ -5,7 +5,8 @@
 import { describe, expect, test } from "bun:test";
 import type { PeerRecord, ShareRecord } from "@tyto/contracts";
 import type { Limit } from "./claim.ts";
-import { createMember, type Member, type Write } from "./member.ts";
+import { createMember, type Member } from "./member.ts";
+import type { Write } from "./write.ts";
 
 /** mulberry32: the same seed makes the same world. */
 function seeded(seed: number): () => number {

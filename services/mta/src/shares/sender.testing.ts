@@ -6,7 +6,8 @@
 import { connect, type Socket } from "node:net";
 import { connectBus } from "@tyto/bus";
 import { silentLog } from "@tyto/service";
-import { createElapsed, createShares, type Limit } from "./shares.ts";
+import { createElapsed } from "./elapsed.ts";
+import { createShares, type Limit } from "./shares.ts";
 
 export type SenderSettings = {
   login: { url: string; user: string; password: string };

@@ -6,7 +6,10 @@ import type { Bus } from "@tyto/bus";
 import { Failure, subjectToken } from "@tyto/contracts";
 import type { Log } from "@tyto/service";
 import type { Limit } from "./claim.ts";
-import { createMember, type Write, type Written } from "./member.ts";
+import { Following } from "./following.ts";
+import { createMember, type Member } from "./member.ts";
+import type { Write } from "./write.ts";
+import { Writing } from "./writing.ts";
 
 export type { Limit } from "./claim.ts";
 
@@ -32,10 +35,10 @@ export type Shares = {
   demand(key: string, wanted: number): void;
   /** Calls back with the key whose share changed, or without one when all did. */
   onChange(listener: (key: string | undefined) => void): void;
-  status(): ReturnType<ReturnType<typeof createMember>["status"]>;
+  status(): ReturnType<Member["status"]>;
   /** One key: what this process may use, and the claims of all. */
-  statusOf(key: string): ReturnType<ReturnType<typeof createMember>["statusOf"]>;
-  /** Tells the others at once that this process is gone. Its connections have to be closed before. */
+  statusOf(key: string): ReturnType<Member["statusOf"]>;
+  /** Tells the others that this process is gone, once its connections are closed. Those that stay open leave it to the silence. */
   stop(): Promise<void>;
 };
 
@@ -44,20 +47,14 @@ export const shareKey = (egressId: string, siteId: string): string =>
   `${subjectToken(egressId)}.${subjectToken(siteId)}`;
 
 const tickMs = 100;
-/** A bus that does not let us watch is asked again after this time. */
-const watchAgainMs = 1_000;
+/** For so long it is waited for connections that have said QUIT, and looked at them so often. */
+const closedMsMax = 6_000;
+const closedLookMs = 10;
 
 /** Resolves when it watches the others. Before the first beat came back, a moment later, every share is nothing. */
 export async function createShares(ports: SharesPorts): Promise<Shares> {
   const { bucket, elapsedMs, now, log } = ports;
-  const [peers, shares] = [bucket("PEERS"), bucket("SHARES")];
   const listeners = new Set<(key: string | undefined) => void>();
-  let watches: { stop(): void }[] = [];
-  let generation = 0;
-  let isStopped = false;
-  let isFlushing = false;
-  let isAsked = false;
-
   const member = createMember({
     name: ports.name,
     newId: () => crypto.randomUUID().slice(0, 13),
@@ -68,114 +65,68 @@ export async function createShares(ports: SharesPorts): Promise<Shares> {
     onTrouble(what) {
       if (what === "lapsed") log.warn("mta.shares-lapsed");
       else log.error("mta.shares-name-taken", { name: ports.name });
-      queueMicrotask(() => void watchAgain());
+      queueMicrotask(() => void following.beginAnew());
     },
   });
+  const writing = new Writing({
+    peers: bucket("PEERS"),
+    shares: bucket("SHARES"),
+    writes: () => member.writes(elapsedMs(), now()),
+    written: (write, result) => member.written(write, result, elapsedMs()),
+    log,
+  });
+  const following = new Following({
+    bucket,
+    seeRecord(key, record, revision) {
+      member.seeRecord(key, record, revision);
+      writing.flush();
+    },
+    seeBeat(name, beat, revision) {
+      member.seeBeat(name, beat, revision, elapsedMs());
+      writing.flush();
+    },
+    log,
+  });
 
-  const watch = async () => {
-    const own = ++generation;
-    for (const old of watches) old.stop();
-    watches = [];
-    // What was used is known before who is there: nobody can be alone who has not seen all claims.
-    const opened = [
-      await shares.watch((key, record, revision) => {
-        if (own !== generation) return;
-        member.seeRecord(key, record, revision);
-        flush();
-      }),
-    ];
-    opened.push(
-      await peers.watch((key, peer, revision) => {
-        if (own !== generation) return;
-        member.seeBeat(key, peer, revision, elapsedMs());
-        flush();
-      }),
-    );
-    if (own === generation && !isStopped) watches = opened;
-    else for (const late of opened) late.stop();
+  await following.begin();
+  writing.flush();
+  const timer = setInterval(writing.flush, tickMs);
+  /** Alone there is nothing to tell. */
+  const tell = () => {
+    if (member.mode() === "shared") writing.flush();
   };
-  const watchAgain = async () => {
-    while (!isStopped) {
-      try {
-        return await watch();
-      } catch (error) {
-        log.warn("mta.shares-watch-failed", { error });
-        await Bun.sleep(watchAgainMs);
-      }
-    }
-  };
-
-  const store = (write: Write): Promise<number | undefined> =>
-    write.kind === "beat"
-      ? peers.update(write.key, write.value, write.revision)
-      : shares.update(write.key, write.value, write.revision);
-  const perform = async (write: Write): Promise<void> => {
-    let result: Written;
-    try {
-      const revision = await store(write);
-      result = revision === undefined ? { kind: "lost" } : { kind: "stored", revision };
-    } catch (error) {
-      log.debug("mta.share-not-stored", { key: write.key, error });
-      result = { kind: "unknown" };
-    }
-    member.written(write, result, elapsedMs());
-    flush();
-  };
-  /** After this turn of the event loop's microtasks: what changes side by side is written once. */
-  const flush = () => {
-    isAsked = true;
-    if (isFlushing || isStopped) return;
-    isFlushing = true;
-    queueMicrotask(() => {
-      isFlushing = false;
-      if (isStopped || !isAsked) return;
-      isAsked = false;
-      for (const write of member.writes(elapsedMs(), now())) void perform(write);
-    });
-  };
-
-  await watch();
-  flush();
-  const timer = setInterval(flush, tickMs);
 
   return {
     shareOf(key, limit) {
       const share = member.shareOf(key, limit, elapsedMs());
-      if (member.mode() === "shared") flush();
+      tell();
       return share;
     },
     demand(key, wanted) {
       member.demand(key, wanted);
-      if (member.mode() === "shared") flush();
+      tell();
     },
     onChange: (listener) => void listeners.add(listener),
     status: () => member.status(elapsedMs()),
-    statusOf: member.statusOf,
+    statusOf: (key) => member.statusOf(key),
     async stop() {
+      for (const giveUpMs = elapsedMs() + closedMsMax; !member.isIdle() && elapsedMs() < giveUpMs; )
+        await Bun.sleep(closedLookMs);
       clearInterval(timer);
-      isStopped = true;
-      generation++;
-      for (const open of watches) open.stop();
+      writing.stop();
+      following.stop();
       const goodbye = member.leave();
-      if (goodbye === undefined) return;
-      try {
-        await store(goodbye);
-      } catch (error) {
-        if (!(error instanceof Failure)) throw error;
-        // The others will notice the silence.
-        log.debug("mta.shares-left-silently", { error });
-      }
+      if (goodbye !== undefined) await sayGoodbye(writing, goodbye, log);
     },
   };
 }
 
-/** Of two clocks the one that went on further: the first stops while a machine sleeps, the second can be set back. */
-export function createElapsed(monotonicMs: () => number, wallMs: () => number): () => number {
-  let [monotonic, wall, elapsed] = [monotonicMs(), wallMs(), 0];
-  return () => {
-    const [nextMonotonic, nextWall] = [monotonicMs(), wallMs()];
-    elapsed += Math.max(0, nextMonotonic - monotonic, nextWall - wall);
-    [monotonic, wall] = [nextMonotonic, nextWall];
-    return elapsed;
-  };
+async function sayGoodbye(writing: Writing, goodbye: Write, log: Log): Promise<void> {
+  try {
+    await writing.store(goodbye);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    // The others will notice the silence.
+    log.debug("mta.shares-left-silently", { error });
+  }
 }
