@@ -38,7 +38,7 @@ export type Session = {
   reset(): Promise<boolean>;
   /** Says QUIT and closes, at the latest after `quitMsMax`. */
   quit(): void;
-  /** Called once when the session ends, whoever ends it. */
+  /** Called once when the connection is closed, whoever ends it: behind QUIT the server still counts it. */
   onEnd(listener: () => void): void;
 };
 

@@ -380,6 +380,8 @@ describe("a process that shares a site with others", () => {
       }),
     });
     const key = { egress: "192.0.2.1", site: "google" };
+    // Also of a site that it has not sent to yet.
+    expect(shaping.connectionsMax(key, "google")).toBe(1);
     let sent = 0;
     for (let ms = 0; ms < 600_000; ms += 100) {
       if (shaping.leave(key, "google").kind === "go") sent += 1;

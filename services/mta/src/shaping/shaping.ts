@@ -171,9 +171,9 @@ export function createShaping(ports: ShapingPorts): Shaping {
 
     connectionsMax(key, provider) {
       const row = rows.get(keyOf(key));
-      return row === undefined || shareOf === undefined
-        ? wholeOf(key, provider).connectionsMax
-        : share(row, now()).connectionsMax;
+      if (row !== undefined) return share(row, now()).connectionsMax;
+      const whole = wholeOf(key, provider);
+      return (shareOf?.(key, whole) ?? whole).connectionsMax;
     },
 
     messagesMax: (key, provider) =>

@@ -266,3 +266,35 @@ test("a proxy's URL is read", () => {
   for (const url of ["https://proxy:1", "socks4://proxy:1", "proxy:1080", "socks5://", ""])
     expect(() => parseProxy(url)).toThrow();
 });
+
+test("a session that says QUIT has ended when the server has closed it, and not before", async () => {
+  const asked = Promise.withResolvers<void>();
+  const mayClose = Promise.withResolvers<void>();
+  const line = (bytes: Buffer) => bytes.indexOf("\r\n") + 2;
+  const port = await listen(async (socket, read) => {
+    socket.write("220 mx.test\r\n");
+    await read((bytes) => (bytes.includes("\r\n") ? line(bytes) : 0));
+    socket.write("250 mx.test\r\n");
+    await read((bytes) => (bytes.includes("QUIT\r\n") ? line(bytes) : 0));
+    asked.resolve();
+    await mayClose.promise;
+    socket.end("221 bye\r\n");
+  });
+  const session = await openSession(
+    { name: "mx.test", ip: "127.0.0.1", port },
+    { egress: { id: "e", ehloName: "mail.example.com" }, timeouts, tls: "none" },
+  );
+  if ("kind" in session) throw new Error(session.explanation);
+  session.quit();
+  let hasEnded = false;
+  const ended = new Promise<void>((resolve) =>
+    session.onEnd(() => {
+      hasEnded = true;
+      resolve();
+    }),
+  );
+  await asked.promise;
+  expect([session.isOpen, hasEnded]).toEqual([false, false]);
+  mayClose.resolve();
+  await ended;
+});

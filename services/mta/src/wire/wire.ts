@@ -29,7 +29,7 @@ export type Wire = {
   close(why: string): void;
   /** Says QUIT and closes when it is answered, at the latest after `quitMsMax`. */
   quit(quitMsMax: number): void;
-  /** Called once when the session ends, whoever ends it. */
+  /** Called once when the connection is closed, whoever ends it: behind QUIT the server still counts it. */
   onEnd(listener: () => void): void;
 };
 
@@ -56,7 +56,7 @@ export function createWire(socket: Socket, early: string, scribe: Scribe = noScr
     socket.destroy();
     scribe.note("*", why);
     notify();
-    if (!isLeaving) for (const listener of endListeners) listener();
+    for (const listener of endListeners) listener();
   }
   const wait = () =>
     new Promise<void>((resolve) => {
@@ -124,7 +124,6 @@ export function createWire(socket: Socket, early: string, scribe: Scribe = noScr
     quit(quitMsMax) {
       if (broken !== undefined || isLeaving) return;
       isLeaving = true;
-      for (const listener of endListeners) listener();
       wire.isAsked = true;
       wire.write("QUIT\r\n");
       void wire.reply(quitMsMax).then((reply) => {
@@ -134,7 +133,7 @@ export function createWire(socket: Socket, early: string, scribe: Scribe = noScr
       });
     },
     onEnd(listener) {
-      if (wire.isOpen) endListeners.push(listener);
+      if (broken === undefined) endListeners.push(listener);
       else listener();
     },
   };
