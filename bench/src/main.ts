@@ -11,6 +11,7 @@ import { kill } from "./kill.ts";
 import { mta } from "./mta.ts";
 import { parser } from "./parser.ts";
 import { path } from "./path.ts";
+import { shares } from "./shares.ts";
 import { store } from "./store.ts";
 
 type Options = Record<string, string>;
@@ -20,7 +21,18 @@ export type Benchmark = {
   run(options: Options): Promise<Record<string, unknown>>;
 };
 
-const benchmarks: readonly Benchmark[] = [path, store, intake, parser, flood, kill, mta, isolation, backlog];
+const benchmarks: readonly Benchmark[] = [
+  path,
+  store,
+  intake,
+  parser,
+  flood,
+  kill,
+  mta,
+  isolation,
+  backlog,
+  shares,
+];
 
 const [name, ...rest] = process.argv.slice(2);
 const chosen = benchmarks.find((benchmark) => benchmark.name === name);
