@@ -130,6 +130,7 @@ test("a site is told with its servers, limits, what waits, and what it answered 
           },
           limits: [
             { egress: "a", state: "slowed", connections: 2, connections_max: 5, rate_per_minute_max: 50 },
+            { egress: "b", state: "suspended", why: "554 listed", pool: "warm" },
           ],
         },
         waiting: { entries: 3, ready: 1, later: 2, oldest_at: at(-60_000), next_at: at(60_000) },
@@ -156,7 +157,8 @@ test("a site is told with its servers, limits, what waits, and what it answered 
     "  mx2.google.com  ✗ no address",
     "  MTA-STS: enforced, known for 1 d more",
     "  ! slowed, 3 in hand over 2 connections",
-    "  ! a  slowed  2 of 5 connections  50/min at most  ",
+    "  ! a  slowed     2 of 5 connections  50/min at most  ",
+    "    b: 554 listed",
     "  3: 1 due, 2 later, oldest 1 min, next in 1 min",
     "  ! 5.0 s ago  4 times  rate.limited  mx1.google.com [192.0.2.1]",
     "      451 slow down",

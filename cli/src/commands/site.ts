@@ -84,6 +84,9 @@ function flow({ state }: Site, columns: number, nowMs: number): string[] {
     ...(state.why === undefined ? [] : wrapped(state.why, columns - 2, "  ").map(colours.dim)),
     `last minute ${number(minute.delivered)} delivered, ${number(minute.deferred)} deferred, ${number(minute.bounced)} bounced`,
     ...table(rows),
+    ...limits
+      .filter(({ why }) => why !== undefined && why !== state.why)
+      .flatMap(({ egress, why }) => wrapped(`${egress}: ${why}`, columns - 2, "  ").map(colours.dim)),
   ];
 }
 

@@ -97,6 +97,8 @@ export const SiteLimit = z.object({
   ratePerMinute: z.number().nonnegative().optional(),
   ratePerMinuteMax: z.number().nonnegative().optional(),
   messagesPerConnection: count.optional(),
+  /** A rule has this egress's mail to the site leave by this pool; `why` tells whether it does. */
+  pool: name.optional(),
 });
 export type SiteLimit = z.infer<typeof SiteLimit>;
 

@@ -191,6 +191,10 @@ export const SiteLimitView = z.object({
   rate_per_minute: z.number().optional(),
   rate_per_minute_max: z.number().optional(),
   messages_per_connection: count.optional(),
+  pool: z
+    .string()
+    .optional()
+    .describe("A rule has mail of this address to the site leave by this pool; `why` tells whether it does"),
 });
 
 export const SiteRow = z.object({

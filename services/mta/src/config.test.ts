@@ -13,6 +13,20 @@ test("private targets are closed, unless the operator names a resolver or says s
   expect(allows({ MTA_ALLOW_PRIVATE: "true" })).toBe(true);
 });
 
+test("a rule that sends mail by a pool that there is not is refused with what to do", async () => {
+  const file = `${tmpdir()}/tyto-rules-${process.pid}.json`;
+  await Bun.write(file, '{"on": ["listed-elsewhere"]}');
+  const egressFile = `${tmpdir()}/tyto-pools-${process.pid}.toml`;
+  const egress = '[egress.a]\nehlo = "a.example.com"\nwarming = "warm"\n[pool.overflow]\nmembers = ["a"]\n';
+  await Bun.write(egressFile, egress);
+  expect(() => readConfig({ ...secrets, MTA_RULES_FILE: file })).toThrow(
+    "the rule listed-elsewhere sends mail by the pool overflow; add [pool.overflow] to MTA_EGRESS_FILE",
+  );
+  const config = readConfig({ ...secrets, MTA_RULES_FILE: file, MTA_EGRESS_FILE: egressFile });
+  expect(config.rules.rules.find(({ id }) => id === "listed-elsewhere")?.enabled).toBe(true);
+  await Promise.all([rm(file), rm(egressFile)]);
+});
+
 test("what is asked of TLS is read, authorities from a file", () => {
   const file = `${import.meta.dir}/../fixtures/tls/authority.pem`;
   const config = readConfig({

@@ -16,7 +16,7 @@ import { z } from "zod";
 import { parsePlan, plainPlan } from "./egress/plan.ts";
 import { providerShape, providersOf } from "./providers/settings.ts";
 import { parseRoutes } from "./routes.ts";
-import { parseRuleFile, shippedRules } from "./rules/file.ts";
+import { parseRuleFile, poolProblems, shippedRules } from "./rules/file.ts";
 import { parseSiteLimits } from "./shaping/profiles.ts";
 import { processName } from "./shares/name.ts";
 import type { Timeouts } from "./smtp.ts";
@@ -89,6 +89,8 @@ export type Config = ReturnType<typeof readConfig>;
 export function readConfig(env: Record<string, string | undefined> = process.env) {
   const settings = loadConfig("mta", shape, env);
   const { providers, problems } = providersOf(settings);
+  const egress = settings.MTA_EGRESS_FILE ?? plainPlan(settings.MAIL_HOSTNAME);
+  problems.push(...poolProblems(settings.MTA_RULES_FILE, egress));
   if (problems.length > 0) throw new ConfigError("mta", problems);
   const timeouts: Timeouts = {
     connectMs: settings.SMTP_CONNECT_S * 1_000,
@@ -109,7 +111,7 @@ export function readConfig(env: Record<string, string | undefined> = process.env
     secret: settings.MTA_SECRET,
     verpKey: settings.BOUNCE_VERP_KEY,
     ehloName: settings.MAIL_HOSTNAME,
-    egress: settings.MTA_EGRESS_FILE ?? plainPlan(settings.MAIL_HOSTNAME),
+    egress,
     isEgressStrict: settings.MTA_EGRESS_STRICT,
     siteUrl: settings.SITE_URL.replace(/\/$/, ""),
     dnsServers: servers,

@@ -80,6 +80,8 @@ export type Pool<F> = {
   count(): { open: number; idle: number };
   /** Connections to a site: open, being opened, or not closed yet. */
   connectionsTo(key: SiteKey): number;
+  /** The same of an address of ours, over all sites. */
+  connectionsFrom(egress: string): number;
   /** Limits of the site, or of all, have changed: whoever waits is looked at again. */
   wake(key?: SiteKey): void;
   /** Closes what waits. Leased sessions close when they are released. */
@@ -499,6 +501,12 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
     connectionsTo(key) {
       const site = sites.get(nameOf(key));
       return site === undefined ? 0 : site.taken + site.closing;
+    },
+    connectionsFrom(egress) {
+      let connections = 0;
+      for (const { key, taken, closing } of sites.values())
+        if (key.egress === egress) connections += taken + closing;
+      return connections;
     },
     wake(key) {
       const changed = key === undefined ? [...sites.values()] : [sites.get(nameOf(key))];

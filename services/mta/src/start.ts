@@ -108,14 +108,6 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
     log.info("mta.tls-reports-off", {
       hint: "MTA_TLS_REPORT_FROM names the address that TLS reports come from",
     });
-  const wayOut = await startWayOut({
-    bus,
-    plan: config.egress,
-    isStrict: config.isEgressStrict,
-    resolver,
-    now,
-    log,
-  });
   const shares = await createShares({
     bucket: bus.bucket,
     name: config.name,
@@ -147,6 +139,15 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
     random,
     log,
   });
+  const wayOut = await startWayOut({
+    bus,
+    plan: config.egress,
+    isStrict: config.isEgressStrict,
+    resolver,
+    poolFor: gates.rules.poolFor,
+    now,
+    log,
+  });
   const control = createControl({
     bus,
     process: processId,
@@ -166,7 +167,13 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
     parts: {
       policiesOf: tls.policiesOf,
       pools: wayOut.pools,
-      limitsOf: limitsFrom(gates.shaping, (egress, site) => pool.connectionsTo({ egress, site })),
+      connectionsFrom: (egress) => pool.connectionsFrom(egress),
+      limitsOf: limitsFrom({
+        shaping: gates.shaping,
+        connectionsTo: (egress, site) => pool.connectionsTo({ egress, site }),
+        switchesOf: gates.rules.switchesOf,
+        staysBecause: wayOut.staysBecause,
+      }),
       breakers: gates.breakers.status,
       rules: gates.rules.status,
       tryRules: gates.tryRules,
@@ -291,7 +298,7 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
       // What has not begun to send its message gives its entry back; what has, is finished.
       stopping.abort();
       await stopped;
-      answering.stop();
+      await answering.stop();
       watch.stop();
       await keymaker.stop();
       await wayOut.stop();

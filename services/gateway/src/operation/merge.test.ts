@@ -45,6 +45,16 @@ test("numbers of several processes add up, and the strictest state is told with 
   });
 });
 
+test("of processes that see a site as open, the one that knows of another pool for its mail is heard", () => {
+  const limit = { egress: "a", state: "open" as const };
+  const why = "what left from a leaves by the pool spare";
+  const merged = mergeSite([
+    state({ limits: [limit] }),
+    state({ why, limits: [{ ...limit, why, pool: "spare" }] }),
+  ]);
+  expect(merged).toMatchObject({ state: "open", why, limits: [{ state: "open", why, pool: "spare" }] });
+});
+
 test("an address that one process took out of its pool is shown as out", () => {
   const egress = {
     ...{ egress: "a", ehloName: "mx.test", weight: 1, state: "in" as const, connections: 1, checks: [] },

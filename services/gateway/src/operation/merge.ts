@@ -25,10 +25,12 @@ export const addMinutes = (minutes: readonly LastMinute[]): LastMinute =>
 
 type Flow = { state: FlowState; untilMs?: number | undefined; why?: string | undefined };
 
-/** Each process has learned by itself: the strictest knows something that the others do not know yet. */
+/** Each process has learned by itself: the strictest, and whoever has a reason, knows something that the others do not know yet. */
 function strictest<F extends Flow>(flows: readonly F[]): Flow {
   const [worst] = flows.toSorted(
-    (one, other) => flowStates.indexOf(other.state) - flowStates.indexOf(one.state),
+    (one, other) =>
+      flowStates.indexOf(other.state) - flowStates.indexOf(one.state) ||
+      Number(other.why !== undefined) - Number(one.why !== undefined),
   );
   const { state = "open", untilMs, why } = worst ?? {};
   return { state, ...(untilMs === undefined ? {} : { untilMs }), ...(why === undefined ? {} : { why }) };
@@ -70,6 +72,7 @@ function mergeLimits(limits: readonly SiteLimit[]): SiteLimit[] {
   };
   return [...Map.groupBy(limits, ({ egress }) => egress)].map(([egress, list]) => {
     const messages = list.find((one) => one.messagesPerConnection !== undefined)?.messagesPerConnection;
+    const pool = list.find((one) => one.pool !== undefined)?.pool;
     return {
       egress,
       ...strictest(list),
@@ -78,6 +81,7 @@ function mergeLimits(limits: readonly SiteLimit[]): SiteLimit[] {
       ...sum(list, "ratePerMinute"),
       ...sum(list, "ratePerMinuteMax"),
       ...(messages === undefined ? {} : { messagesPerConnection: messages }),
+      ...(pool === undefined ? {} : { pool }),
     };
   });
 }

@@ -10,6 +10,7 @@ import {
 } from "@tyto/contracts";
 import { BoundedMap, type Log, type Registry } from "@tyto/service";
 import type { SitePath } from "../attempt.ts";
+import type { Use } from "../egress/way-out.ts";
 import type { Addresses, Host, Path } from "../mx.ts";
 import type { Observation } from "../observation.ts";
 import { type Site, siteOf } from "../site.ts";
@@ -38,9 +39,11 @@ export type ControlPorts = {
   parts?: {
     policiesOf?: LookupPorts["policiesOf"];
     limitsOf?(site: string): SiteLimit[];
-    connectionsTo?(site: string): number;
     breakers?(): readonly BreakerState[];
-    pools?(): PoolState[];
+    /** `useOf`: what goes through an address now. */
+    pools?(useOf: (egress: string) => Use): PoolState[];
+    /** Open connections of an address, over all sites. */
+    connectionsFrom?(egress: string): number;
     rules?(): RuleState[];
     tryRules?: AnswerPorts["tryRules"];
     holds?: AnswerPorts["holds"];
@@ -85,6 +88,7 @@ export function createControl(ports: ControlPorts) {
     list: () => [] as Hold[],
     hold: () => Promise.reject(notHere("holds")),
     release: () => Promise.reject(notHere("holds")),
+    leave: () => ({ kind: "go" }),
   };
 
   const state: StatePorts = {
@@ -92,7 +96,6 @@ export function createControl(ports: ControlPorts) {
     startedAtMs: now(),
     activity,
     connections: ports.connections,
-    connectionsTo: parts.connectionsTo ?? (() => 0),
     inHand: (site) =>
       site === undefined
         ? inHand.count()
@@ -103,7 +106,11 @@ export function createControl(ports: ControlPorts) {
     now,
   };
   const count = createCount({ scan: bus.queue.scan, siteOf: siteOfDomain, now });
-  const pools = parts.pools ?? (() => []);
+  const useOf = (egress: string): Use => ({
+    connections: parts.connectionsFrom?.(egress) ?? 0,
+    lastMinute: activity.of("egress", egress),
+  });
+  const pools = () => parts.pools?.(useOf) ?? [];
   const rules = parts.rules ?? (() => []);
   const gauges = createGauges(ports.registry, {
     state: () => processState(state),

@@ -1,5 +1,18 @@
 import type { FlowState, SiteLimit } from "@tyto/contracts";
+import type { PoolSwitch } from "../rules/rules.ts";
 import type { Shaping, SiteStatus } from "../shaping/shaping.ts";
+
+export type LimitParts = {
+  shaping: Pick<Shaping, "status">;
+  /** Connections that are open now. */
+  connectionsTo(egress: string, site: string): number;
+  /** Pools that rules send the site's mail by; rules.switchesOf. */
+  switchesOf(site: string): readonly PoolSwitch[];
+  /** Why the mail leaves from this address all the same. */
+  staysBecause(egress: string, site: string, sinceMs: number): string | undefined;
+};
+
+const whyCharsMax = 500;
 
 /** Probing is the end of a suspension: one message asks, the others wait. */
 const states: Record<SiteStatus["state"], FlowState> = {
@@ -9,17 +22,33 @@ const states: Record<SiteStatus["state"], FlowState> = {
   probing: "suspended",
 };
 
-/** What shaping knows of a site, as operators read it; `connectionsTo` counts those that are open now. */
+/** What limits a site, as operators read it: what shaping knows, and where rules send the mail of our addresses instead. */
 export const limitsFrom =
-  (shaping: Pick<Shaping, "status">, connectionsTo?: (egress: string, site: string) => number) =>
-  (site: string): SiteLimit[] =>
-    shaping.status(site).map((row) => ({
-      egress: row.egress,
-      state: states[row.state],
-      ...(row.untilMs === undefined ? {} : { untilMs: row.untilMs }),
-      ...(row.why === undefined ? {} : { why: row.why.slice(0, 500) }),
-      ...(connectionsTo === undefined ? {} : { connections: connectionsTo(row.egress, row.site) }),
-      connectionsMax: row.connectionsMax,
-      ...(row.ratePerMin === undefined ? {} : { ratePerMinuteMax: row.ratePerMin }),
-      messagesPerConnection: row.messagesMax,
-    }));
+  ({ shaping, connectionsTo, switchesOf, staysBecause }: LimitParts) =>
+  (site: string): SiteLimit[] => {
+    const switches = new Map(switchesOf(site).map((one) => [one.egress, one]));
+    return shaping.status(site).map((row) => {
+      const moved = switches.get(row.egress);
+      const stays = moved && staysBecause(row.egress, site, moved.sinceMs);
+      const why = [moved && wordsOf(moved, stays), row.why].filter((part) => part !== undefined).join("; ");
+      return {
+        egress: row.egress,
+        state: states[row.state],
+        ...(row.untilMs === undefined ? {} : { untilMs: row.untilMs }),
+        ...(why === "" ? {} : { why: why.slice(0, whyCharsMax) }),
+        ...(moved === undefined ? {} : { pool: moved.pool }),
+        connections: connectionsTo(row.egress, row.site),
+        connectionsMax: row.connectionsMax,
+        ...(row.ratePerMin === undefined ? {} : { ratePerMinuteMax: row.ratePerMin }),
+        messagesPerConnection: row.messagesMax,
+      };
+    });
+  };
+
+/** A switch lasts a day at most, so its hour says when it ends. */
+function wordsOf({ egress, pool, rule, untilMs, why }: PoolSwitch, stays: string | undefined): string {
+  const end = `${new Date(untilMs).toISOString().slice(11, 16)} UTC`;
+  return stays === undefined
+    ? `what left from ${egress} leaves by the pool ${pool} until ${end}, by the rule ${rule}: ${why}`
+    : `until ${end} what leaves from ${egress} is to leave by the pool ${pool}, by the rule ${rule}, but stays (${stays}): ${why}`;
+}

@@ -7,7 +7,6 @@ export type StatePorts = {
   startedAtMs: number;
   activity: Activity;
   connections(): { open: number; idle: number; max: number };
-  connectionsTo(site: string): number;
   inHand(site?: string): number;
   limitsOf(site: string): SiteLimit[];
   holds(): readonly Hold[];
@@ -25,8 +24,7 @@ export function processState(ports: StatePorts): ProcessState {
   const { process, startedAtMs, activity } = ports;
   const sites = activity
     .sites()
-    .map(({ site }) => siteState(ports, site))
-    .filter((site) => site !== undefined)
+    .map((known) => stateOf(ports, known, ports.limitsOf(known.site)))
     .sort((one, other) => weight(other) - weight(one))
     .slice(0, sitesMax);
   const group = (kind: "organization" | "campaign") =>
@@ -48,26 +46,31 @@ export function processState(ports: StatePorts): ProcessState {
 
 /** `undefined` for a site that nothing is known of. */
 export function siteState(ports: StatePorts, site: string): SiteState | undefined {
-  const { activity } = ports;
-  const known = activity.sites().find((one) => one.site === site);
-  const limits = ports.limitsOf(site).slice(0, limitsMax);
-  if (known === undefined && limits.length === 0) return undefined;
-  const held = heldBy(ports.holds(), "site", site);
-  const flow = held.state === "held" ? held : flowOf(limits);
+  const known = ports.activity.sites().find((one) => one.site === site);
+  const limits = ports.limitsOf(site);
+  return known === undefined && limits.length === 0 ? undefined : stateOf(ports, known ?? { site }, limits);
+}
+
+function stateOf(
+  { activity, holds, inHand }: StatePorts,
+  { site, provider }: { site: string; provider?: string },
+  limits: readonly SiteLimit[],
+): SiteState {
+  const held = heldBy(holds(), "site", site);
   return {
     site,
-    ...(known?.provider === undefined ? {} : { provider: known.provider }),
-    ...flow,
-    connections: ports.connectionsTo(site),
-    inHand: ports.inHand(site),
+    ...(provider === undefined ? {} : { provider }),
+    ...(held.state === "held" ? held : flowOf(limits)),
+    connections: limits.reduce((sum, { connections = 0 }) => sum + connections, 0),
+    inHand: inHand(site),
     lastMinute: activity.of("site", site),
-    limits,
+    limits: limits.slice(0, limitsMax),
   };
 }
 
 type Flow = { state: FlowState; untilMs?: number; why?: string };
 
-/** The way that is open decides: a site is suspended when all our addresses are. */
+/** The way that is open decides: a site is suspended when all our addresses are. That mail takes another way is told, too. */
 export function flowOf(limits: readonly SiteLimit[]): Flow {
   const order = ["open", "slowed", "suspended", "held"] as const;
   const [best] = limits.toSorted(
@@ -75,7 +78,8 @@ export function flowOf(limits: readonly SiteLimit[]): Flow {
       order.indexOf(one.state) - order.indexOf(other.state) || (one.untilMs ?? 0) - (other.untilMs ?? 0),
   );
   if (best === undefined) return { state: "open" };
-  const { state, untilMs, why } = best;
+  const { state, untilMs } = best;
+  const why = best.why ?? limits.find(({ pool }) => pool !== undefined)?.why;
   return { state, ...(untilMs === undefined ? {} : { untilMs }), ...(why === undefined ? {} : { why }) };
 }
 

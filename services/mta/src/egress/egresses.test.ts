@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { Address, Domain, defaultOrganization } from "@tyto/contracts";
 import type { Leave } from "../observation.ts";
 import { createEgresses, type EgressPorts } from "./egresses.ts";
@@ -114,15 +114,71 @@ test("a pool that overflows says so instead of waiting", async () => {
   });
 });
 
-test("a rule can name the pool", async () => {
-  const two: EgressPlan = {
-    ...plan({ a: 1, b: 1 }),
-    pools: [
-      { name: "default", members: [{ id: "a", weight: 1 }], overflows: false },
-      { name: "rescue", members: [{ id: "b", weight: 1 }], overflows: false },
-    ],
-  };
+const two: EgressPlan = {
+  ...plan({ a: 1, b: 1 }),
+  pools: [
+    { name: "default", members: [{ id: "a", weight: 1 }], overflows: false },
+    { name: "rescue", members: [{ id: "b", weight: 1 }], overflows: false },
+  ],
+};
+
+test("an operator can name the pool", async () => {
   const egresses = egressesOf(two);
   expect(await idOf(egresses.choose(entry("a@gmail.com"), google, 0, "rescue"))).toBe("b");
   expect(await idOf(egresses.choose(entry("a@gmail.com"), google, 0, "gone"))).toBe("a");
+});
+
+describe("while a rule sends a site's mail by another pool", () => {
+  const mail = entry("a@gmail.com");
+  /** Which pool mail of an address to google leaves by. */
+  const moved =
+    (pools: Record<string, string>) =>
+    (egress: string, site: string): string | undefined =>
+      site === "google" ? pools[egress] : undefined;
+
+  test("it leaves from there; mail to other sites, from other addresses and of a pool that an operator named does not", async () => {
+    const egresses = egressesOf(two, { poolFor: moved({ a: "rescue" }) });
+    expect(await idOf(egresses.choose(mail, google, 0))).toBe("b");
+    expect(await idOf(egresses.choose(mail, { id: "yahoo", provider: "yahoo" }, 0))).toBe("a");
+    expect(await idOf(egresses.choose(mail, google, 0, "default"))).toBe("a");
+    expect(await idOf(egressesOf(two, { poolFor: moved({ b: "rescue" }) }).choose(mail, google, 0))).toBe(
+      "a",
+    );
+  });
+
+  test.each<[string, Partial<EgressPorts>, string]>([
+    [
+      "is quarantined",
+      { quarantineOf: (id) => (id === "b" ? "listed" : undefined) },
+      "b is out of its pool: listed",
+    ],
+    [
+      "has sent all that it may",
+      {
+        leave: async ({ id }) =>
+          id === "b" ? { kind: "wait", untilMs: 9, why: "50 of 50 used" } : { kind: "go" },
+      },
+      "b: 50 of 50 used",
+    ],
+    ["is refused there, too", { poolFor: moved({ a: "rescue", b: "default" }) }, "b is to send by default"],
+    ["is not in the plan", { poolFor: moved({ a: "gone" }) }, "there is no pool gone"],
+  ])("it stays when that pool %s, and why is told", async (_name, ports, why) => {
+    const egresses = egressesOf(two, { poolFor: moved({ a: "rescue" }), ...ports });
+    expect(await idOf(egresses.choose(mail, google, 5))).toBe("a");
+    expect(egresses.staysBecause("a", "google", 5)).toBe(why);
+    expect(egresses.staysBecause("a", "google", 6)).toBeUndefined();
+    expect(egresses.staysBecause("a", "yahoo", 5)).toBeUndefined();
+  });
+
+  test("that it stays is told no longer when it leaves", async () => {
+    let quarantine: string | undefined = "listed";
+    const egresses = egressesOf(two, {
+      poolFor: moved({ a: "rescue" }),
+      quarantineOf: (id) => (id === "b" ? quarantine : undefined),
+    });
+    await egresses.choose(mail, google, 0);
+    quarantine = undefined;
+    expect(await idOf(egresses.choose(mail, google, 1))).toBe("b");
+    expect(egresses.staysBecause("a", "google", 0)).toBeUndefined();
+  });
 });

@@ -1,9 +1,10 @@
 import type { QueueEntry } from "@tyto/contracts";
+import { BoundedMap } from "@tyto/service";
 import type { Egress } from "../egress.ts";
 import type { Leave } from "../observation.ts";
 import type { Site } from "../site.ts";
 import { preferred } from "./choice.ts";
-import { type EgressPlan, poolOf } from "./plan.ts";
+import { type EgressPlan, type EgressPool, poolOf } from "./plan.ts";
 
 /** What an entry asks a pool with. */
 export type Asking = Pick<QueueEntry, "recipient" | "organizationId" | "domain" | "traffic">;
@@ -28,8 +29,12 @@ export type EgressPorts = {
   giveBack(egress: Egress, site: Pick<Site, "provider">, traffic: Traffic, nowMs: number): void;
   /** Why an egress must not be used, while it must not. */
   quarantineOf(id: string): string | undefined;
+  /** The pool that a rule sends an egress's mail to this site by; rules.poolFor. */
+  poolFor?(egress: string, site: string): string | undefined;
 };
 type Traffic = "transactional" | "bulk";
+type Refusal = { kind: "refusal"; untilMs: number; reasons: string[] };
+type Found = Extract<Choice, { kind: "egress" }> | Refusal;
 
 /** A quarantine ends by a check; nobody knows when. */
 const quarantineWaitMs = 300_000;
@@ -38,61 +43,121 @@ const spreadFrom = 100;
 const spreadWindowMs = 60_000;
 /** Sites whose mail of this minute is counted; beyond it a site counts as quiet. */
 const sitesMax = 20_000;
+/** Addresses and sites whose mail could not be sent by the pool that a rule names, with the reason. */
+const staysMax = 5_000;
 
 /**
  * Chooses the egress of each attempt. All mail to a quiet site prefers one member, so that connections are used again
  * and a greylist sees the same address twice; mail to a provider, or to a site with much mail, is spread by recipient,
- * which keeps the attempts of one message at one member too.
+ * which keeps the attempts of one message at one member too. While a rule sends a member's mail to the site by another
+ * pool, that pool's members go before it; without one that may send, the mail stays.
  */
-export function createEgresses({ plan, leave, giveBack, quarantineOf }: EgressPorts) {
-  const byId = new Map<string, Egress>(plan.egresses.map(({ since: _, ...egress }) => [egress.id, egress]));
-  const recent = { sinceMs: 0, counts: new Map<string, number>() };
+export class Egresses {
+  /** The pools and addresses as they were planned. */
+  readonly plan: EgressPlan;
+  readonly #ports: EgressPorts;
+  readonly #byId: Map<string, Egress>;
+  readonly #recent = { sinceMs: 0, counts: new Map<string, number>() };
+  readonly #stays = new BoundedMap<string, { atMs: number; why: string }>(staysMax);
 
-  function isBusy(site: string, nowMs: number): boolean {
-    if (nowMs - recent.sinceMs >= spreadWindowMs) {
-      recent.sinceMs = nowMs;
-      recent.counts.clear();
-    }
-    const count = (recent.counts.get(site) ?? 0) + 1;
-    if (count > 1 || recent.counts.size < sitesMax) recent.counts.set(site, count);
-    return count > spreadFrom;
+  constructor(ports: EgressPorts) {
+    this.plan = ports.plan;
+    this.#ports = ports;
+    this.#byId = new Map(ports.plan.egresses.map(({ since: _, ...egress }) => [egress.id, egress]));
   }
 
-  return {
-    /** The pools and addresses as they were planned. */
-    plan,
+  /** `poolName`: the one that an operator bound the message to, which no rule changes. */
+  async choose(
+    entry: Asking,
+    site: Pick<Site, "id" | "provider">,
+    nowMs: number,
+    poolName?: string,
+  ): Promise<Choice> {
+    const bound = this.#pool(poolName);
+    const pool = bound ?? poolOf(this.plan, entry);
+    const asked = { site, traffic: entry.traffic ?? "transactional", nowMs };
+    const key = this.#keyOf(entry, site, nowMs);
+    const refused: Refusal = { kind: "refusal", untilMs: Number.POSITIVE_INFINITY, reasons: [] };
+    for (const id of preferred(pool, key)) {
+      const other = bound === undefined ? this.#ports.poolFor?.(id, site.id) : undefined;
+      const moved = other === undefined ? undefined : await this.#elsewhere(other, id, key, asked);
+      const found = moved ?? (await this.#ask(id, asked));
+      if (found.kind === "egress") return found;
+      refused.untilMs = Math.min(refused.untilMs, found.untilMs);
+      refused.reasons.push(...found.reasons);
+    }
+    const why = `no address of the pool ${pool.name} may send this now; ${refused.reasons.join("; ")}`;
+    return { kind: pool.overflows ? "overflow" : "wait", untilMs: refused.untilMs, why };
+  }
 
-    async choose(
-      entry: Asking,
-      site: Pick<Site, "id" | "provider">,
-      nowMs: number,
-      poolName?: string,
-    ): Promise<Choice> {
-      const pool = plan.pools.find(({ name }) => name === poolName) ?? poolOf(plan, entry);
-      const traffic = entry.traffic ?? "transactional";
-      const isSpread = pool.members.length > 1 && (site.provider !== undefined || isBusy(site.id, nowMs));
-      const key = isSpread ? `${site.id} ${entry.recipient}` : site.id;
-      const reasons: string[] = [];
-      let untilMs = Number.POSITIVE_INFINITY;
-      for (const id of preferred(pool, key)) {
-        const egress = byId.get(id);
-        if (egress === undefined) continue;
-        const quarantine = quarantineOf(id);
-        if (quarantine !== undefined) {
-          reasons.push(`${id} is out of its pool: ${quarantine}`);
-          untilMs = Math.min(untilMs, nowMs + quarantineWaitMs);
-          continue;
-        }
-        const answer = await leave(egress, site, traffic, nowMs);
-        if (answer.kind === "go")
-          return { kind: "egress", egress, giveBack: () => giveBack(egress, site, traffic, nowMs) };
-        reasons.push(`${id}: ${answer.why}`);
-        untilMs = Math.min(untilMs, answer.untilMs);
+  /** Why mail of an egress to a site did not leave by the pool that a rule has named since `sinceMs`, when it last did not. */
+  staysBecause(egress: string, site: string, sinceMs: number): string | undefined {
+    const stay = this.#stays.get(`${egress} ${site}`);
+    return stay !== undefined && stay.atMs >= sinceMs ? stay.why : undefined;
+  }
+
+  /** A member of the pool that a rule names, unless that one's mail to the site shall go elsewhere, too. */
+  async #elsewhere(poolName: string, from: string, key: string, asked: Asked): Promise<Found | undefined> {
+    const pool = this.#pool(poolName);
+    const reasons = pool === undefined ? [`there is no pool ${poolName}`] : [];
+    for (const id of pool === undefined ? [] : preferred(pool, key)) {
+      const other = this.#ports.poolFor?.(id, asked.site.id);
+      const found =
+        other === undefined ? await this.#ask(id, asked) : refusal(`${id} is to send by ${other}`);
+      if (found.kind === "egress") {
+        this.#stays.delete(`${from} ${asked.site.id}`);
+        return found;
       }
-      const why = `no address of the pool ${pool.name} may send this now; ${reasons.join("; ")}`;
-      return { kind: pool.overflows ? "overflow" : "wait", untilMs, why };
-    },
-  };
+      reasons.push(...found.reasons);
+    }
+    this.#stays.set(`${from} ${asked.site.id}`, { atMs: asked.nowMs, why: reasons.join("; ") });
+    return undefined;
+  }
+
+  async #ask(id: string, { site, traffic, nowMs }: Asked): Promise<Found> {
+    const egress = this.#byId.get(id);
+    if (egress === undefined) return refusal(`there is no address ${id}`);
+    const quarantine = this.#ports.quarantineOf(id);
+    if (quarantine !== undefined)
+      return refusal(`${id} is out of its pool: ${quarantine}`, nowMs + quarantineWaitMs);
+    const answer = await this.#ports.leave(egress, site, traffic, nowMs);
+    if (answer.kind === "wait") return refusal(`${id}: ${answer.why}`, answer.untilMs);
+    return {
+      kind: "egress",
+      egress,
+      giveBack: () => this.#ports.giveBack(egress, site, traffic, nowMs),
+    };
+  }
+
+  #pool(wanted: string | undefined): EgressPool | undefined {
+    return wanted === undefined ? undefined : this.plan.pools.find(({ name }) => name === wanted);
+  }
+
+  /** What members are preferred by: the site, or the recipient, too, where mail is spread. */
+  #keyOf({ recipient }: Asking, site: Pick<Site, "id" | "provider">, nowMs: number): string {
+    const isSpread =
+      this.plan.egresses.length > 1 && (site.provider !== undefined || this.#isBusy(site.id, nowMs));
+    return isSpread ? `${site.id} ${recipient}` : site.id;
+  }
+
+  #isBusy(site: string, nowMs: number): boolean {
+    const { counts } = this.#recent;
+    if (nowMs - this.#recent.sinceMs >= spreadWindowMs) {
+      this.#recent.sinceMs = nowMs;
+      counts.clear();
+    }
+    const count = (counts.get(site) ?? 0) + 1;
+    if (count > 1 || counts.size < sitesMax) counts.set(site, count);
+    return count > spreadFrom;
+  }
 }
 
-export type Egresses = ReturnType<typeof createEgresses>;
+type Asked = { site: Pick<Site, "id" | "provider">; traffic: Traffic; nowMs: number };
+
+export const createEgresses = (ports: EgressPorts): Egresses => new Egresses(ports);
+
+const refusal = (reason: string, untilMs = Number.POSITIVE_INFINITY): Refusal => ({
+  kind: "refusal",
+  untilMs,
+  reasons: [reason],
+});

@@ -22,6 +22,7 @@ import { type Sink, startSink } from "../testing.ts";
 setDefaultTimeout(60_000);
 
 const domain = Domain.parse("example.com");
+const rulesFile = `${tmpdir()}/tyto-sending-${process.pid}.json`;
 const file = `${tmpdir()}/tyto-sending-${process.pid}.toml`;
 let nats: TestNats;
 let dns: DnsServer;
@@ -32,7 +33,29 @@ let recorder: Bus;
 const events: StoredEvent[] = [];
 
 beforeAll(async () => {
-  [nats, dns, sink] = await Promise.all([startNats({ users: true }), startDns(), startSink()]);
+  [nats, dns, sink] = await Promise.all([
+    startNats({ users: true }),
+    startDns(),
+    startSink({
+      onRecipient: (address) =>
+        address.startsWith("listed") ? "554 5.7.1 Client host blocked using a list" : undefined,
+    }),
+  ]);
+  await Bun.write(
+    rulesFile,
+    JSON.stringify({
+      rules: [
+        {
+          ...{
+            id: "elsewhere",
+            about: "They have this address on a list",
+            when: { pattern: "blocked using" },
+          },
+          ...{ threshold: { count: 2, withinS: 60 }, action: "switch-pool", pool: "spare", forS: 3_600 },
+        },
+      ],
+    }),
+  );
   await Bun.write(
     file,
     `[egress.known]
@@ -45,11 +68,19 @@ ip = "127.0.0.32"
 ehlo = "young.example.com"
 warming = "new"
 
+[egress.spare]
+ip = "127.0.0.33"
+ehlo = "spare.example.com"
+warming = "warm"
+
 [pool.transactional]
 members = ["known"]
 
 [pool.bulk]
 members = ["young"]
+
+[pool.spare]
+members = ["spare"]
 `,
   );
   [gateway, recorder] = await Promise.all([nats.connect("gateway"), nats.connect("recorder")]);
@@ -79,6 +110,7 @@ members = ["young"]
       BOUNCE_VERP_KEY: "a verp key of the test, long enough",
       MAIL_HOSTNAME: "mail.tyto.example",
       MTA_EGRESS_FILE: file,
+      MTA_RULES_FILE: rulesFile,
       TYTO_DNS_SERVERS: dns.servers.map(({ host, port }) => `${host}:${port}`).join(","),
       TYTO_ROUTES: `example.org=127.0.0.1:${sink.port}`,
       RETRY_FIRST_S: "0.3",
@@ -89,10 +121,10 @@ members = ["young"]
 });
 afterAll(async () => {
   await mta.stop();
-  await Promise.all([nats.stop(), dns.stop(), sink.stop(), rm(file)]);
+  await Promise.all([nats.stop(), dns.stop(), sink.stop(), rm(file), rm(rulesFile)]);
 });
 
-async function send(traffic: Traffic, count: number): Promise<void> {
+async function send(traffic: Traffic, count: number, name: string = traffic): Promise<void> {
   const messageId = newMessageId();
   const body = Buffer.from("Subject: Hello\r\n\r\nHello\r\n");
   const message: AcceptedMessage = {
@@ -100,7 +132,7 @@ async function send(traffic: Traffic, count: number): Promise<void> {
     ...{ messageIdHeader: `${messageId}@example.com`, from: Address.parse("ann@example.com"), domain },
     subject: "Hello",
     recipients: Array.from({ length: count }, (_, n) => ({
-      address: Address.parse(`${traffic}${n}@example.org`),
+      address: Address.parse(`${name}${n}@example.org`),
       role: "to" as const,
     })),
     ...{ bodyBytes: body.length, bodyChunks: await gateway.bodies.put(messageId, body), attachments: 0 },
@@ -108,9 +140,9 @@ async function send(traffic: Traffic, count: number): Promise<void> {
   };
   await gateway.publish("mail.accepted", message);
 }
-const delivered = (traffic: Traffic) =>
+const delivered = (name: string) =>
   events.flatMap((event) =>
-    event.subject === "mail.delivered" && event.payload.recipient.startsWith(traffic)
+    event.subject === "mail.delivered" && event.payload.recipient.startsWith(name)
       ? [event.payload.conversation.localIp]
       : [],
   );
@@ -131,6 +163,38 @@ test("each kind of mail leaves through its pool; what a new address may not send
   await until(async () => (await waiting()) === 40);
   expect(delivered("bulk")).toHaveLength(40);
   expect(events.some(({ subject }) => subject === "mail.deferred" || subject === "mail.bounced")).toBe(false);
+});
+
+test("pools tell the connections of their addresses and what came of the last minute", async () => {
+  const egressOf = async (name: string) => {
+    const { answers } = await gateway.control.askAll("mta.pools", {});
+    return answers[0]?.pools.find(({ pool }) => pool === name)?.egresses[0];
+  };
+  await send("transactional", 1, "kept");
+  await until(async () => ((await egressOf("transactional"))?.connections ?? 0) > 0);
+  await until(() => delivered("kept").length === 1);
+  expect((await egressOf("transactional"))?.egress).toBe("known");
+  expect((await egressOf("transactional"))?.lastMinute).toEqual({ delivered: 61, deferred: 0, bounced: 0 });
+  expect((await egressOf("bulk"))?.lastMinute.delivered).toBe(40);
+  expect(await egressOf("spare")).toMatchObject({ connections: 0, lastMinute: { delivered: 0 } });
+});
+
+test("a rule sends a site's mail by another pool, and the site says so with the reason", async () => {
+  await send("transactional", 2, "listed");
+  await until(() => events.filter(({ subject }) => subject === "mail.bounced").length === 2);
+  await send("transactional", 5, "moved");
+  await until(() => delivered("moved").length === 5);
+  expect(new Set(delivered("moved"))).toEqual(new Set(["127.0.0.33"]));
+
+  const { answers } = await gateway.control.askAll("mta.replies", { site: `127.0.0.1=${sink.port}` });
+  const why = expect.stringMatching(
+    /^what left from known leaves by the pool spare until \d\d:\d\d UTC, by the rule elsewhere: They have this address on a list \(2 times\): 554 Client host/,
+  );
+  expect(answers[0]?.state).toMatchObject({ state: "open", why });
+  expect(answers[0]?.state?.limits.find(({ egress }) => egress === "known")).toMatchObject({
+    pool: "spare",
+    why,
+  });
 });
 
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {

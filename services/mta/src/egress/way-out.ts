@@ -1,5 +1,5 @@
 import type { Bus } from "@tyto/bus";
-import { noTraffic, type PoolState } from "@tyto/contracts";
+import type { EgressState, PoolState } from "@tyto/contracts";
 import type { Resolver } from "@tyto/dns";
 import type { Log } from "@tyto/service";
 import { createWarming } from "../warming/warming.ts";
@@ -14,9 +14,14 @@ export type WayOutPorts = {
   plan: EgressPlan;
   isStrict: boolean;
   resolver: Resolver;
+  /** The pool that a rule sends an egress's mail to a site by; rules.poolFor. */
+  poolFor?(egress: string, site: string): string | undefined;
   now: () => number;
   log: Pick<Log, "info" | "warn">;
 };
+
+/** What goes through an address of ours now. */
+export type Use = Pick<EgressState, "connections" | "lastMinute">;
 
 const namesEveryMs = 3_600_000;
 const listsEveryMs = 900_000;
@@ -27,7 +32,8 @@ const saveEveryMs = 5_000;
  * that receivers refuse. Reads what earlier processes knew; checks run from now on until `stop`. Throws Failure
  * `upstream.down` when NATS cannot be reached.
  */
-export async function startWayOut({ bus, plan, isStrict, resolver, now, log }: WayOutPorts) {
+export async function startWayOut(ports: WayOutPorts) {
+  const { bus, plan, isStrict, resolver, poolFor, now, log } = ports;
   const warmths = bus.bucket("WARMING");
   const quarantines = bus.bucket("QUARANTINES");
   const warming = createWarming({ egresses: plan.egresses, update: warmths.update });
@@ -40,6 +46,7 @@ export async function startWayOut({ bus, plan, isStrict, resolver, now, log }: W
     leave: warming.leave,
     giveBack: warming.giveBack,
     quarantineOf: watch.quarantineOf,
+    ...(poolFor === undefined ? {} : { poolFor }),
   });
   const watches = await Promise.all([warmths.watch(warming.restore), quarantines.watch(watch.restore)]);
 
@@ -51,11 +58,12 @@ export async function startWayOut({ bus, plan, isStrict, resolver, now, log }: W
 
   return {
     /** Through which address this goes now; what is not sent after all must be given back by the choice's `giveBack`. */
-    choose: egresses.choose,
+    choose: egresses.choose.bind(egresses),
+    staysBecause: egresses.staysBecause.bind(egresses),
     see: warming.see,
 
-    /** Pools, their addresses and how these are, for operators. Connections and the last minute are counted elsewhere. */
-    pools(): PoolState[] {
+    /** Pools, their addresses and how these are, for operators. */
+    pools(useOf: (egress: string) => Use): PoolState[] {
       const states = new Map(
         plan.egresses.map(({ since: _, id, ...egress }) => {
           const why = watch.quarantineOf(id);
@@ -66,7 +74,7 @@ export async function startWayOut({ bus, plan, isStrict, resolver, now, log }: W
               egress: id,
               ...egress,
               ...(why === undefined ? { state: "in" as const } : { state: "out" as const, why }),
-              ...{ connections: 0, lastMinute: noTraffic },
+              ...useOf(id),
               checks: watch.checksOf(id),
               ...(warmth === undefined ? {} : { warming: warmth }),
             },

@@ -235,6 +235,7 @@ describe("effects", () => {
     const now = rulesOf(immediate("bounce"));
     expect(now.bounces(site, reason, reply)).toBe("given up by the rule no: The receiver says no");
     expect(now.bounces(site, "greylisted", harmless)).toBeUndefined();
+    expect(now.status()).toMatchObject([{ fired: 1, firedAtMs: 0 }]);
     const later = rulesOf(rule({ action: "bounce", threshold: { count: 2, withinS: 60 } }));
     expect(later.bounces(site, reason, reply)).toBeUndefined();
     later.see(observation({ atMs: 0 }));
@@ -252,8 +253,16 @@ describe("effects", () => {
     rules.see(observation({ atMs: 0 }));
     expect(rules.poolFor("192.0.2.1", "google")).toBe("overflow");
     expect(rules.poolFor("192.0.2.2", "google")).toBeUndefined();
+    expect(rules.switchesOf("google")).toEqual([
+      {
+        ...{ egress: "192.0.2.1", site: "google", pool: "overflow", rule: "no" },
+        ...{ why: "The receiver says no: 451 No more of this", sinceMs: 0, untilMs: 600_000 },
+      },
+    ]);
+    expect(rules.switchesOf("yahoo")).toEqual([]);
     clock.nowMs = 600_000;
     expect(rules.poolFor("192.0.2.1", "google")).toBeUndefined();
+    expect(rules.switchesOf("google")).toEqual([]);
   });
 
   test("are counted, and shown with the rule", () => {

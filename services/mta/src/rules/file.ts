@@ -59,6 +59,18 @@ export function parseRules(given: readonly unknown[]): { rules: Rule[]; problems
   return { rules, problems };
 }
 
+/** Rules that are on and send mail by a pool that there is not. */
+export const poolProblems = (
+  { rules }: RuleSet,
+  { pools }: { pools: readonly { name: string }[] },
+): string[] =>
+  rules
+    .filter(({ enabled, pool }) => enabled && pool !== undefined && !pools.some(({ name }) => name === pool))
+    .map(
+      ({ id, pool }) =>
+        `MTA_RULES_FILE: the rule ${id} sends mail by the pool ${pool}; add [pool.${pool}] to MTA_EGRESS_FILE, or switch the rule off`,
+    );
+
 function jsonOf(text: string): unknown {
   try {
     return JSON.parse(text);

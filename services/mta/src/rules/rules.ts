@@ -23,7 +23,20 @@ export type Rules = {
   ): string | undefined;
   /** The pool that mail to the site leaves from, in place of that of this egress. */
   poolFor(egress: string, site: string): string | undefined;
+  /** All pools that mail to the site leaves from now in place of others. */
+  switchesOf(site: string): PoolSwitch[];
   status(): RuleState[];
+};
+
+/** Mail to a site leaves from this pool in place of that of `egress`. */
+export type PoolSwitch = {
+  egress: string;
+  site: string;
+  pool: string;
+  rule: string;
+  why: string;
+  sinceMs: number;
+  untilMs: number;
 };
 
 const switchesMax = 5_000;
@@ -34,14 +47,18 @@ export function createRules({ rules, shipped, apply, now }: RulesPorts): Rules {
   const bouncing = compiled.filter(({ rule }) => rule.action === "bounce");
   const state = newEngineState();
   const fired = new Map<string, { count: number; atMs: number }>();
-  const switches = new BoundedMap<string, { pool: string; untilMs: number }>(switchesMax);
+  const switches = new BoundedMap<string, PoolSwitch>(switchesMax);
+
+  const count = (rule: string, atMs: number) =>
+    fired.set(rule, { count: (fired.get(rule)?.count ?? 0) + 1, atMs });
 
   return {
     see(observation) {
       for (const effect of step(state, compiled, observation)) {
-        fired.set(effect.rule, { count: (fired.get(effect.rule)?.count ?? 0) + 1, atMs: effect.atMs });
-        const { egress, site, pool, untilMs } = effect;
-        if (pool !== undefined) switches.set(`${egress} ${site}`, { pool, untilMs });
+        count(effect.rule, effect.atMs);
+        const { rule, egress, site, pool, why, atMs, untilMs } = effect;
+        if (pool !== undefined)
+          switches.set(`${egress} ${site}`, { rule, egress, site, pool, why, sinceMs: atMs, untilMs });
         apply(effect);
       }
     },
@@ -53,13 +70,18 @@ export function createRules({ rules, shipped, apply, now }: RulesPorts): Rules {
       const found = bouncing.find(
         (one) => isBouncing(state, one.rule, site.id, now()) && matches(one, answer, text),
       );
-      return found === undefined ? undefined : `given up by the rule ${found.rule.id}: ${found.rule.about}`;
+      if (found === undefined) return undefined;
+      // What it gave up is no evidence for it, so nothing but this tells that an immediate rule did anything.
+      if (found.rule.threshold === "immediate") count(found.rule.id, now());
+      return `given up by the rule ${found.rule.id}: ${found.rule.about}`;
     },
 
     poolFor(egress, site) {
       const found = switches.get(`${egress} ${site}`);
       return found === undefined || found.untilMs <= now() ? undefined : found.pool;
     },
+
+    switchesOf: (site) => [...switches.values()].filter((one) => one.site === site && one.untilMs > now()),
 
     status: () =>
       rules.map((rule) => {
