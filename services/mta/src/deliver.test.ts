@@ -1,4 +1,4 @@
-import { beforeEach, expect, test } from "bun:test";
+import { beforeEach, describe, expect, test } from "bun:test";
 import type { Arrival, Verdict } from "@tyto/bus";
 import {
   Address,
@@ -16,6 +16,8 @@ import type { Attempted } from "./attempt.ts";
 import { createDeliveries, type DeliverPorts } from "./deliver.ts";
 import { createMetrics } from "./metrics.ts";
 import type { Observation } from "./observation.ts";
+import { Rule } from "./rules/rule.ts";
+import { createRules } from "./rules/rules.ts";
 import type { Site } from "./site.ts";
 
 const messageId = MessageId.parse("01jd4000000000000000000000");
@@ -214,6 +216,70 @@ test("everything that learns from outcomes sees those that a server had a part i
     { outcome: "delivered" },
   ]);
   expect(steps).toContain("queue 2 in 60 s for mx.example.org");
+});
+
+describe("what a rule with the action bounce matches", () => {
+  const rule = Rule.parse({
+    id: "never-again",
+    about: "They will not take this later either",
+    when: { code: "4xx", pattern: "never" },
+    threshold: { count: 2, withinS: 3_600 },
+    action: "bounce",
+    forS: 600,
+  });
+  const never: Attempted = {
+    ...{ kind: "refused", reply: { code: 451, text: "Never, whatever we say" }, conversation, via },
+  };
+  /** Deliveries whose outcomes the rule learns from, and is asked about, as the gates wire it. */
+  const deliveriesWith = (published: AttemptMark["event"][], clock = { nowMs }) => {
+    const rules = createRules({ rules: [rule], shipped: new Set(), apply() {}, now: () => clock.nowMs });
+    const deliveries = createDeliveries({
+      ...ports(),
+      see: rules.see,
+      giveUp: (place) => (reason, reply) => rules.bounces(place, reason, reply),
+      publish: async (event) => void published.push(event),
+      now: () => clock.nowMs,
+    });
+    return (at: number) =>
+      deliveries.fromQueue([{ ...entry, deliveryId: deliveryId(messageId, at) }], arrival);
+  };
+
+  test("is given up for good with the rule's reason, once the rule is in force, and as long as it is", async () => {
+    const published: AttemptMark["event"][] = [];
+    const clock = { nowMs };
+    const deliver = deliveriesWith(published, clock);
+    outcomes = [never, never, never, { ...deferred, via } as Attempted, never];
+    for (const at of [0, 1, 2, 3]) expect(await deliver(at)).toEqual({ kind: "done" });
+    expect(published.map(({ subject }) => subject)).toEqual([
+      "mail.deferred",
+      "mail.deferred",
+      "mail.bounced",
+      "mail.deferred",
+    ]);
+    expect(published[2]?.payload).toMatchObject({
+      source: "smtp",
+      hard: false,
+      reply: { code: 451, text: "Never, whatever we say" },
+      explanation: "given up by the rule never-again: They will not take this later either",
+    });
+    expect(marks.get(deliveryId(messageId, 2))).toMatchObject({ attempt: 1, final: true });
+    // The third has no next attempt; each of the others has one.
+    expect(steps.filter((name) => name.startsWith("queue"))).toHaveLength(3);
+    clock.nowMs += 601_000;
+    await deliver(4);
+    expect(published[4]?.subject).toBe("mail.deferred");
+  });
+
+  test("and the entry that comes back is not sent again", async () => {
+    const published: AttemptMark["event"][] = [];
+    const deliver = deliveriesWith(published);
+    outcomes = [never, never, never];
+    for (const at of [0, 1, 2]) await deliver(at);
+    const attempts = () => steps.filter((name) => name === "attempt").length;
+    expect(attempts()).toBe(3);
+    await deliver(2);
+    expect(attempts()).toBe(3);
+  });
 });
 
 test("the body stays while other recipients may need it", async () => {
