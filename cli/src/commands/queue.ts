@@ -130,7 +130,7 @@ const actions: Record<string, (api: Api, values: Values) => Promise<number>> = {
       if (hold !== undefined)
         say(
           hold.was_held
-            ? `${marks.ok} ${hold.key} is held no more; its mail goes on within 15 minutes, at once with tyto queue requeue`
+            ? `${marks.ok} ${hold.key} is held no more; its mail goes on`
             : `${marks.partly} ${hold.key} was not held: see tyto queue holds`,
         );
       return entries;

@@ -54,7 +54,7 @@ export function actOnQueue(
     path: "/v1/queue/release",
     operationId: "releaseQueue",
     summary: "Let held mail be sent again",
-    description: `Ends the hold of a single site, domain, organisation or campaign; its entries come back within 15 minutes, or at once with /v1/queue/requeue. With other conditions entries that were put off are due now. ${parts}`,
+    description: `Ends the hold of a single site, domain, organisation or campaign; its entries are due now. With other conditions entries that were put off are due now. ${parts}`,
     request: body(QueueRelease),
     responses: answer(QueueReleasedShown),
   });

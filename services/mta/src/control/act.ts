@@ -38,6 +38,9 @@ const sampleMax = 10;
 /** An entry that is meant, with its last attempt's mark. */
 type Found = { scanned: Scanned; entry: QueueEntry };
 
+/** Of the entries that the filter holds for, only those; ends early when the signal says so. */
+export type ActLimits = { only?(entry: QueueEntry, site: string): boolean; signal?: AbortSignal };
+
 /**
  * Does one thing to all entries of the queue that a filter holds for: bounded, from a position on, and harmless to
  * repeat. What a process has in hand at the moment is left alone and counted. Throws Failure `upstream.down` when a process
@@ -45,7 +48,7 @@ type Found = { scanned: Scanned; entry: QueueEntry };
  */
 export const createAct =
   (ports: ActPorts) =>
-  async (request: Request): Promise<Acted> => {
+  async (request: Request, limits: ActLimits = {}): Promise<Acted> => {
     const { action, filter, isDryRun, entriesMax, after = 0, by, why } = request;
     const untilMs = ports.now() + actMsMax;
     const acted: Acted = { matched: 0, touched: 0, inHand: 0, sample: [] };
@@ -59,20 +62,13 @@ export const createAct =
 
     for await (const scanned of ports.queue.scan({ withEntries: true, fromSequence: after + 1 })) {
       // What is put back while we go on stands behind, and comes again: it is as it shall be.
-      if (acted.matched >= entriesMax || ports.now() > untilMs) {
+      if (acted.matched >= entriesMax || ports.now() > untilMs || limits.signal?.aborted) {
         isCut = true;
         break;
       }
       last = scanned.sequence;
       if (isAsWanted(scanned, request, ports.now())) continue;
-      for (const entry of scanned.entries ?? []) {
-        if (!matches(entry, filter, ports.siteOf) || isBound(entry, request)) continue;
-        const mark = await ports.markOf(entry.deliveryId);
-        if (mark !== undefined && isOver(mark, entry)) {
-          // A bounce that a crash cut short is finished.
-          if (action === "bounce" && !isDryRun && mark.final) await finish(ports, scanned, entry, mark);
-          continue;
-        }
+      for (const entry of await meant(ports, request, scanned, limits)) {
         acted.matched++;
         if (acted.sample.length < sampleMax) acted.sample.push(sampleOf(scanned, entry, ports.siteOf));
         batch.push({ scanned, entry });
@@ -87,6 +83,31 @@ export const createAct =
       });
     return { ...acted, ...(isCut ? { next: last } : {}) };
   };
+
+/** The entries of a message that are meant and whose attempt is not over. A bounce that a crash cut short is finished. */
+async function meant(
+  ports: ActPorts,
+  request: Request,
+  scanned: Scanned,
+  { only }: ActLimits,
+): Promise<QueueEntry[]> {
+  const fitting = (scanned.entries ?? []).filter(
+    (entry) =>
+      matches(entry, request.filter, ports.siteOf) &&
+      !isBound(entry, request) &&
+      (only === undefined || only(entry, siteOfEntry(entry, ports.siteOf))),
+  );
+  // Side by side: the bus asks for them in one request.
+  const marks = await Promise.all(fitting.map(({ deliveryId }) => ports.markOf(deliveryId)));
+  const found: QueueEntry[] = [];
+  for (const [at, entry] of fitting.entries()) {
+    const mark = marks[at];
+    if (mark === undefined || !isOver(mark, entry)) found.push(entry);
+    else if (request.action === "bounce" && !request.isDryRun && mark.final)
+      await finish(ports, scanned, entry, mark);
+  }
+  return found;
+}
 
 const isOver = (mark: AttemptMark, entry: QueueEntry) => mark.final || mark.attempt >= entry.attempt;
 
@@ -143,7 +164,7 @@ async function change(
   await Promise.all(
     (scanned.entries ?? []).map((entry) => {
       if (!wanted.includes(entry)) return ports.queue.add([entry], atMs);
-      if (request.action === "requeue") return ports.queue.add([entry], nowMs);
+      if (request.action === "requeue") return ports.queue.add([unseen(entry)], nowMs);
       if (request.action === "rebind")
         return ports.queue.add([{ ...entry, ...(request.pool && { pool: request.pool }) }], atMs);
       if (request.action === "hold") return ports.queue.add([entry], request.untilMs ?? atMs);
@@ -152,6 +173,9 @@ async function change(
   );
   await ports.queue.remove(scanned);
 }
+
+/** As if nobody had looked at it: what it waited for may be over, and what it waits for next may be short. */
+const unseen = ({ looks: _, ...entry }: QueueEntry): QueueEntry => entry;
 
 /** The mark first: from then on no copy of the entry is sent. */
 async function bounce(ports: ActPorts, entry: QueueEntry, why: string): Promise<void> {

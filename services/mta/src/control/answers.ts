@@ -7,7 +7,9 @@ import {
   type Hold,
   type PoolState,
 } from "@tyto/contracts";
+import type { Holds } from "../holds/holds.ts";
 import { type ActPorts, createAct } from "./act.ts";
+import { BringBack } from "./bring-back.ts";
 import { createLookup, type LookupPorts } from "./lookup.ts";
 import { processState, type StatePorts, siteState } from "./state.ts";
 import type { Traces } from "./trace.ts";
@@ -29,11 +31,12 @@ export type AnswerPorts = {
     list(): Hold[];
     hold(hold: ControlRequest<"mta.hold">): Promise<Hold>;
     release(key: string, by: string): Promise<boolean>;
+    leave: Holds["leave"];
   };
 };
 
 /** Answers what the gateway asks of a running mta, and what mta processes ask each other. */
-export function answerQuestions(ports: AnswerPorts): { stop(): void } {
+export function answerQuestions(ports: AnswerPorts): { stop(): Promise<void> } {
   const { control, state, withholding, traces, holds, act } = ports;
   const { activity } = state;
 
@@ -51,12 +54,13 @@ export function answerQuestions(ports: AnswerPorts): { stop(): void } {
     return new Set(answers.flatMap(({ inHand }) => inHand));
   };
   const actOn = createAct({ ...act, withhold });
+  const bringBack = new BringBack({ act: actOn, leave: holds.leave, now: act.now, log: act.log });
   const lookUp = createLookup(ports.lookup);
 
   const answering = [
     control.answer("mta.queue", ports.count),
     control.answer("mta.state", async () => processState(state)),
-    control.answer("mta.act", actOn),
+    control.answer("mta.act", (request) => actOn(request)),
     control.answer("mta.withhold", async ({ deliveryIds, forMs }) => ({
       inHand: withholding.withhold(deliveryIds, forMs),
     })),
@@ -70,12 +74,18 @@ export function answerQuestions(ports: AnswerPorts): { stop(): void } {
     control.answer("mta.rules-trial", ports.tryRules),
     control.answer("mta.holds", async () => ({ holds: holds.list() })),
     control.answer("mta.hold", holds.hold),
-    control.answer("mta.release", async ({ key, by }) => ({ wasHeld: await holds.release(key, by) })),
+    control.answer("mta.release", async ({ key, by }) => {
+      const hold = holds.list().find((one) => one.key === key);
+      const wasHeld = await holds.release(key, by);
+      if (wasHeld && hold !== undefined) bringBack.release(hold);
+      return { wasHeld };
+    }),
     control.answerOften("mta.trace", ({ domain }, say, ended) => traces.follow(domain, say, ended)),
   ];
   return {
-    stop() {
+    async stop() {
       for (const one of answering) one.stop();
+      await bringBack.stop();
     },
   };
 }

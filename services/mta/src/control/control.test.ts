@@ -11,9 +11,9 @@ import {
   type StoredEvent,
 } from "@tyto/contracts";
 import { type DnsServer, startDns } from "@tyto/dns/testing";
-import { type Running, silentLog } from "@tyto/service";
+import { type Log, type Running, silentLog } from "@tyto/service";
 import { until } from "../../../../test/parts/until.ts";
-import { readConfig } from "../config.ts";
+import { type Config, readConfig } from "../config.ts";
 import { start } from "../start.ts";
 import { type Sink, startSink } from "../testing.ts";
 
@@ -29,7 +29,10 @@ const record: DomainRecord = {
 let nats: TestNats;
 let dns: DnsServer;
 let sink: Sink;
+let config: Config;
 let mta: Running & { url: string };
+/** Hears what the mta of all tests logs. */
+let onInfo: (event: string) => void = () => {};
 let gateway: Bus;
 let recorder: Bus;
 const events: StoredEvent[] = [];
@@ -42,7 +45,7 @@ beforeAll(async () => {
     onRecipient: (address) => (isBusy && !address.startsWith("taken") ? "450 4.2.0 mailbox busy" : undefined),
   });
   const { url, user, password } = nats.login("mta");
-  const config = readConfig({
+  config = readConfig({
     ...{ NATS_URL: url, NATS_USER: user, NATS_PASSWORD: password, HEALTH_PORT: "0" },
     MTA_SECRET: "a secret of the test, long enough",
     BOUNCE_VERP_KEY: "a verp key of the test, long enough",
@@ -61,7 +64,7 @@ beforeAll(async () => {
     }
     return done;
   });
-  mta = await start(config, silentLog);
+  mta = await start(config, { ...silentLog, info: (event) => onInfo(event) });
   await until(
     "there are keys",
     async () => (await recorder.bucket("DOMAINS").get(domain))?.keys.length === 2,
@@ -247,18 +250,40 @@ test("a site tells its servers and what it answered, equal answers counted once"
   expect(await gateway.control.ask("mta.site", { domain: "-" })).toMatchObject({ hosts: expect.anything() });
 });
 
-test("what is held is not sent, and goes on when it is released", async () => {
+test("what is held is not sent, and goes on at once when it is released, on account of one mta of several", async () => {
   isBusy = false;
+  const told: string[] = [];
+  const logOf = (name: string): Log => ({
+    ...silentLog,
+    info: (event) => void (event === "mta.held-mail-back" && told.push(name)),
+  });
+  const others = await Promise.all(
+    ["second", "third"].map((name) => start({ ...config, name }, logOf(name))),
+  );
+  const heard: string[] = [];
+  onInfo = (event) => heard.push(event);
   const hold = await gateway.control.ask("mta.hold", {
     ...{ scope: "domain", id: "held.example", why: "a test", by: "root" },
   });
   expect((await gateway.control.ask("mta.holds", {})).holds).toEqual([hold]);
   const id = await submit(["taken@held.example"]);
-  await until("it waits", async () => (await queue("site", { messageId: id })).total.later === 1);
+  // Each process counts for itself, and tells the same count again for a while.
+  const { nextAtMs = 0 } = await until("it waits", async () => {
+    const { total } = await queue("site", { messageId: id });
+    return total.later === 1 && total;
+  });
+  expect(nextAtMs).toBeGreaterThan(Date.now() + 15_000);
   expect(sink.received.filter(({ to }) => to === "taken@held.example")).toEqual([]);
   expect(await gateway.control.ask("mta.release", { key: hold.key, by: "root" })).toEqual({ wasHeld: true });
-  await act("requeue", { messageId: id });
   await until("it arrives", () => outcomes("mail.delivered", id) === 1);
+  expect(Date.now()).toBeLessThan(nextAtMs);
+  expect(sink.received.filter(({ to }) => to === "taken@held.example")).toHaveLength(1);
+  const who = () =>
+    new Set([...told, ...heard.filter((event) => event === "mta.held-mail-back").map(() => "first")]);
+  await until("one looked through the queue", () => who().size > 0);
+  expect(who().size).toBe(1);
+  onInfo = () => {};
+  await Promise.all(others.map((one) => one.stop()));
 });
 
 test("limits and rules are told as they are in force", async () => {

@@ -166,6 +166,26 @@ export async function createHolds(ports: HoldPorts): Promise<Holds & { stop(): v
 const endOf = ({ untilMs }: Pick<Hold, "untilMs">) => untilMs ?? Number.POSITIVE_INFINITY;
 const isInForce = (hold: Hold, nowMs: number) => endOf(hold) > nowMs;
 
+/** Does the hold keep this entry, as long as it is in force? */
+export function isHeldBy(
+  { scope, id }: Pick<Hold, "scope" | "id">,
+  { organizationId, campaign, recipient }: Parameters<Holds["leave"]>[0],
+  site: string,
+): boolean {
+  switch (scope) {
+    case "everything":
+      return true;
+    case "organization":
+      return id === organizationId;
+    case "campaign":
+      return campaign !== undefined && (id === campaign || id === campaignId(organizationId, campaign));
+    case "site":
+      return id === site;
+    case "domain":
+      return id === recipient.slice(recipient.lastIndexOf("@") + 1).toLowerCase();
+  }
+}
+
 const nameOf = ({ scope, id }: Hold) => (scope === "everything" ? "all sending" : `the ${scope} ${id}`);
 
 /** The id tells the same hold the same way by whichever process it is told. */
