@@ -131,6 +131,8 @@ export function servicePart(installation: Installation, name: ServiceName): Part
       ...serviceSecrets(name, secrets),
     },
     problem: isServiceReady(ports[health]),
+    // What happened waits on disk until it is recorded, so mail on its way goes first.
+    ...(name === "recorder" ? { givesWay: true } : {}),
     readyMsMax: 60_000,
     // A service drains for at most 20 s by itself.
     stopMsMax: 25_000,
@@ -194,6 +196,7 @@ export function convexPart(installation: Installation): Part {
       ...pick(secrets, ["INSTANCE_SECRET", "CONVEX_ADMIN_KEY"]),
     },
     problem: isConvexReady(settings.ports.CONVEX_PORT),
+    givesWay: true,
     readyMsMax: 60_000,
     stopMsMax: 20_000,
   };

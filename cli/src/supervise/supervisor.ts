@@ -1,6 +1,7 @@
 /** Keeps programs running: starts them, waits until they are ready, restarts them, stops them in reverse order. */
 import type { Environment } from "../places.ts";
 import { lines } from "./lines.ts";
+import { giveWayAsSession, givingWay } from "./priority.ts";
 import { afterEnd } from "./restart.ts";
 
 export type Part = {
@@ -13,6 +14,8 @@ export type Part = {
   readyMsMax: number;
   /** After SIGTERM; then SIGKILL. */
   stopMsMax: number;
+  /** Leaves the processor to the others when it is short: what it does may be done a little later. */
+  givesWay?: boolean;
 };
 
 export type Happening =
@@ -135,7 +138,7 @@ export function keep(part: Part, ports: Ports): Keeper {
 }
 
 function start(part: Part, ports: Ports): Bun.Subprocess {
-  const child = Bun.spawn(ports.wrap(part.argv), {
+  const child = Bun.spawn(ports.wrap(part.givesWay ? givingWay(part.argv) : part.argv), {
     cwd: part.cwd,
     env: part.env,
     stdin: "ignore",
@@ -144,6 +147,7 @@ function start(part: Part, ports: Ports): Bun.Subprocess {
     // A session of its own: Ctrl-C reaches tyto alone, which then stops the parts in order.
     detached: true,
   });
+  if (part.givesWay) void giveWayAsSession(child.pid, Bun.sleep);
   const relay = async (stream: ReadableStream<Uint8Array>) => {
     for await (const text of lines(stream)) ports.report({ kind: "line", part: part.name, text });
   };

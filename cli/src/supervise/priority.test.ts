@@ -1,0 +1,59 @@
+import { expect, test } from "bun:test";
+import { getPriority } from "node:os";
+import { giveWayAsSession, givingWay } from "./priority.ts";
+
+test("a part that gives way runs with a higher nice value", async () => {
+  const child = Bun.spawn(givingWay(["sleep", "60"]));
+  try {
+    await until(() => getPriority(child.pid) > getPriority());
+  } finally {
+    child.kill();
+    await child.exited;
+  }
+});
+
+test("a change that comes too soon after another one is made again", async () => {
+  const answers = ["EAGAIN", "EAGAIN", undefined];
+  const written: string[] = [];
+  const isSet = await giveWayAsSession(
+    7,
+    async () => {},
+    async (path, text) => {
+      written.push(`${path} ${text}`);
+      const code = answers[written.length - 1];
+      if (code !== undefined) throw Object.assign(new Error(code), { code });
+    },
+  );
+  expect(isSet).toBe(true);
+  expect(written).toEqual(Array(3).fill("/proc/7/autogroup 5"));
+});
+
+test("a kernel without groups of sessions is left alone", async () => {
+  let tries = 0;
+  const isSet = await giveWayAsSession(
+    7,
+    async () => {},
+    async () => {
+      tries++;
+      throw Object.assign(new Error("no such file"), { code: "ENOENT" });
+    },
+  );
+  expect([isSet, tries]).toEqual([false, 1]);
+});
+
+test("one that is refused for ever ends", async () => {
+  const busy = Object.assign(new Error("busy"), { code: "EAGAIN" });
+  expect(
+    await giveWayAsSession(
+      7,
+      async () => {},
+      async () => {
+        throw busy;
+      },
+    ),
+  ).toBe(false);
+});
+
+async function until(isTrue: () => boolean): Promise<void> {
+  while (!isTrue()) await new Promise((resolve) => setImmediate(resolve));
+}
