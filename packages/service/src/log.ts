@@ -1,4 +1,5 @@
 import pino from "pino";
+import { createLines } from "./lines.ts";
 
 export type Level = "debug" | "info" | "warn" | "error";
 export type Fields = Record<string, unknown>;
@@ -16,7 +17,9 @@ export type Log = {
 
 /** JSON lines on standard output: `{"level":"info","time":...,"service":"mta","event":"mail.delivered",...}`. */
 export function createLog(service: string, level: Level = "info"): Log {
-  const logger = pino({
+  const lines = createLines((text) => void process.stdout.write(text));
+  process.on("exit", lines.flush);
+  const options: pino.LoggerOptions = {
     level,
     base: { service },
     messageKey: "event",
@@ -26,12 +29,23 @@ export function createLog(service: string, level: Level = "info"): Log {
       paths: ["password", "secret", "token", "authorization", "*.password", "*.secret", "*.token"],
       censor: "***",
     },
-  });
+  };
+  const logger = pino(options, lines);
   const write =
     (method: Level) =>
     (event: string, fields: Fields = {}) =>
       logger[method](fields, event);
-  return { debug: write("debug"), info: write("info"), warn: write("warn"), error: write("error") };
+  const error = write("error");
+  return {
+    debug: write("debug"),
+    info: write("info"),
+    warn: write("warn"),
+    // The process may be about to die of it.
+    error(event, fields) {
+      error(event, fields);
+      lines.flush();
+    },
+  };
 }
 
 /** Swallows everything; for tests that look at results only. */
