@@ -28,6 +28,23 @@ test.each([
   expect(relaxedBody(Buffer.from(body)).toString()).toBe(expected);
 });
 
+test("the relaxed form of any body is what RFC 6376 §3.4.4 says in words", () => {
+  let seed = 5;
+  const random = (below: number) => {
+    seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;
+    return Math.floor((seed / 2_147_483_648) * below);
+  };
+  const pieces = ["a", "bc", " ", "\t", "\r\n", "\r\n", "\r", "é"];
+  for (let round = 0; round < 20_000; round++) {
+    const body = withCrlf(
+      Buffer.from(Array.from({ length: random(8) }, () => pieces[random(pieces.length)]).join("")),
+    ).toString();
+    const lines = body.split("\r\n").map((line) => line.replace(/[ \t]+/g, " ").replace(/ $/, ""));
+    const text = lines.join("\r\n").replace(/(\r\n)+$/, "");
+    expect(relaxedBody(Buffer.from(body)).toString()).toBe(text === "" ? "" : `${text}\r\n`);
+  }
+});
+
 test("a body of nothing but line ends takes no longer than any other", () => {
   const body = Buffer.from(`${"\r\n".repeat(1_000_000)}x`);
   expect(relaxedBody(body)).toHaveLength(2_000_003);

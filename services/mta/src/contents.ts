@@ -1,3 +1,4 @@
+import { isAscii } from "node:buffer";
 import type { MessageId } from "@tyto/contracts";
 import type { BodyOf } from "./bodies.ts";
 import { withCrlf } from "./canonical.ts";
@@ -85,7 +86,7 @@ function createContent(bytes: Buffer, now: () => number): Content {
   let latest: { keys: readonly SigningKey[]; signing: Promise<Buffer> } | undefined;
   return {
     bytes,
-    has8Bit: hasHighByte(bytes),
+    has8Bit: !isAscii(bytes),
     signed(keys, personal, rewritten = []) {
       if (personal !== undefined || rewritten.length > 0) {
         bodyHash ??= bodyHashOf(bytes);
@@ -101,10 +102,4 @@ function createContent(bytes: Buffer, now: () => number): Content {
       return latest.signing;
     },
   };
-}
-
-/** A plain loop: a callback for each byte costs more than signing the message. */
-function hasHighByte(bytes: Buffer): boolean {
-  for (let i = 0; i < bytes.length; i++) if ((bytes[i] ?? 0) > 127) return true;
-  return false;
 }
