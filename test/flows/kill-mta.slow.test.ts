@@ -2,12 +2,19 @@
 import { expect, test } from "bun:test";
 import { startNats } from "@tyto/bus/testing";
 import { missing, needs } from "../parts/missing.ts";
-import { startSending } from "../parts/sending.ts";
+import { type Sending, startSending } from "../parts/sending.ts";
 import { until } from "../parts/until.ts";
 
 const skip = missing("kill -9 of the mta", needs.nats());
 const connections = "30";
 const env = { MTA_CONCURRENCY: connections, MTA_SITE_CONNECTIONS: connections };
+
+/** What was in hand at a kill comes again when its time to be acknowledged is over, which a busy machine may let pass twice. */
+const toldOf = (sending: Sending, count: number) =>
+  until("every delivery is told", () => sending.told() === count, {
+    withinMs: 300_000,
+    state: () => ({ told: sending.told(), ...sending.tally() }),
+  });
 
 test.skipIf(skip)(
   "of the mta loses nothing and repeats no more than connections were open at each kill",
@@ -32,9 +39,7 @@ test.skipIf(skip)(
         await accepting;
       }
       await sending.startMta("mta");
-      await until("every delivery is told", () => sending.told() === sending.accepted(), {
-        withinMs: 120_000,
-      });
+      await toldOf(sending, sending.accepted());
       const tally = sending.tally();
       expect(tally).toMatchObject({ accepted: lives * perLife, lost: 0, unexplained: 0, excessive: 0 });
       // Kills came in the middle: else this proves nothing.
@@ -44,7 +49,7 @@ test.skipIf(skip)(
       await nats.stop();
     }
   },
-  300_000,
+  500_000,
 );
 
 test.skipIf(skip)(
@@ -66,12 +71,12 @@ test.skipIf(skip)(
         });
       }
       await accepting;
-      await until("every delivery is told", () => sending.told() === messages, { withinMs: 120_000 });
+      await toldOf(sending, messages);
       expect(sending.tally()).toMatchObject({ accepted: messages, lost: 0, unexplained: 0, excessive: 0 });
     } finally {
       await sending.stop();
       await nats.stop();
     }
   },
-  300_000,
+  500_000,
 );

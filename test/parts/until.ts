@@ -1,14 +1,21 @@
-/** Waits until `condition` gives something truthy and returns it; after `withinMs` fails with `what`. */
+/** Waits until `condition` gives something truthy and returns it; after `withinMs` fails with `what` and what `state` tells. */
 export async function until<T>(
   what: string,
   condition: () => T | Promise<T>,
-  { withinMs = 20_000, everyMs = 50 }: { withinMs?: number; everyMs?: number } = {},
+  {
+    withinMs = 20_000,
+    everyMs = 50,
+    state,
+  }: { withinMs?: number; everyMs?: number; state?: () => unknown } = {},
 ): Promise<NonNullable<T>> {
   const deadline = Date.now() + withinMs;
   for (;;) {
     const value = await condition();
     if (value) return value;
-    if (Date.now() > deadline) throw new Error(`waited ${withinMs} ms in vain: ${what}`);
+    if (Date.now() > deadline)
+      throw new Error(
+        `waited ${withinMs} ms in vain: ${what}${state === undefined ? "" : ` ${JSON.stringify(state())}`}`,
+      );
     await new Promise((resolve) => setTimeout(resolve, everyMs));
   }
 }
