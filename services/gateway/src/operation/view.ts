@@ -1,3 +1,13 @@
+import { Failure } from "@tyto/contracts";
+import type { z } from "zod";
+
+/** In the API's words, checked: what it describes is what comes. */
+export function shown<S extends z.ZodType>(schema: S, told: unknown): z.infer<S> {
+  const parsed = schema.safeParse(viewOf(told));
+  if (parsed.success) return parsed.data;
+  throw new Failure("internal", `an answer breaks its contract: ${parsed.error.message.slice(0, 500)}`);
+}
+
 /**
  * What services tell each other, in the words of the HTTP API: snake_case, and times as ISO text: `…AtMs` becomes `…_at`,
  * `untilMs` becomes `until`, `sinceMs` becomes `since`.

@@ -1,0 +1,95 @@
+/** What an operator looks at: the queue, sites, pools and rules, of all processes together. */
+import {
+  FlowState,
+  type GroupState,
+  noTraffic,
+  PoolList,
+  type QueueQuery,
+  QueueView,
+  RuleList,
+  RuleTrialAnswer,
+  type RuleTrialRequest,
+  SiteList,
+  type SiteState,
+} from "@tyto/contracts";
+import type { z } from "zod";
+import { toFilter } from "./filter.ts";
+import { addMinutes, mergeGroups, mergePools, mergeSites } from "./merge.ts";
+import { noMta, type OperationPorts, processesOf } from "./ports.ts";
+import { shown } from "./view.ts";
+
+export async function viewQueue(
+  ports: OperationPorts,
+  { by, limit, ...conditions }: z.infer<typeof QueueQuery>,
+): Promise<z.infer<typeof QueueView>> {
+  const filter = toFilter(conditions, ports.now());
+  const [counted, processes] = await Promise.all([
+    ports.control.ask("mta.queue", { by, filter, rowsMax: limit }),
+    processesOf(ports),
+  ]);
+  const sites = new Map(mergeSites(processes).map((site) => [site.site, site]));
+  const groups = mergeGroups(
+    processes.flatMap(({ organizations, campaigns }) => (by === "campaign" ? campaigns : organizations)),
+  );
+  const { rows, ...rest } = counted;
+  return shown(QueueView, {
+    ...rest,
+    by,
+    processes: processes.length,
+    total: {
+      ...counted.total,
+      inHand: processes.reduce((sum, one) => sum + one.inHand, 0),
+      connections: processes.reduce((sum, one) => sum + one.connections.open, 0),
+      lastMinute: addMinutes(processes.map(({ lastMinute }) => lastMinute)),
+    },
+    rows: rows.map((row) => ({
+      ...row,
+      ...(by === "site" ? siteFacts(sites.get(row.key)) : groupFacts(groups.get(row.key))),
+    })),
+  });
+}
+
+/** What is not open first, and then by traffic. */
+export async function listSites(ports: OperationPorts): Promise<z.infer<typeof SiteList>> {
+  const processes = await processesOf(ports);
+  const data = mergeSites(processes).sort(
+    (one, other) =>
+      (other.state === "open" ? 0 : 1) - (one.state === "open" ? 0 : 1) || traffic(other) - traffic(one),
+  );
+  return shown(SiteList, { processes: processes.length, data });
+}
+
+export async function listPools({ control }: OperationPorts): Promise<z.infer<typeof PoolList>> {
+  const { answers } = await control.askAll("mta.pools", {});
+  if (answers.length === 0) throw noMta();
+  return shown(PoolList, { processes: answers.length, data: mergePools(answers) });
+}
+
+export async function listRules(ports: OperationPorts): Promise<z.infer<typeof RuleList>> {
+  const [{ rules }, processes] = await Promise.all([ports.control.ask("mta.rules", {}), processesOf(ports)]);
+  return shown(RuleList, { data: rules, breakers: processes.flatMap(({ breakers }) => breakers) });
+}
+
+export async function tryRules(
+  { control, now }: OperationPorts,
+  { hours, rules }: z.infer<typeof RuleTrialRequest>,
+): Promise<z.infer<typeof RuleTrialAnswer>> {
+  const sinceMs = Math.max(0, now() - Math.round(hours * 3_600_000));
+  const trial = { sinceMs, ...(rules === undefined ? {} : { rules }) };
+  return shown(RuleTrialAnswer, await control.ask("mta.rules-trial", trial));
+}
+
+const traffic = ({ lastMinute: { delivered, deferred, bounced } }: SiteState) =>
+  delivered + deferred + bounced;
+
+function siteFacts(site: SiteState | undefined) {
+  if (site === undefined)
+    return { state: FlowState.enum.open, connections: 0, inHand: 0, lastMinute: noTraffic };
+  const { limits: _, site: __, ...facts } = site;
+  return facts;
+}
+
+function groupFacts(group: GroupState | undefined) {
+  const { state = FlowState.enum.open, untilMs, why, lastMinute = noTraffic } = group ?? {};
+  return { state, untilMs, why, lastMinute, connections: 0, inHand: 0 };
+}

@@ -1,0 +1,42 @@
+import { type ControlAnswer, type Hold, isDomain, type RecentReply, SiteDetail } from "@tyto/contracts";
+import type { z } from "zod";
+import { mergeReplies, mergeSite } from "./merge.ts";
+import { holdsOf, type OperationPorts } from "./ports.ts";
+import { shown } from "./view.ts";
+
+type Found = ControlAnswer<"mta.site">;
+type Told = ControlAnswer<"mta.replies">;
+
+/** A site as a domain leads to it, or by its own id: its servers are those of the domain that it answered for last. */
+export async function viewSite(ports: OperationPorts, name: string): Promise<z.infer<typeof SiteDetail>> {
+  const heard = isDomain(name) ? undefined : await tellReplies(ports, name);
+  const domain = heard === undefined ? name : repliesOf(heard)[0]?.domain;
+  const found: Found =
+    domain === undefined
+      ? { domain: name, site: name, hosts: [], policies: [] }
+      : await ports.control.ask("mta.site", { domain });
+  const site = heard === undefined ? (found.site ?? name) : name;
+  const [told, counted, holds] = await Promise.all([
+    heard ?? tellReplies(ports, site),
+    ports.control.ask("mta.queue", { by: "site", filter: { site }, rowsMax: 1 }),
+    holdsOf(ports),
+  ]);
+  const state = mergeSite(told.flatMap((answer) => answer.state ?? []));
+  return shown(SiteDetail, {
+    ...found,
+    ...(heard === undefined ? {} : { site }),
+    ...(state === undefined ? {} : { state }),
+    waiting: counted.total,
+    replies: repliesOf(told),
+    holds: holds.filter((hold) => isAbout(hold, site, found.domain)),
+  });
+}
+
+const tellReplies = async ({ control }: OperationPorts, site: string): Promise<Told[]> =>
+  (await control.askAll("mta.replies", { site })).answers;
+
+const repliesOf = (told: readonly Told[]): RecentReply[] =>
+  mergeReplies(told.flatMap(({ replies }) => replies));
+
+const isAbout = ({ scope, id }: Hold, site: string, domain: string): boolean =>
+  scope === "everything" || (scope === "site" && id === site) || (scope === "domain" && id === domain);
