@@ -40,6 +40,7 @@ import type * as model_inbound from "../model/inbound.js";
 import type * as model_inboxes from "../model/inboxes.js";
 import type * as model_issuers from "../model/issuers.js";
 import type * as model_message from "../model/message.js";
+import type * as model_messageInHand from "../model/messageInHand.js";
 import type * as model_messages from "../model/messages.js";
 import type * as model_periods from "../model/periods.js";
 import type * as model_quarantines from "../model/quarantines.js";
@@ -100,6 +101,7 @@ declare const fullApi: ApiFromModules<{
   "model/inboxes": typeof model_inboxes;
   "model/issuers": typeof model_issuers;
   "model/message": typeof model_message;
+  "model/messageInHand": typeof model_messageInHand;
   "model/messages": typeof model_messages;
   "model/periods": typeof model_periods;
   "model/quarantines": typeof model_quarantines;
