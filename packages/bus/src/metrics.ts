@@ -60,7 +60,7 @@ export function createMetrics(
   const durables = new Map<string, string>();
   new Gauge({
     name: "tyto_bus_waiting",
-    help: "Messages that a durable has still before it, those in hand included",
+    help: "Messages, each of one event or entry or up to 100, that a durable has still before it, those in hand included",
     labelNames: ["durable"],
     registers,
     async collect() {

@@ -40,8 +40,8 @@ export function createMetrics(
     }),
   };
   new Gauge({
-    name: "tyto_mta_queue_depth",
-    help: "Queue entries: ready to be sent, or waiting for their time",
+    name: "tyto_mta_queue_messages",
+    help: "Messages of the queue, each of one entry or up to 100: ready to be sent, or waiting for their time",
     labelNames: ["state"] as const,
     registers,
     async collect() {

@@ -245,7 +245,7 @@ test("an entry that comes back after its attempt was over is not sent again", as
 
 test("it is ready while NATS is there, and shows its queue and connections", async () => {
   expect((await fetch(`${mta.url}/readyz`)).status).toBe(200);
-  expect(await metric('tyto_mta_queue_depth{state="ready"')).toBe(0);
+  expect(await metric('tyto_mta_queue_messages{state="ready"')).toBe(0);
   expect(await metric('tyto_mta_connections{state="open"')).toBeGreaterThan(0);
   expect(await metric('tyto_mta_attempts_total{outcome="delivered"')).toBeGreaterThan(0);
 });
