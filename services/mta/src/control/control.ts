@@ -56,6 +56,8 @@ export type ControlPorts = {
 /** Sites of domains, as deliveries found them. */
 const domainsMax = 100_000;
 
+export type Control = ReturnType<typeof createControl>;
+
 /** The part of the mta that operators talk to: it looks on, counts, answers, and changes what they ask for. */
 export function createControl(ports: ControlPorts) {
   const { bus, process, smtpPort, now, log, parts = {} } = ports;
