@@ -1,4 +1,5 @@
 /** Handlers at work: each message of a durable goes to one, and its verdict decides what becomes of the message. */
+import { BoundedMap } from "@tyto/bounds";
 import {
   consumers,
   errors,
@@ -60,7 +61,7 @@ export function afterThrow(error: unknown, { times, throws }: { times: number; t
 export type Judge = (delivery: Delivery, handle: () => Promise<Verdict>) => Promise<Verdict>;
 
 export function createJudge({ store, log, metrics }: Parts): Judge {
-  const thrown = new Map<string, number>();
+  const thrown = new BoundedMap<string, number>(thrownMax);
 
   const judgeThrow = (delivery: Delivery, error: unknown): Verdict => {
     const { durable, sequence, line, times } = delivery;
@@ -70,8 +71,6 @@ export function createJudge({ store, log, metrics }: Parts): Judge {
     log[isDown(error) ? "warn" : "error"]("bus.handler-threw", { durable, sequence, times, throws, error });
     thrown.delete(key);
     if (verdict.kind === "retry" && throws > 0) thrown.set(key, throws);
-    const oldest = thrown.keys().next();
-    if (thrown.size > thrownMax && !oldest.done) thrown.delete(oldest.value);
     return verdict;
   };
 
@@ -153,7 +152,7 @@ export function consume<S extends Subject>(
 
   const judge = createJudge(parts);
   /** Lines that are over, of messages that come again because of others. */
-  const over = new Map<number, Set<number>>();
+  const over = new BoundedMap<number, Set<number>>(overMax);
   const handle = async (delivery: Delivery): Promise<Verdict> => {
     const lines = readEvents(delivery);
     const [only] = lines;
@@ -172,8 +171,6 @@ export function consume<S extends Subject>(
     over.delete(delivery.sequence);
     if (first === undefined) return done;
     over.set(delivery.sequence, isOver);
-    const oldest = over.keys().next();
-    if (over.size > overMax && !oldest.done) over.delete(oldest.value);
     return retry(Math.max(...waits.map(({ afterMs }) => afterMs)), first.reason);
   };
 

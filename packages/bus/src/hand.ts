@@ -2,6 +2,7 @@
  * The messages of one durable that this process holds: it keeps the server from giving them to others, turns verdicts
  * into acknowledgements, and does not hand over the same message twice.
  */
+import { BoundedMap } from "@tyto/bounds";
 import type { Verdict } from "./bus.ts";
 import type { Link } from "./link.ts";
 import type { Delivery } from "./reader.ts";
@@ -24,7 +25,7 @@ const settledMax = 4_096;
 export function createHand(link: Link, ackWaitMs: number): Hand {
   const held = new Map<number, { reply: string; heardAtMs: number }>();
   /** Sequence → time of storing; a sequence that came again after the server lost its store is another message. */
-  const settled = new Map<number, number>();
+  const settled = new BoundedMap<number, number>(settledMax);
   const heartbeatMs = ackWaitMs / 3;
 
   const heartbeat = setInterval(() => {
@@ -41,12 +42,6 @@ export function createHand(link: Link, ackWaitMs: number): Hand {
     const latest = held.get(sequence)?.reply ?? reply;
     held.delete(sequence);
     return latest;
-  };
-  const remember = ({ sequence, storedAtMs }: Delivery) => {
-    settled.set(sequence, storedAtMs);
-    if (settled.size <= settledMax) return;
-    const oldest = settled.keys().next();
-    if (!oldest.done) settled.delete(oldest.value);
   };
 
   return {
@@ -67,7 +62,7 @@ export function createHand(link: Link, ackWaitMs: number): Hand {
         link.say(reply, `-NAK ${JSON.stringify({ delay: Math.round(delayMs * 1e6) })}`);
         return;
       }
-      remember(delivery);
+      settled.set(delivery.sequence, delivery.storedAtMs);
       link.say(reply, verdict.kind === "done" ? "+ACK" : "+TERM");
     },
     giveBack: (delivery) => link.say(release(delivery), "-NAK"),

@@ -1,11 +1,12 @@
+import { BoundedMap } from "@tyto/bounds";
+
 /** A map with a bound and an end for each entry; the entry unused for longest leaves first. */
 export class TtlCache<V> {
-  readonly #entries = new Map<string, { value: V; endsAtMs: number }>();
-  readonly #entriesMax: number;
+  readonly #entries: BoundedMap<string, { value: V; endsAtMs: number }>;
   readonly #now: () => number;
 
   constructor(entriesMax: number, now: () => number) {
-    this.#entriesMax = entriesMax;
+    this.#entries = new BoundedMap(entriesMax);
     this.#now = now;
   }
 
@@ -16,18 +17,14 @@ export class TtlCache<V> {
     const leftMs = entry.endsAtMs - this.#now();
     this.#entries.delete(key);
     if (leftMs <= 0) return undefined;
-    // Put back at the end: Map keeps insertion order, which makes it the order of use.
+    // Put back as the youngest, which makes the order of age that of use.
     this.#entries.set(key, entry);
     return { value: entry.value, leftMs };
   }
 
   set(key: string, value: V, ttlMs: number): void {
-    this.#entries.delete(key);
-    if (ttlMs <= 0) return;
-    this.#entries.set(key, { value, endsAtMs: this.#now() + ttlMs });
-    if (this.#entries.size <= this.#entriesMax) return;
-    const oldest = this.#entries.keys().next();
-    if (!oldest.done) this.#entries.delete(oldest.value);
+    if (ttlMs <= 0) this.#entries.delete(key);
+    else this.#entries.set(key, { value, endsAtMs: this.#now() + ttlMs });
   }
 
   get size(): number {

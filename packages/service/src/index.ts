@@ -1,5 +1,5 @@
+export { BoundedMap } from "@tyto/bounds";
 export { Counter, Gauge, Histogram, Registry } from "prom-client";
-export * from "./bounded-map.ts";
 export * from "./config.ts";
 export * from "./log.ts";
 export * from "./places.ts";
