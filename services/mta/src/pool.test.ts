@@ -11,6 +11,8 @@ type Fake = Session & {
   isOpen: boolean;
   quits: number;
   resetAnswer: boolean;
+  /** The server takes its time to close after QUIT. */
+  isSlowToClose: boolean;
   hangUp(): void;
 };
 
@@ -26,8 +28,10 @@ beforeEach(() => {
 
 function fakeSession(number: number): Fake {
   const listeners: (() => void)[] = [];
+  let isClosed = false;
   const end = () => {
     session.isOpen = false;
+    isClosed = true;
     for (const listener of listeners.splice(0)) listener();
   };
   const session: Fake = {
@@ -39,15 +43,17 @@ function fakeSession(number: number): Fake {
     isOpen: true,
     quits: 0,
     resetAnswer: true,
+    isSlowToClose: false,
     send: async () => ({ kind: "interrupted" }),
     reset: async () => session.resetAnswer,
     quit() {
       session.quits++;
-      end();
+      session.isOpen = false;
+      if (!session.isSlowToClose) end();
     },
     onEnd(listener) {
-      if (session.isOpen) listeners.push(listener);
-      else listener();
+      if (isClosed) listener();
+      else listeners.push(listener);
     },
     hangUp: end,
   };
@@ -140,6 +146,24 @@ test("a broken session makes room for a new one", async () => {
   one.release("broken");
   expect(numberOf(await waiting)).toBe(1);
   expect(opened[0]?.quits).toBe(1);
+});
+
+test("a session that said QUIT keeps its place at its site until it is closed, and no other site waits for that", async () => {
+  const pool = poolOf({ siteConnectionsMax: 1, connectionsMax: 1 });
+  const one = await leased(pool);
+  const slow = opened[0];
+  if (slow) slow.isSlowToClose = true;
+  const waiting = leased(pool);
+  const elsewhere = leased(pool, "b");
+  one.release("broken");
+  const other = await elsewhere;
+  expect([pool.connectionsTo({ egress: "one", site: "a" }), opened.length]).toEqual([1, 2]);
+  other.release("ready");
+  await turn();
+  // There is room among all connections, and none at the site.
+  expect(opened).toHaveLength(2);
+  slow?.hangUp();
+  expect(numberOf(await waiting)).toBe(2);
 });
 
 test("after a refusal the session is reset, and given up when that fails", async () => {
@@ -314,7 +338,18 @@ test("any order of leases, releases and hang-ups keeps to the bounds and loses n
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
     return Math.floor((state / 2 ** 32) * below);
   };
-  const pool = poolOf({ siteConnectionsMax: 3, idleMax: 4, connectionsMax: 5 });
+  const pool = poolOf({
+    siteConnectionsMax: 3,
+    idleMax: 4,
+    connectionsMax: 5,
+    async open() {
+      if (answer === "failure") return { failure: { kind: "failure" }, isRestful: true };
+      const session = fakeSession(opened.length);
+      session.isSlowToClose = next(3) === 0;
+      opened.push(session);
+      return session;
+    },
+  });
   const held: Lease[] = [];
   let pending = 0;
   for (let step = 0; step < 3_000; step++) {
@@ -337,10 +372,13 @@ test("any order of leases, releases and hang-ups keeps to the bounds and loses n
     const { open, idle } = pool.count();
     expect(open).toBeLessThanOrEqual(12);
     expect(idle).toBeLessThanOrEqual(4);
+    for (const site of ["site0", "site1", "site2", "site3"])
+      expect(pool.connectionsTo({ egress: "one", site })).toBeLessThanOrEqual(3);
   }
   // Everything given back: whoever waits is served, and nothing is left but idle sessions.
   for (let round = 0; round < 50 && (pending > 0 || held.length > 0); round++) {
     for (const lease of held.splice(0)) lease.release("broken");
+    for (const session of opened) if (!session.isOpen) session.hangUp();
     await turn();
   }
   await turn();

@@ -191,7 +191,7 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
   const demand = (site: Site) =>
     options.onDemand?.(site.key, site.line.size() + site.taken - site.idle.length);
 
-  /** Ends a session; its place at the site is free when it is closed. */
+  /** Ends a session. Its place at the site is free when it is closed; other sites need not wait for that. */
   function retire(site: Site, session: Session) {
     site.taken--;
     taken--;
@@ -201,6 +201,7 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
       site.closing--;
       handOn(site);
     });
+    serveNext();
   }
 
   /** A connection is gone: its place goes to whoever waits. */
