@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { fuzz } from "./hostile.testing.ts";
+import { fuzz } from "./fuzz.testing.ts";
 
 test("500 sessions with a hostile server believe nothing that was not said", async () => {
   const { wrong, counts } = await fuzz({ seed: 1, sessions: 500, atOnce: 50 });
