@@ -15,7 +15,7 @@ import type { Egress } from "./egress.ts";
 import type { Host, Path } from "./mx.ts";
 import type { Leave } from "./observation.ts";
 import type { Failed, Outcome } from "./outcome.ts";
-import type { Want } from "./pool.ts";
+import type { Want } from "./pool/pool.ts";
 import type { Providers } from "./providers/choice.ts";
 import type { Provider } from "./providers/provider.ts";
 import type { Signer } from "./signers.ts";

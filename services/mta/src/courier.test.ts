@@ -7,7 +7,7 @@ import { carry } from "./courier.ts";
 import type { Host } from "./mx.ts";
 import { openHost } from "./opening.ts";
 import type { Failed } from "./outcome.ts";
-import { createPool, fixedLimits } from "./pool.ts";
+import { createPool, fixedLimits } from "./pool/pool.ts";
 import type { Mail } from "./smtp.ts";
 import { parseDialog, startScripted, startSink, wantOf } from "./testing.ts";
 

@@ -2,7 +2,7 @@ import type { Conversation, Reply } from "@tyto/contracts";
 import type { Hold, MailOf } from "./attempt.ts";
 import type { Host } from "./mx.ts";
 import type { Failed } from "./outcome.ts";
-import type { Lease, Pool, Want } from "./pool.ts";
+import type { Lease, Pool, Want } from "./pool/pool.ts";
 import type { Mail } from "./smtp.ts";
 import { type Demand, refusalOf } from "./tls/demand.ts";
 import type { Sent } from "./trouble.ts";

@@ -12,7 +12,7 @@ import { createResolver } from "@tyto/dns";
 import { type Carried, carry } from "./courier.ts";
 import { openHost } from "./opening.ts";
 import { type Failed, settle } from "./outcome.ts";
-import { createPool, fixedLimits } from "./pool.ts";
+import { createPool, fixedLimits } from "./pool/pool.ts";
 import type { Mail } from "./smtp.ts";
 import { type Dialog, parseDialog, startScripted, wantOf } from "./testing.ts";
 

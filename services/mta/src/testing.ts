@@ -19,7 +19,7 @@
  */
 import { createServer, type Server, type Socket } from "node:net";
 import { createSecureContext, TLSSocket } from "node:tls";
-import type { Want } from "./pool.ts";
+import type { Want } from "./pool/pool.ts";
 
 /** A delivery's wish for a session to a site. */
 export const wantOf = (site: string, change: Partial<Want> = {}): Want => ({

@@ -1,7 +1,7 @@
 import type { Control } from "../control/control.ts";
 import { openHost } from "../opening.ts";
 import type { Failed } from "../outcome.ts";
-import { createPool, type Limits, type Pool } from "../pool.ts";
+import { createPool, type Limits, type Pool } from "../pool/pool.ts";
 import type { TlsPolicies } from "../tls/policies.ts";
 import type { Sharing } from "./sharing.ts";
 import type { Surroundings } from "./surroundings.ts";

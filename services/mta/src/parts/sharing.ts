@@ -1,11 +1,8 @@
-import { BoundedMap } from "@tyto/service";
 import type { ShapingPorts, SiteKey } from "../shaping/shaping.ts";
 import { createElapsed } from "../shares/elapsed.ts";
-import { createShares, shareKey } from "../shares/shares.ts";
+import { createShares } from "../shares/shares.ts";
+import { createShareKeys } from "../shares/site-keys.ts";
 import type { Surroundings } from "./surroundings.ts";
-
-/** Sites whose limits are shared with other processes, by name; as many as there are limits for. */
-const sharedSitesMax = 10_000;
 
 export type Sharing = Awaited<ReturnType<typeof startSharing>>;
 
@@ -14,29 +11,21 @@ export async function startSharing(
   { config, bus, now, log }: Surroundings,
   connectionsTo: (key: SiteKey) => number,
 ) {
-  const sites = new BoundedMap<string, SiteKey>(sharedSitesMax);
+  const { keyOf, siteOf, inUse } = createShareKeys(connectionsTo);
   const shares = await createShares({
     bucket: bus.bucket,
     name: config.name,
-    inUse(name) {
-      const key = sites.get(name);
-      return key === undefined ? 0 : connectionsTo(key);
-    },
+    inUse,
     elapsedMs: createElapsed(() => performance.now(), now),
     now,
     log,
   });
-  const nameOf = (key: SiteKey) => {
-    const name = shareKey(key.egress, key.site);
-    sites.set(name, key);
-    return name;
-  };
   return {
-    shareOf: ((key, limit) => shares.shareOf(nameOf(key), limit)) satisfies ShapingPorts["shareOf"],
-    demand: (key: SiteKey, wanted: number) => shares.demand(nameOf(key), wanted),
+    shareOf: ((site, limit) => shares.shareOf(keyOf(site), limit)) satisfies ShapingPorts["shareOf"],
+    demand: (site: SiteKey, wanted: number) => shares.demand(keyOf(site), wanted),
     /** Calls back when the part of a site, or of all of them, has changed. */
-    onChange: (heard: (key: SiteKey | undefined) => void) =>
-      shares.onChange((name) => heard(name === undefined ? undefined : sites.get(name))),
+    onChange: (heard: (site: SiteKey | undefined) => void) =>
+      shares.onChange((key) => heard(key === undefined ? undefined : siteOf(key))),
     stop: shares.stop,
   };
 }

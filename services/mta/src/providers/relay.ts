@@ -4,7 +4,7 @@ import type { Resolver } from "@tyto/dns";
 import { type Carried, carry } from "../courier.ts";
 import { findAddresses, type Host } from "../mx.ts";
 import type { Failed } from "../outcome.ts";
-import { createPool, fixedLimits, type Want } from "../pool.ts";
+import { createPool, fixedLimits, type Want } from "../pool/pool.ts";
 import { openSession, type Session, type Timeouts } from "../smtp.ts";
 import type { Credentials } from "../wire/authenticate.ts";
 import type { Provider } from "./provider.ts";

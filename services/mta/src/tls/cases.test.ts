@@ -24,7 +24,7 @@ import { carry } from "../courier.ts";
 import { findPath } from "../mx.ts";
 import { openHost } from "../opening.ts";
 import type { Failed } from "../outcome.ts";
-import { createPool, fixedLimits } from "../pool.ts";
+import { createPool, fixedLimits } from "../pool/pool.ts";
 import { wantOf } from "../testing.ts";
 import { parseFloors } from "./floor.ts";
 import type { HttpsAnswer } from "./https.ts";

@@ -1,10 +1,10 @@
 import { beforeEach, expect, test } from "bun:test";
-import type { Host } from "./mx.ts";
-import type { Leave } from "./observation.ts";
+import type { Host } from "../mx.ts";
+import type { Leave } from "../observation.ts";
+import type { Session } from "../smtp.ts";
+import { wantOf as want } from "../testing.ts";
+import type { Demand } from "../tls/demand.ts";
 import { createPool, fixedLimits, type Lease, type Pool, type Refusal } from "./pool.ts";
-import type { Session } from "./smtp.ts";
-import { wantOf as want } from "./testing.ts";
-import type { Demand } from "./tls/demand.ts";
 
 type Fake = Session & {
   number: number;
@@ -448,6 +448,19 @@ test("hosts and demands of one site share its connections, and never a session",
   if (one.kind === "lease") one.release("ready");
   expect(await next).toMatchObject({ isReused: false });
   expect([opened.length, opened[0]?.quits, pool.count()]).toEqual([2, 1, { open: 1, idle: 0 }]);
+});
+
+test("who stops while a place is being made for it opens nothing, and gives place and leave back", async () => {
+  const pool = poolOf({ siteConnectionsMax: 1 });
+  (await leased(pool, "a")).release("ready");
+  const [first] = opened;
+  if (first) first.isSlowToClose = true;
+  const stopping = new AbortController();
+  const other = pool.acquire(host("mx2"), want("a"), { waitMs: 2_000, signal: stopping.signal });
+  stopping.abort();
+  first?.hangUp();
+  expect([(await other).kind, opened.length, given]).toEqual(["interrupted", 1, ["back"]]);
+  expect(pool.count()).toEqual({ open: 0, idle: 0 });
 });
 
 test("an address of ours has its own connections to a site", async () => {

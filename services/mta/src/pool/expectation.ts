@@ -1,0 +1,72 @@
+/** How long it takes until a turn comes at a site, and what is told to those who would wait too long for theirs. */
+import type { Place } from "./line.ts";
+import type { Site } from "./site.ts";
+import type { Wait } from "./waiting.ts";
+
+/** Nobody is sent away for longer: a site may become faster, and a turn that passes unused is lost. */
+const bookedMsMax = 900_000;
+const bookedOwnersMax = 200;
+/** A line has to stand this long before anybody is sent away because of it. */
+const judgedMs = 5_000;
+/** Up to this, everybody waits in line. */
+export const shortMsMax = 1_000;
+/** Those that a suspended site sends away come back over at least this time. */
+const spreadMsMin = 10_000;
+
+/** Would one that comes now wait for longer than `waitMs`? Only a line that says enough is judged by. */
+export const isTooLong = (site: Site, place: Place, waitMs: number, nowMs: number): boolean =>
+  isJudged(site, nowMs) && turnMs(site, nowMs) * (site.line.before(place) + 1) > waitMs;
+
+/** The first connections of a burst are slow and say little; a rate is known from its first message. */
+const isJudged = (site: Site, nowMs: number) =>
+  site.gapMs > 0 || site.line.size() === 0 || nowMs - site.lineSinceMs > judgedMs;
+
+/** What slows the site down: its rate or its connections. */
+const turnMs = (site: Site, nowMs: number) => Math.max(leaseTurnMs(site, nowMs), site.gapMs);
+
+/** How long one turn takes for want of connections; a site that has handed out nothing for long is as slow. */
+function leaseTurnMs({ taken, idle, leaseMs, leasedAtMs }: Site, nowMs: number): number {
+  const isBusy = taken > 0 && idle.length === 0;
+  return (isBusy ? Math.max(leaseMs, nowMs - leasedAtMs) : leaseMs) / Math.max(1, taken);
+}
+
+/** When one whose turn is too far away shall come again, and why. `random` is from 0 up to 1. */
+export function comeAgain(site: Site, place: Place, nowMs: number, random: () => number): Wait {
+  const name = site.provider ?? site.key.site;
+  const waitMs = turnMs(site, nowMs) * (site.line.before(place) + 1);
+  if (site.gapMs > leaseTurnMs(site, nowMs))
+    return {
+      kind: "wait",
+      untilMs: book(site, place, nowMs, waitMs, random),
+      why: `${name}: as many as its rate allows are before it`,
+    };
+  // Connections may become faster or more at any time: it comes again well before its turn is expected.
+  const soonMs = Math.min(Math.max(waitMs / 2, shortMsMax), bookedMsMax);
+  return {
+    kind: "wait",
+    untilMs: nowMs + soonMs * (0.75 + random() / 2),
+    why: `all connections that ${name} may have are in use`,
+  };
+}
+
+/** Those that a suspended site sends away: not all at once, as the first of them finds out whether it is well again. */
+export const spread = (leave: Wait, waitMs: number, random: () => number): Wait => ({
+  ...leave,
+  untilMs: leave.untilMs + Math.max(spreadMsMin, waitMs / 2) * random(),
+});
+
+/**
+ * When one that a rate keeps back shall come again: behind those of its owner that were sent away before. Each owner gets
+ * its share of the turns.
+ */
+function book(site: Site, { owner }: Place, nowMs: number, waitMs: number, random: () => number): number {
+  const { booked } = site;
+  for (const [other, untilMs] of booked) if (untilMs <= nowMs) booked.delete(other);
+  const earliestMs = nowMs + waitMs;
+  const atMs = Math.max(earliestMs, booked.get(owner) ?? 0);
+  if (booked.has(owner) || booked.size < bookedOwnersMax)
+    booked.set(owner, atMs + turnMs(site, nowMs) * Math.max(1, booked.size));
+  // Those that are too many for the longest wait are spread, not to come back as one wave.
+  const latestMs = Math.max(earliestMs, nowMs + bookedMsMax * (0.5 + random() / 2));
+  return Math.min(atMs, latestMs);
+}
