@@ -162,8 +162,11 @@ test("an update succeeds only at the revision that was seen, and a removed key c
   const second = await bucket.update("seen", claim(2), first ?? 0);
   expect(second).toBeGreaterThan(first ?? 0);
   expect(await bucket.update("seen", claim(3), first ?? 0)).toBeUndefined();
+  expect(await bucket.find("seen")).toEqual({ value: claim(2), revision: second ?? 0 });
   const removed = await bucket.update("seen", undefined, second ?? 0);
   expect(await bucket.get("seen")).toBeUndefined();
+  expect(await bucket.find("seen")).toEqual({ value: undefined, revision: removed ?? 0 });
+  expect(await bucket.find("never")).toBeUndefined();
   const revisions: [string, number][] = [];
   const watch = await bucket.watch((key, _value, revision) => revisions.push([key, revision]));
   watch.stop();

@@ -38,13 +38,18 @@ export function createBucket<B extends BucketName>(
   const findTogether = createTogether(direct, stream, copies.has(name));
   const find = (key: string) => findTogether(bucketPrefix(name) + checkedKey(key));
 
+  const checkedValue = (key: string, found: Found | undefined): BucketValue<B> | undefined => {
+    if (found === undefined || isDeleted(found)) return undefined;
+    const value = readValue(name, found);
+    if (!value.ok) throw new Failure("internal", `${name} ${key} breaks its contract: ${value.problem}`);
+    return value.value;
+  };
+
   return {
-    async get(key) {
+    get: async (key) => checkedValue(key, await find(key)),
+    async find(key) {
       const found = await find(key);
-      if (found === undefined || isDeleted(found)) return undefined;
-      const value = readValue(name, found);
-      if (!value.ok) throw new Failure("internal", `${name} ${key} breaks its contract: ${value.problem}`);
-      return value.value;
+      return found === undefined ? undefined : { value: checkedValue(key, found), revision: found.sequence };
     },
     put: async (key, value) => store.together(stream, [message(key, writeValue(name, value), {})]),
     delete: async (key) =>

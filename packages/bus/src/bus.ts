@@ -225,6 +225,8 @@ export type ScannedSummary = {
 
 export type Bucket<B extends BucketName> = {
   get(key: string): Promise<BucketValue<B> | undefined>;
+  /** The same with its revision, for `update`; a removed key has one too, and no value. */
+  find(key: string): Promise<{ value: BucketValue<B> | undefined; revision: number } | undefined>;
   put(key: string, value: BucketValue<B>): Promise<void>;
   /** True if the key was free and now holds the value. */
   create(key: string, value: BucketValue<B>): Promise<boolean>;

@@ -7,7 +7,7 @@ import { Hold } from "./control.ts";
 import { QuarantineRecord, WarmingRecord } from "./egress.ts";
 import { type ErrorCode, errors } from "./errors.ts";
 import { events, isSubject } from "./events.ts";
-import { Address, Domain, MessageId, OrganizationId, TimeMs } from "./values.ts";
+import { Address, Domain, Heard, MessageId, OrganizationId, TimeMs } from "./values.ts";
 
 /** What a DNS record of a sending domain is for. */
 export const dnsPurposes = ["dkim", "spf", "return-path", "dmarc"] as const;
@@ -174,7 +174,7 @@ export const SiteRecord = z.object({
 });
 export type SiteRecord = z.infer<typeof SiteRecord>;
 
-/** Outcomes of one organisation or campaign, counted in blocks: the newest block last. */
+/** Outcomes of one organisation or campaign, as all processes counted them, in blocks: the newest block last. */
 export const BreakerRecord = z.object({
   scope: z.enum(["organization", "campaign"]),
   id: z.string().max(253),
@@ -197,6 +197,7 @@ export const BreakerRecord = z.object({
   openedAtMs: TimeMs.optional(),
   /** End of the hold. */
   untilMs: TimeMs.optional(),
+  heard: Heard.optional(),
   savedAtMs: TimeMs,
 });
 export type BreakerRecord = z.infer<typeof BreakerRecord>;
@@ -286,7 +287,7 @@ export const buckets = {
   SITES: { value: SiteRecord, ttlMs: 24 * hourMs, history: 1 },
   /** Key: `bucketKey(scope, id)`. The mta's alone; every mta watches it. Lost means that nothing is held. */
   HOLDS: { value: Hold, ttlMs: 0, history: 1 },
-  /** Key: `bucketKey(scope, id)`. The mta's alone. Lost means that rates are counted from nothing. */
+  /** Key: `bucketKey(scope, id)`. The mta's alone; all processes change it in turns. Lost means that rates are counted from nothing. */
   BREAKERS: { value: BreakerRecord, ttlMs: 30 * 24 * hourMs, history: 1 },
   /** Key: the egress. The mta's alone. Lost means that addresses which are not warm begin at the day of their date, or at 1. */
   WARMING: { value: WarmingRecord, ttlMs: 0, history: 1 },

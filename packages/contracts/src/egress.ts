@@ -1,6 +1,6 @@
 /** What is remembered of the addresses that mail leaves through: how far their warming is, and why one is not used. */
 import { z } from "zod";
-import { TimeMs } from "./values.ts";
+import { Heard, TimeMs } from "./values.ts";
 
 const count = z.number().int().nonnegative();
 
@@ -13,6 +13,19 @@ export const ProviderWarmth = z.object({
   deferred: count,
   /** Refused for good. */
   bounced: count,
+  /**
+   * What came back of delivered mail, which takes hours and days: the days so far, each of which counts half as much as the
+   * one after it. Absent means nothing so far.
+   */
+  recent: z
+    .object({
+      delivered: z.number().nonnegative(),
+      bounced: z.number().nonnegative(),
+      complained: z.number().nonnegative(),
+    })
+    .optional(),
+  /** It gets no bulk mail until then, because its users complain. */
+  pausedUntil: TimeMs.optional(),
   /** 1 where the provider is content; less when it gets that part of what would be its share. */
   pace: z.number().min(0).max(1),
   /** Its part of the address's mail on the last days on which it was content. */
@@ -46,6 +59,7 @@ export const WarmingRecord = z.object({
   transactionalBefore: count,
   /** By name; mail to everybody else counts as `other`. */
   providers: z.record(z.string().max(60), ProviderWarmth),
+  heard: Heard.optional(),
 });
 export type WarmingRecord = z.infer<typeof WarmingRecord>;
 

@@ -15,6 +15,7 @@ import {
   Domain,
   MessageId,
   OrganizationId,
+  Origin,
   TimeMs,
   Traffic,
 } from "./values.ts";
@@ -266,6 +267,8 @@ export const events = {
     remoteMta: z.string().max(253).optional(),
     /** The stored report (bucket-less id in the stream RAW) for `source: "dsn"`. */
     rawId: z.string().optional(),
+    /** From the return path that a report came to, for the mta. */
+    origin: Origin.optional(),
   }),
 
   /**
@@ -323,6 +326,8 @@ export const events = {
     sourceIp: z.string().max(45).optional(),
     arrivedAt: TimeMs.optional(),
     rawId: z.string(),
+    /** From the return path that stands in the report, for the mta. */
+    origin: Origin.optional(),
   }),
 
   /**

@@ -56,6 +56,23 @@ export const deliveryId = (messageId: MessageId, index: number): DeliveryId =>
 
 export const messageIdOf = (id: DeliveryId): MessageId => MessageId.parse(id.slice(0, 26));
 
+/**
+ * A mark that the mta puts into return paths, to know by which of its addresses and for whom a message left when something
+ * comes back. It tells nothing to anybody else.
+ */
+export const Origin = z
+  .string()
+  .regex(/^[a-z2-7]{8}$/, "must be an origin")
+  .brand<"Origin">();
+export type Origin = z.infer<typeof Origin>;
+
+/**
+ * Reports that were counted last, shortened, the newest last: one that comes twice counts once. As many as the durable
+ * mta-feedback may have under way, which are the ones that can come again.
+ */
+export const heardMax = 1_000;
+export const Heard = z.array(z.string().max(16)).max(heardMax);
+
 /** Who owns a message. One installation starts with one organisation, named `default`. */
 export const OrganizationId = z
   .string()

@@ -1,5 +1,5 @@
 /** The mail that a report is about, as far as the report includes it, and the marks of ours that are left in it. */
-import type { DeliveryId, MessageId } from "@tyto/contracts";
+import type { DeliveryId, MessageId, Origin } from "@tyto/contracts";
 import { messageIdOf } from "@tyto/contracts";
 import { toByteText } from "./encodings.ts";
 import type { Message } from "./message.ts";
@@ -7,8 +7,8 @@ import { decodeMessageId } from "./message-id.ts";
 import { type Header, readHeaderLines } from "./mime.ts";
 import { decodeOwnAddress, decodeToken } from "./own-address.ts";
 
-/** Which of our messages something is about, and for which recipient where that is known. */
-export type About = { messageId: MessageId; deliveryId?: DeliveryId };
+/** Which of our messages something is about, for which recipient where that is known, and by which way it left. */
+export type About = { messageId: MessageId; deliveryId?: DeliveryId; origin?: Origin };
 
 const originalTypes =
   /^(?:message\/(?:rfc822|global|rfc822-headers|global-headers|partial)|text\/rfc822-headers?)$/;
@@ -37,7 +37,8 @@ const ordered = (fields: readonly Header[]) => [
 ];
 const envelopeFields = new Set(["return-path", "original-mail-from", "x-mailfrom", "cfbl-feedback-id"]);
 
-const ownAddresses = /\b[buc]-[0-9a-z]{26}-\d{1,4}-[a-z2-7]{20}@[a-z0-9](?:[a-z0-9.-]{0,250}[a-z0-9])?/gi;
+const ownAddresses =
+  /\b[buc]-[0-9a-z]{26}-\d{1,4}(?:-[a-z2-7]{8})?-[a-z2-7]{20}@[a-z0-9](?:[a-z0-9.-]{0,250}[a-z0-9])?/gi;
 const tokens = /\b[0-9a-z]{26}-\d{1,4}-[a-z2-7]{20}\b/gi;
 const messageIds = /\b[0-9a-z]{26}\.[a-z2-7]{20}@[a-z0-9](?:[a-z0-9.-]{0,250}[a-z0-9])?/gi;
 
@@ -46,10 +47,16 @@ const messageIds = /\b[0-9a-z]{26}\.[a-z2-7]{20}@[a-z0-9](?:[a-z0-9.-]{0,250}[a-
  * or a Message-ID. Everything else in the text is a stranger's claim.
  */
 export function aboutIn(text: string, key: string): About | undefined {
+  let about: About | undefined;
   for (const [found] of bounded(text.matchAll(ownAddresses))) {
     const own = decodeOwnAddress(found, key);
-    if (own !== undefined) return aboutDelivery(own.deliveryId);
+    if (own === undefined) continue;
+    about ??= aboutDelivery(own.deliveryId);
+    // Only the return path tells the way; another address of the same delivery may stand in front of it.
+    if (own.deliveryId === about.deliveryId && own.origin !== undefined)
+      return { ...about, origin: own.origin };
   }
+  if (about !== undefined) return about;
   for (const [found] of bounded(text.matchAll(tokens))) {
     const id = decodeToken("feedback", found, key) ?? decodeToken("unsubscribe", found, key);
     if (id !== undefined) return aboutDelivery(id);

@@ -4,8 +4,8 @@
  * purpose has a label of its own, so that a token made for one is worth nothing for another.
  */
 import { createHmac, timingSafeEqual } from "node:crypto";
-import { Address, DeliveryId } from "@tyto/contracts";
-import { base32, decodeReturnPath, looksLikeReturnPath } from "./verp.ts";
+import { Address, DeliveryId, type Origin } from "@tyto/contracts";
+import { base32, looksLikeReturnPath, readReturnPath } from "./verp.ts";
 
 export type Purpose = "return-path" | "unsubscribe" | "feedback";
 type TokenPurpose = Exclude<Purpose, "return-path">;
@@ -38,9 +38,9 @@ export const encodeOwnAddress = (
 export function decodeOwnAddress(
   address: string,
   key: string,
-): { purpose: Purpose; deliveryId: DeliveryId } | undefined {
-  const returned = decodeReturnPath(address, key);
-  if (returned !== undefined) return { purpose: "return-path", deliveryId: returned };
+): { purpose: Purpose; deliveryId: DeliveryId; origin?: Origin } | undefined {
+  const returned = readReturnPath(address, key);
+  if (returned !== undefined) return { purpose: "return-path", ...returned };
   const local = address.slice(0, address.lastIndexOf("@")).toLowerCase();
   for (const purpose of ["unsubscribe", "feedback"] as const) {
     if (!local.startsWith(prefixes[purpose])) continue;

@@ -3,7 +3,7 @@
  * believed (understand): that it concerns a message of ours only a MAC of ours can say, that it concerns a domain of ours
  * only our own list. What claims to be something and cannot be read or believed is `unclear`, never something else.
  */
-import type { DeliveryId, MessageId } from "@tyto/contracts";
+import type { DeliveryId, MessageId, Origin } from "@tyto/contracts";
 import { autoReplySign } from "./auto-reply.ts";
 import { challengeSign } from "./challenge.ts";
 import { type Complaint, readComplaint } from "./complaint.ts";
@@ -36,6 +36,7 @@ export type Facts = {
   /** From `envelopeTo`, where it is an address that we made for one delivery and its MAC is right. */
   deliveryId?: DeliveryId;
   purpose?: Purpose;
+  origin?: Origin;
   /** The key of all our MACs. */
   verpKey: string;
   isOwnDomain(domain: string): boolean;
@@ -43,9 +44,9 @@ export type Facts = {
 };
 
 export type Understood = { why: string } & (
-  | { kind: "bounce"; deliveryId: DeliveryId; report: Report }
+  | { kind: "bounce"; deliveryId: DeliveryId; origin?: Origin; report: Report }
   | { kind: "complaint"; about: About; complaint: Complaint }
-  | { kind: "unsubscribe"; about: Required<About>; method: "mailto" | "report" }
+  | { kind: "unsubscribe"; about: AboutDelivery; method: "mailto" | "report" }
   | { kind: "auto-reply"; about?: About }
   | { kind: "challenge"; about?: About }
   | { kind: "dmarc-report"; reports: DmarcReport[] }
@@ -54,6 +55,8 @@ export type Understood = { why: string } & (
   | { kind: "mail" }
   | { kind: "unclear" }
 );
+
+type AboutDelivery = About & { deliveryId: DeliveryId };
 
 /** Reads without believing: no key, no envelope. The order matters, since reports about mail look like reports of mail. */
 export function claimOf(message: Message): Claim {
@@ -91,9 +94,10 @@ export function understand(message: Message, facts: Facts): Understood {
   const claim = claimOf(message);
   const { deliveryId, purpose, verpKey } = facts;
   const own = deliveryId === undefined ? undefined : aboutDelivery(deliveryId);
+  const origin = facts.origin === undefined ? {} : { origin: facts.origin };
   switch (claim.kind) {
     case "complaint": {
-      const about = aboutIn(claim.marks, verpKey) ?? own;
+      const about = aboutIn(claim.marks, verpKey) ?? (own === undefined ? undefined : { ...own, ...origin });
       if (about === undefined) return { kind: "unclear", why: `${claim.why} that names no message of ours` };
       // Who opts out complains about nobody.
       if (claim.complaint.feedback === "opt-out" && isDelivery(about))
@@ -108,7 +112,7 @@ export function understand(message: Message, facts: Facts): Understood {
     }
     case "bounce":
       if (deliveryId !== undefined && (purpose ?? "return-path") === "return-path")
-        return { kind: "bounce", why: claim.why, deliveryId, report: claim.report };
+        return { kind: "bounce", why: claim.why, deliveryId, ...origin, report: claim.report };
       return { kind: "unclear", why: `${claim.why} that came to no return path of ours` };
     case "unclear":
       return claim;
@@ -130,7 +134,7 @@ export function understand(message: Message, facts: Facts): Understood {
   if (facts.envelopeFrom === "" && deliveryId !== undefined && (purpose ?? "return-path") === "return-path") {
     const report = readReport(message, true);
     if (report !== undefined)
-      return { kind: "bounce", why: "a report in words of its own", deliveryId, report };
+      return { kind: "bounce", why: "a report in words of its own", deliveryId, ...origin, report };
   }
   if (facts.envelopeFrom === "")
     return { kind: "unclear", why: "it has the empty reverse path of reports and is none that is known" };
@@ -141,7 +145,7 @@ export function understand(message: Message, facts: Facts): Understood {
   return { kind: "reply", why, about, foundBy, text };
 }
 
-const isDelivery = (about: About): about is Required<About> => about.deliveryId !== undefined;
+const isDelivery = (about: About): about is AboutDelivery => about.deliveryId !== undefined;
 
 const idsMax = 20;
 

@@ -1,13 +1,23 @@
 import { expect, test } from "bun:test";
-import { type DeliveryId, deliveryId, newMessageId } from "@tyto/contracts";
-import { decodeReturnPath, encodeReturnPath, looksLikeReturnPath } from "./verp.ts";
+import { type DeliveryId, deliveryId, newMessageId, Origin } from "@tyto/contracts";
+import { decodeReturnPath, encodeReturnPath, looksLikeReturnPath, readReturnPath } from "./verp.ts";
 
 const key = "0123456789abcdef0123456789abcdef";
 const id = deliveryId(newMessageId(1_700_000_000_000), 7);
 const host = "bounces.example.com";
+const origin = Origin.parse("abcd2345");
 
 test("a return path names its delivery", () => {
   expect(decodeReturnPath(encodeReturnPath(id, host, key), key)).toBe(id);
+});
+
+test("a return path tells the way that its message left by, and nobody can change it", () => {
+  const address = encodeReturnPath(id, host, key, origin);
+  expect(readReturnPath(address.toUpperCase(), key)).toEqual({ deliveryId: id, origin });
+  expect(looksLikeReturnPath(address)).toBe(true);
+  expect(readReturnPath(address.replace(origin, "abcd2346"), key)).toBeUndefined();
+  expect(readReturnPath(address.replace(`-${origin}`, ""), key)).toBeUndefined();
+  expect(readReturnPath(encodeReturnPath(id, host, key), key)).toEqual({ deliveryId: id });
 });
 
 test("a return path survives a server that changes the case of letters", () => {
@@ -17,12 +27,12 @@ test("a return path survives a server that changes the case of letters", () => {
 });
 
 test("the longest delivery id leaves the local part within 64 characters", () => {
-  const address = encodeReturnPath(deliveryId(newMessageId(), 9_999), host, key);
+  const address = encodeReturnPath(deliveryId(newMessageId(), 9_999), host, key, origin);
   expect(address.indexOf("@")).toBeLessThanOrEqual(64);
 });
 
 test("one changed character anywhere makes it foreign", () => {
-  const address: string = encodeReturnPath(id, host, key);
+  const address: string = encodeReturnPath(id, host, key, origin);
   for (let i = 0; i < address.length; i++) {
     const other = address.charAt(i) === "a" ? "b" : "a";
     expect(decodeReturnPath(address.slice(0, i) + other + address.slice(i + 1), key)).toBeUndefined();

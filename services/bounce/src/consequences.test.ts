@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { deliveryId, events, newMessageId, type StoredEvent } from "@tyto/contracts";
+import { deliveryId, events, newMessageId, Origin, type StoredEvent } from "@tyto/contracts";
 import { decodeOwnAddress, encodeOwnAddress, encodeReturnPath, readMessage } from "@tyto/mail";
 import { consequences } from "./consequences.ts";
 
@@ -74,6 +74,25 @@ test("the same report over other servers has the same ids, another report about 
   expect(idsOf(report("Received: from b; later\r\nX-Spam: no\r\n"), "i2")).toEqual(first);
   expect(idsOf(report("", "4.4.1", "delayed"))).not.toEqual(first);
   expect(idsOf(report("").replace("<r1@", "<r2@"))).not.toEqual(first);
+});
+
+test("bounces and complaints tell by which way the message left, from the return path", () => {
+  const origin = Origin.parse("abcd2345");
+  const path = encodeReturnPath(id, "bounces.example.com", verpKey, origin);
+  expect(judge(report(""), { from: "", to: path }).events).toMatchObject([
+    { subject: "mail.bounced", payload: { origin } },
+  ]);
+  const feedback = encodeOwnAddress("feedback", id, "bounces.example.com", verpKey);
+  const complaint = (marks: string) =>
+    `From: fbl@yahoo.test\r\nMIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=feedback-report; boundary=b\r\n\r\n--b\r\nContent-Type: message/feedback-report\r\n\r\nFeedback-Type: abuse\r\nVersion: 1\r\n${marks}--b--\r\n`;
+  const originOf = (marks: string, to: string) =>
+    judge(complaint(marks), { from: "", to }).events.map(
+      ({ payload }) => "origin" in payload && payload.origin,
+    );
+  expect(originOf(`Original-Mail-From: <${path}>\r\n`, "abuse@example.com")).toEqual([origin]);
+  expect(originOf(`X-To: ${feedback}\r\nX-From: ${path}\r\n`, "abuse@example.com")).toEqual([origin]);
+  expect(originOf("", path)).toEqual([origin]);
+  expect(originOf("", feedback)).toEqual([false]);
 });
 
 test("an unsubscription counts once, however it came", () => {

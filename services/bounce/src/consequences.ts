@@ -8,6 +8,7 @@ import {
   type InboundKind,
   type MessageId,
   messageIdOf,
+  type Origin,
   type StoredEvent,
   unknownRecipient,
 } from "@tyto/contracts";
@@ -49,7 +50,7 @@ function eventsOf(
   const rawId = identity;
   switch (understood.kind) {
     case "bounce":
-      return reported(understood.report, understood.deliveryId, source, { ...event, rawId });
+      return reported(understood, source, { ...event, rawId });
     case "complaint": {
       const { about } = understood;
       const { claimedRecipient, ...complaint } = understood.complaint;
@@ -67,8 +68,10 @@ function eventsOf(
     case "unsubscribe": {
       const { about, method } = understood;
       // Once, however often and in whatever way; the gateway names it the same.
-      const id = `${about.deliveryId}.unsubscribed`;
-      return [{ subject: "mail.unsubscribed", payload: { ...event, ...about, id, method, rawId } }];
+      const { messageId, deliveryId } = about;
+      const id = `${deliveryId}.unsubscribed`;
+      const payload = { ...event, messageId, deliveryId, id, method, rawId };
+      return [{ subject: "mail.unsubscribed", payload }];
     }
     case "reply": {
       const { about, foundBy, text } = understood;
@@ -113,7 +116,11 @@ type About = { at: number; organizationId: typeof defaultOrganization; rawId: st
  * One event for each recipient that the report names. Which delivery it is about is what our return path says; the
  * address in the report may be where an alias led, and is not believed over it.
  */
-function reported(report: Report, deliveryId: DeliveryId, source: string, event: About): StoredEvent[] {
+function reported(
+  { report, deliveryId, origin }: { report: Report; deliveryId: DeliveryId; origin?: Origin },
+  source: string,
+  event: About,
+): StoredEvent[] {
   const messageId: MessageId = messageIdOf(deliveryId);
   const events: StoredEvent[] = [];
   for (const [index, told] of report.recipients.entries()) {
@@ -132,6 +139,7 @@ function reported(report: Report, deliveryId: DeliveryId, source: string, event:
           ...(told.reply === undefined ? {} : { reply: told.reply }),
           ...(told.diagnostic === undefined ? {} : { explanation: told.diagnostic.slice(0, 500) }),
           ...(remoteMta === undefined ? {} : { remoteMta }),
+          ...(origin === undefined ? {} : { origin }),
         },
       });
     } else if (told.action !== "failed")

@@ -75,6 +75,7 @@ export function intake(ports: Ports): (incoming: Incoming) => Promise<Outcome[]>
           ...ports.knowledge,
           ...(recipient.deliveryId === undefined ? {} : { deliveryId: recipient.deliveryId }),
           ...(recipient.purpose === undefined ? {} : { purpose: recipient.purpose }),
+          ...(recipient.origin === undefined ? {} : { origin: recipient.origin }),
           envelopeFrom: incoming.envelopeFrom,
           envelopeTo: recipient.address,
           nowMs: at,

@@ -1,8 +1,8 @@
-import { Address, type DeliveryId, Failure } from "@tyto/contracts";
+import { Address, type DeliveryId, Failure, type Origin } from "@tyto/contracts";
 import { decodeOwnAddress, looksLikeOwnAddress, type Purpose } from "@tyto/mail";
 
 /** A recipient that we take mail for: an address that we made for one delivery, or one that somebody here reads. */
-export type Admitted = { address: Address; deliveryId?: DeliveryId; purpose?: Purpose };
+export type Admitted = { address: Address; deliveryId?: DeliveryId; purpose?: Purpose; origin?: Origin };
 
 export type Directory = {
   verpKey: string;
