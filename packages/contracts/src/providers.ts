@@ -88,6 +88,9 @@ const byDomain = new Map(
   Object.entries(providers).flatMap(([name, { domains }]) => domains.map((domain) => [domain, name])),
 );
 
+/** Whether this is a provider's name, and not the domain of somebody else. */
+export const isProvider = (name: string): boolean => Object.hasOwn(providers, name);
+
 /**
  * The provider of a recipient: by the mail server that spoke, where one is known, else by the domain of the address, else
  * that domain itself. Always in lower case; `unknown` when neither tells anything.

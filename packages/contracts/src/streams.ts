@@ -2,7 +2,7 @@
  * Streams and durable consumers, declared once. The bus creates and updates them from here; ops/nats.conf derives each
  * user's rights from here.
  */
-import { type Traffic, traffics } from "./values.ts";
+import { heardMax, type Traffic, traffics } from "./values.ts";
 
 const dayMs = 86_400_000;
 
@@ -118,11 +118,12 @@ export const consumers: Record<string, ConsumerSpec> = {
     ackPendingMax: 10_000,
     ackWaitMs: 30_000,
   },
-  // What came back after a server had taken it, for the breakers. Reports of one outage come by the thousand.
+  // What came back after a server had taken it, for breakers and warming. Reports of one outage come by the thousand; those
+  // under way can come again, so whoever counts them remembers as many.
   "mta-feedback": {
     stream: "EVENTS",
     filter: ["mail.complained", "mail.bounced"],
-    ackPendingMax: 1_000,
+    ackPendingMax: heardMax,
     ackWaitMs: 30_000,
   },
   recorder: {

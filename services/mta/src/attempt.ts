@@ -3,6 +3,7 @@ import {
   type DeliveryId,
   type Domain,
   Failure,
+  type Origin,
   type QueueEntry,
   toFailure,
   trafficOf,
@@ -14,6 +15,7 @@ import type { Choice } from "./egress/egresses.ts";
 import type { Egress } from "./egress.ts";
 import type { Host, Path } from "./mx.ts";
 import type { Leave } from "./observation.ts";
+import { originOf } from "./origin.ts";
 import type { Failed, Outcome } from "./outcome.ts";
 import type { Want } from "./pool/pool.ts";
 import type { Providers } from "./providers/choice.ts";
@@ -32,7 +34,7 @@ export type AttemptPorts = {
   /** Through which of our addresses it goes. */
   egressFor(entry: QueueEntry, site: Site): Promise<Choice>;
   contentOf(entry: QueueEntry): Promise<Content>;
-  returnPath(id: DeliveryId, host: Domain): Address;
+  returnPath(id: DeliveryId, host: Domain, origin: Origin): Address;
   /** Header fields that this recipient's copy has of its own. */
   personalFields(id: DeliveryId, host: Domain): Buffer;
   /** What a session to a host has to be for this entry. */
@@ -100,7 +102,8 @@ export const attempt =
       if (choice.kind !== "egress") return { kind: "wait", untilMs: choice.untilMs, why: choice.why, site };
       const { egress } = choice;
 
-      const returnPath = ports.returnPath(entry.deliveryId, signer.returnPathHost);
+      const origin = originOf(egress.id, entry);
+      const returnPath = ports.returnPath(entry.deliveryId, signer.returnPathHost, origin);
       const mailOf = () => composed(ports, entry, signer, returnPath);
       const carried = await ports.carry(mailOf, hosts, wantOf(entry, site, egress), {
         siteWaitMs,
@@ -138,7 +141,8 @@ async function handedOver(
       isPermanent: true,
     };
   const site = placeOf(provider);
-  const returnPath = ports.returnPath(entry.deliveryId, signer.returnPathHost);
+  const origin = originOf(provider.name, entry);
+  const returnPath = ports.returnPath(entry.deliveryId, signer.returnPathHost, origin);
   const mailOf = () => composed(ports, entry, signer, returnPath, provider.rewrites);
   const signal = ports.signal ?? new AbortController().signal;
   const carried = await provider.carry(mailOf, { waitMs, hold, signal });

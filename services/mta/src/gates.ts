@@ -3,11 +3,12 @@ import type { Bus } from "@tyto/bus";
 import type { QueueEntry } from "@tyto/contracts";
 import type { Log } from "@tyto/service";
 import { type Breakers, createBreakers } from "./breakers/breakers.ts";
-import { hearFeedback } from "./breakers/feedback.ts";
+import { hearFeedback, type Report } from "./feedback.ts";
 import { createHolds, type Holds } from "./holds/holds.ts";
 import { remember } from "./memory.ts";
 import type { Leave, Observation } from "./observation.ts";
 import type { GiveUp } from "./outcome.ts";
+import { every } from "./rounds.ts";
 import { applyEffects } from "./rules/effects.ts";
 import type { RuleSet } from "./rules/file.ts";
 import { createRules, type Rules } from "./rules/rules.ts";
@@ -22,6 +23,8 @@ export type GatePorts = {
   rules: RuleSet;
   shareOf?: ShapingPorts["shareOf"];
   pauseFirstMs?: number;
+  /** Who else learns from what comes back later; tells whether that is stored. */
+  hear?: (report: Report) => Promise<boolean>;
   now: () => number;
   /** From 0 up to 1. */
   random: () => number;
@@ -48,6 +51,8 @@ export type Gates = {
 };
 
 const expireEveryMs = 5_000;
+/** What other processes counted is known after so long; an organisation or campaign is written so often at most. */
+const countEveryMs = 1_000;
 
 /** Resolves when holds are known and what an earlier process learned is read. Throws Failure `upstream.down`. */
 export async function openGates(ports: GatePorts): Promise<Gates> {
@@ -62,20 +67,24 @@ export async function openGates(ports: GatePorts): Promise<Gates> {
     ...(ports.shareOf === undefined ? {} : { shareOf: ports.shareOf }),
   });
   const rules = createRules({ rules: written, shipped, apply: applyEffects(shaping, holds, log), now });
-  const breakers = createBreakers({ hold: holds.hold, now, random, log });
+  const counts = bus.bucket("BREAKERS");
+  const breakers = createBreakers({ bucket: counts, hold: holds.hold, now, random, log });
   holds.onReleased(breakers.released);
 
-  const memories = await Promise.all([
+  const [memory, counted] = await Promise.all([
     remember(bus.bucket("SITES"), shaping, log),
-    remember(bus.bucket("BREAKERS"), breakers, log),
+    counts.watch((_, record, revision) => {
+      if (record !== undefined) breakers.restore(record, revision);
+    }),
   ]);
-  const feedback = await hearFeedback(bus, breakers);
-  let expiring = Promise.resolve();
-  const timer = setInterval(() => {
-    expiring = expiring.then(holds.expire).catch((error: unknown) => {
-      log.warn("mta.holds-not-ended", { error });
-    });
-  }, expireEveryMs);
+  const feedback = await hearFeedback(bus, [
+    breakers.hear,
+    ...(ports.hear === undefined ? [] : [ports.hear]),
+  ]);
+  const rounds = [
+    every(countEveryMs, breakers.save, (error) => log.warn("mta.breakers-not-stored", { error })),
+    every(expireEveryMs, holds.expire, (error) => log.warn("mta.holds-not-ended", { error })),
+  ];
 
   const isFree: Gates["isFree"] = (entry, site) => {
     const held = holds.leave(entry, site);
@@ -96,10 +105,12 @@ export async function openGates(ports: GatePorts): Promise<Gates> {
     },
     giveUp: (site) => (reason, reply) => rules.bounces(site, reason, reply),
     async stop() {
-      clearInterval(timer);
+      // What it has in hand is waiting to be stored.
       await feedback.stop();
-      await expiring;
-      await Promise.all(memories.map((memory) => memory.stop()));
+      await Promise.all(rounds.map((round) => round.stop()));
+      await breakers.save();
+      counted.stop();
+      await memory.stop();
       holds.stop();
     },
   };

@@ -1,5 +1,5 @@
 import { limits } from "./limits.ts";
-import { add, type Fate, newWindow, type Window } from "./window.ts";
+import { add, addAll, type Block, type Fate, newWindow, type Window } from "./window.ts";
 
 /**
  * The breaker of one organisation or campaign. Closed, it counts. Open, its hold stands until `untilMs`. After that it is on
@@ -35,12 +35,26 @@ export const newBreaker = (): Breaker => ({
   trials: new Map(),
 });
 
+/** Its hold stands. */
+export const isOpen = ({ untilMs }: Breaker, nowMs: number): boolean => nowMs < untilMs;
+
 /** Counts one message's fate. Tells when that opens the breaker. Changes the breaker. */
 export function judge(breaker: Breaker, fate: Fate, nowMs: number): Opening | undefined {
   // What was under way when the hold began belongs to what led to it, and so do complaints that come in now.
-  if (nowMs < breaker.untilMs) return undefined;
+  if (isOpen(breaker, nowMs)) return undefined;
   for (const window of breaker.windows) add(window, fate);
-  const opening = fate === "delivered" ? undefined : excessOf(breaker);
+  return settle(breaker, fate !== "delivered", nowMs);
+}
+
+/** The same for what was counted elsewhere. */
+export function judgeAll(breaker: Breaker, counts: Block, nowMs: number): Opening | undefined {
+  if (isOpen(breaker, nowMs)) return undefined;
+  for (const window of breaker.windows) addAll(window, counts);
+  return settle(breaker, counts.bounced + counts.complained > 0, nowMs);
+}
+
+function settle(breaker: Breaker, isTrouble: boolean, nowMs: number): Opening | undefined {
+  const opening = isTrouble ? excessOf(breaker) : undefined;
   if (opening !== undefined) {
     const forMs = Math.min(holdFirstMs[opening.kind] * 2 ** Math.min(breaker.opened, 20), holdMsMax);
     breaker.opened += 1;
@@ -61,7 +75,7 @@ export function judge(breaker: Breaker, fate: Fate, nowMs: number): Opening | un
 
 /** During a trial few messages leave at a time. Changes the breaker. */
 export function tryLeave(breaker: Breaker, deliveryId: string, nowMs: number): "go" | "wait" {
-  if (!breaker.isOnTrial || nowMs < breaker.untilMs) return "go";
+  if (!breaker.isOnTrial || isOpen(breaker, nowMs)) return "go";
   for (const [id, untilMs] of breaker.trials) if (untilMs <= nowMs) breaker.trials.delete(id);
   if (!breaker.trials.has(deliveryId) && breaker.trials.size >= trialsMax) return "wait";
   breaker.trials.set(deliveryId, nowMs + trialMsMax);

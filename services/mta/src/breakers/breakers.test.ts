@@ -9,16 +9,19 @@ import {
   type Reason,
   reasons,
 } from "@tyto/contracts";
+import { type Feedback, reportOf } from "../feedback.ts";
 import { holdKey, type NewHold } from "../holds/holds.ts";
 import type { Observation } from "../observation.ts";
-import { createBreakers, type Feedback } from "./breakers.ts";
+import { createBreakers } from "./breakers.ts";
+import { storeOf } from "./testing.ts";
 
 const minuteMs = 60_000;
 
-function setup() {
+function setup(store = storeOf()) {
   const clock = { nowMs: 1_800_000_000_000 };
   const held: NewHold[] = [];
   const breakers = createBreakers({
+    bucket: store.bucket,
     async hold(hold) {
       held.push(hold);
     },
@@ -54,12 +57,18 @@ function setup() {
     });
     return entry;
   };
+  let reports = 0;
+  const hear = (feedback: Feedback) => {
+    const report = reportOf(feedback);
+    return report === undefined ? undefined : breakers.hear(report);
+  };
   const complain = (messageId: string, feedback: "abuse" | "not-spam" | "opt-out" = "abuse") =>
-    breakers.hear({
-      complained: { messageId, organizationId: defaultOrganization, feedback },
+    hear({
+      complained: { id: `r${reports++}`, messageId, organizationId: defaultOrganization, feedback },
     } as Feedback);
   const holdOf = (hold: NewHold): Hold => ({ ...hold, key: holdKey(hold), sinceMs: clock.nowMs });
-  return { clock, held, breakers, see, complain, entryOf, holdOf };
+  store.join(breakers);
+  return { clock, held, breakers, see, hear, complain, entryOf, holdOf };
 }
 
 const times = (count: number, what: () => void) => {
@@ -119,21 +128,23 @@ describe("bounces", () => {
   });
 
   test("that a report tells later count, unless the report's reason is a guess or it tells of ourselves", () => {
-    const { breakers, held, see } = setup();
+    const { hear, held, see } = setup();
     times(40, () => see("delivered"));
-    const late = {
-      messageId: "01ke70ehg0abcdefghjkmnpqrs",
-      organizationId: defaultOrganization,
-      reason: "mailbox.unknown",
-      hard: true,
-    };
-    times(20, () => breakers.hear({ bounced: { ...late, source: "dsn", confidence: 0.3 } } as Feedback));
-    times(20, () => breakers.hear({ bounced: { ...late, source: "smtp", confidence: 1 } } as Feedback));
-    times(20, () =>
-      breakers.hear({ bounced: { ...late, source: "dsn", confidence: 0.9, hard: false } } as Feedback),
-    );
+    let reports = 0;
+    const tell = (more: object) =>
+      void hear({
+        bounced: {
+          ...{ id: `late${reports++}`, messageId: "01ke70ehg0abcdefghjkmnpqrs", source: "dsn", hard: true },
+          ...{ organizationId: defaultOrganization, recipient: "ann@example.net" },
+          ...{ reason: "mailbox.unknown", confidence: 0.9 },
+          ...more,
+        },
+      } as Feedback);
+    times(20, () => tell({ confidence: 0.3 }));
+    times(20, () => tell({ source: "smtp", confidence: 1 }));
+    times(20, () => tell({ hard: false }));
     expect(held).toEqual([]);
-    times(8, () => breakers.hear({ bounced: { ...late, source: "dsn", confidence: 0.9 } } as Feedback));
+    times(8, () => tell({}));
     expect(held).toHaveLength(1);
   });
 });
@@ -252,14 +263,34 @@ describe("after a hold", () => {
   });
 });
 
-test("a new process counts on where the earlier one stopped", () => {
-  const first = setup();
+test("a new process counts on where the earlier one stopped, and may count all of it as one", async () => {
+  const store = storeOf();
+  const first = setup(store);
   times(30, () => first.see("delivered"));
   times(7, () => first.see("bounced", "mailbox.unknown"));
-  const records = first.breakers.changes(100);
-  expect(first.breakers.changes(100)).toEqual([]);
-  const second = setup();
-  for (const { record } of records) second.breakers.restore(structuredClone(record));
+  await first.breakers.save();
+  expect(store.writes()).toBe(1);
+  await first.breakers.save();
+  expect(store.writes()).toBe(1);
+  const second = setup(store);
+  second.see("bounced", "mailbox.unknown");
+  expect(second.held).toHaveLength(1);
+  expect(second.held[0]?.why).toContain("8 of the last 38 recipients");
+});
+
+test("a store that does not answer loses no count, and whoever brought a report brings it again", async () => {
+  const store = storeOf();
+  const { see, complain, breakers, held } = setup(store);
+  times(5, () => see("bounced", "mailbox.unknown"));
+  store.isAway = true;
+  const heard = complain("01ke70ehg0abcdefghjkmnpqrs");
+  await breakers.save();
+  expect(await heard).toBe(false);
+  store.isAway = false;
+  await breakers.save();
+  const second = setup(store);
+  times(2, () => second.see("bounced", "mailbox.unknown"));
+  expect([...held, ...second.held]).toEqual([]);
   second.see("bounced", "mailbox.unknown");
   expect(second.held).toHaveLength(1);
 });

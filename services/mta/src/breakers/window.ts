@@ -8,7 +8,7 @@ export type Fate = "delivered" | "bounced" | "complained";
 /** Blocks of a window: the oldest tenth is forgotten at a time, so that a window of thousands costs ten numbers. */
 const blocksMax = 10;
 
-const empty = (): Block => ({ sent: 0, bounced: 0, complained: 0 });
+export const empty = (): Block => ({ sent: 0, bounced: 0, complained: 0 });
 
 export function newWindow(sentMax: number, blocks: readonly Block[] = []): Window {
   const window: Window = { sentMax, blocks: blocks.map((block) => ({ ...block })), total: empty() };
@@ -25,9 +25,22 @@ export function add(window: Window, fate: Fate): void {
     const oldest = window.blocks.length > blocksMax ? window.blocks.shift() : undefined;
     if (oldest !== undefined) move(window.total, oldest, -1);
   }
-  const one = fate === "complained" ? complaint : fate === "bounced" ? bounce : delivery;
-  move(block, one, 1);
-  move(window.total, one, 1);
+  tally(block, fate);
+  tally(window.total, fate);
+}
+
+/** Counts one more. */
+export function tally(block: Block, fate: Fate): void {
+  move(block, fate === "complained" ? complaint : fate === "bounced" ? bounce : delivery, 1);
+}
+
+/** Adds what another process counted meanwhile, evenly spread: in which order it came nobody knows. */
+export function addAll(window: Window, { sent, bounced, complained }: Block): void {
+  for (let n = 1; n <= sent; n++) {
+    const isBounce = Math.floor((bounced * n) / sent) > Math.floor((bounced * (n - 1)) / sent);
+    add(window, isBounce ? "bounced" : "delivered");
+  }
+  for (let n = 0; n < complained; n++) add(window, "complained");
 }
 
 const delivery: Block = { sent: 1, bounced: 0, complained: 0 };

@@ -2,6 +2,7 @@ import type { Bus } from "@tyto/bus";
 import type { EgressState, PoolState } from "@tyto/contracts";
 import type { Resolver } from "@tyto/dns";
 import type { Log } from "@tyto/service";
+import { every } from "../rounds.ts";
 import { createWarming } from "../warming/warming.ts";
 import { canBind } from "./bind.ts";
 import { blocklists } from "./blocklists.ts";
@@ -50,10 +51,11 @@ export async function startWayOut(ports: WayOutPorts) {
   });
   const watches = await Promise.all([warmths.watch(warming.restore), quarantines.watch(watch.restore)]);
 
+  const onError = (error: unknown) => log.warn("mta.egress-round-broke", { error });
   const timers = [
-    every(namesEveryMs, watch.checkNames, log),
-    every(listsEveryMs, watch.checkLists, log),
-    every(saveEveryMs, () => warming.save(now()), log),
+    every(namesEveryMs, watch.checkNames, onError),
+    every(listsEveryMs, watch.checkLists, onError),
+    every(saveEveryMs, () => warming.save(now()), onError),
   ];
 
   return {
@@ -61,6 +63,8 @@ export async function startWayOut(ports: WayOutPorts) {
     choose: egresses.choose.bind(egresses),
     staysBecause: egresses.staysBecause.bind(egresses),
     see: warming.see,
+    /** What came back of mail that was sent through them; tells whether that is stored. */
+    hear: warming.hear,
 
     /** Pools, their addresses and how these are, for operators. */
     pools(useOf: (egress: string) => Use): PoolState[] {
@@ -105,25 +109,3 @@ export async function startWayOut(ports: WayOutPorts) {
 }
 
 export type WayOut = Awaited<ReturnType<typeof startWayOut>>;
-
-/** Does `work` now and every `everyMs` after it was done; a failure is told and tried again the next time. */
-function every(everyMs: number, work: () => Promise<void>, log: Pick<Log, "warn">) {
-  let timer: Timer | undefined;
-  let isStopped = false;
-  let underWay = Promise.resolve();
-  const round = () => {
-    underWay = work()
-      .catch((error: unknown) => log.warn("mta.egress-round-broke", { error }))
-      .then(() => {
-        if (!isStopped) timer = setTimeout(round, everyMs);
-      });
-  };
-  round();
-  return {
-    async stop() {
-      isStopped = true;
-      clearTimeout(timer);
-      await underWay;
-    },
-  };
-}

@@ -2,7 +2,8 @@
  * The course of one address's warming: pure steps from record to record. A day's cap comes from the schedule; what was
  * taken of it, and what came of that, stands in the record, which all processes share.
  */
-import type { ProviderWarmth, WarmingRecord } from "@tyto/contracts";
+import { heardMax, type ProviderWarmth, type WarmingRecord } from "@tyto/contracts";
+import type { Report } from "../feedback.ts";
 import { capOfDay, dateOf, daysBetween, lastDay, leapFrom, midnightAfter, partOfDay } from "./schedule.ts";
 import { dayOf, labelOf, listed, number, percent } from "./words.ts";
 
@@ -24,13 +25,27 @@ const faultsMin = 5;
 /** An address, or a provider, is judged from this many answers on; a slowed provider, which gets little, from fewer. */
 const judgedMin = 50;
 const slowedJudgedMin = 15;
-type Limit = { bounced: number; deferred: number };
-/** Better than `fine`, and a day may be skipped; worse than `slow`, and it goes slower; worse than `halt`, and bulk mail stops. */
+type Limit = { bounced: number; deferred: number; complained: number };
+/**
+ * Better than `fine`, and a day may be skipped; worse than `slow`, and it goes slower; worse than `halt`, and bulk mail stops:
+ * all of the address's for bounces and deferrals, that to the provider for its users' complaints. Gmail and Yahoo ask for less
+ * than 0.1 % complaints and treat senders with 0.3 % as spammers.
+ */
 const limits = {
-  fine: { bounced: 0.01, deferred: 0.05 },
-  slow: { bounced: 0.03, deferred: 0.1 },
-  halt: { bounced: 0.08, deferred: 0.25 },
+  fine: { bounced: 0.01, deferred: 0.05, complained: 0.001 },
+  slow: { bounced: 0.03, deferred: 0.1, complained: 0.002 },
+  halt: { bounced: 0.08, deferred: 0.25, complained: 0.003 },
 } as const satisfies Record<string, Limit>;
+/**
+ * Fewer complaints are an accident, and fewer than the second number no reason to pause: of 900 messages from a sender with
+ * 0.1 % one in sixteen gets three complaints, and one in four hundred five.
+ */
+const complaintsMin = 3;
+const pauseComplaintsMin = 5;
+/** What becomes each day of what was counted before it: complaints come days after the mail they are about. */
+const memory = 0.5;
+/** A pause for complaints lasts to the end of the next day. */
+const pauseDays = 1;
 const graduateBounced = 0.02;
 
 /**
@@ -124,6 +139,8 @@ export function roomFor(record: WarmingRecord, provider: string, traffic: Traffi
       `${labelOf(provider)} has had its ${number(providerMaxOf(record, known))} for today, ${known?.why ?? "it is slowed"}`,
     );
   if (traffic === "transactional") return { kind: "room", count: Math.min(total, ofProvider) };
+  if ((known?.pausedUntil ?? 0) > nowMs)
+    return wait(`no bulk mail to ${labelOf(provider)}, ${known?.why ?? ""}`);
   const bulkOfProvider = Math.floor((1 - reserve) * providerMaxOf(record, known)) - (known?.taken ?? 0);
   if (bulkOfProvider <= 0) return wait(`the rest for ${labelOf(provider)} is kept for transactional mail`);
 
@@ -170,22 +187,59 @@ export function learn(
   outcomes: ReadonlyMap<string, Outcomes>,
   nowMs: number,
 ): WarmingRecord {
-  const providers = { ...record.providers };
-  for (const [name, { delivered, deferred, bounced }] of outcomes) {
-    const known = providers[name] ?? unknown;
-    const next = {
+  let next = record;
+  for (const [name, { delivered, deferred, bounced }] of outcomes)
+    next = withProvider(next, name, nowMs, (known) => ({
       ...known,
       delivered: known.delivered + delivered,
       deferred: known.deferred + deferred,
       bounced: known.bounced + bounced,
-    };
-    const isBad =
-      !hadTrouble(next, record.date) && answersOf(next) >= judgedMin && isOver(ratesOf(next), limits.halt);
-    providers[name] =
-      isBad && record.phase !== "warm" ? slowed(name, next, shareOf(record, next), nowMs) : next;
-  }
-  const next = { ...record, providers };
+      recent: { ...recentOf(known), delivered: recentOf(known).delivered + delivered },
+    }));
   return next.phase === "warming" && isHaltDue(next) ? halted(next, nowMs) : next;
+}
+
+/** What a report told of mail to a provider. */
+export type Told = Pick<Report, "id" | "kind"> & { provider: string };
+
+/** The same for what came back later. A report that the record has heard already changes nothing. */
+export function hear(record: WarmingRecord, reports: readonly Told[], nowMs: number): WarmingRecord {
+  let next = record;
+  for (const { id, provider, kind } of reports) {
+    const heard = next.heard ?? [];
+    if (heard.includes(id)) continue;
+    next = withProvider({ ...next, heard: [...heard, id].slice(-heardMax) }, provider, nowMs, (known) => ({
+      ...known,
+      recent: { ...recentOf(known), [kind]: recentOf(known)[kind] + 1 },
+    }));
+  }
+  return next.phase === "warming" && isHaltDue(next) ? halted(next, nowMs) : next;
+}
+
+/** Changes one provider, and slows or pauses it where that makes it very bad. */
+function withProvider(
+  record: WarmingRecord,
+  name: string,
+  nowMs: number,
+  change: (known: ProviderWarmth) => ProviderWarmth,
+): WarmingRecord {
+  const next = change(record.providers[name] ?? unknown);
+  return { ...record, providers: { ...record.providers, [name]: atOnce(record, name, next, nowMs) } };
+}
+
+function atOnce(record: WarmingRecord, name: string, next: ProviderWarmth, nowMs: number): ProviderWarmth {
+  if (record.phase === "warm") return next;
+  const rates = ratesOf(next);
+  const isPauseDue =
+    (next.pausedUntil ?? 0) <= nowMs &&
+    recentOf(next).complained >= pauseComplaintsMin &&
+    rates.complained > limits.halt.complained;
+  if (isPauseDue) return paused(name, next, shareOf(record, next), nowMs);
+  const isBad = answersOf(next) >= judgedMin && isOver(rates, limits.halt);
+  const isComplaining = rates.complained > limits.slow.complained;
+  return (isBad || isComplaining) && !hadTrouble(next, record.date)
+    ? slowed(name, next, shareOf(record, next), nowMs)
+    : next;
 }
 
 /** The record on the day of `nowMs`. The day before is judged by whoever comes first after midnight UTC. */
@@ -201,7 +255,10 @@ export function onDayOf(record: WarmingRecord, nowMs: number): WarmingRecord {
     providers: Object.fromEntries(
       Object.entries(judged.providers).map(([name, provider]) => [
         name,
-        { ...provider, taken: 0, delivered: 0, deferred: 0, bounced: 0 },
+        {
+          ...afterPause(provider, nowMs),
+          ...{ taken: 0, delivered: 0, deferred: 0, bounced: 0, recent: fading(provider) },
+        },
       ]),
     ),
   };
@@ -265,7 +322,7 @@ function judgeProvider(
   const cleanDays = provider.cleanDays + 1;
   const pace = cleanDays < cleanDaysMin ? provider.pace : Math.min(1, provider.pace * recovery);
   if (pace < 1) return { ...provider, cleanDays, pace };
-  const { troubleAt: _, why: __, ...content } = provider;
+  const { troubleAt: _, why: __, pausedUntil: ___, ...content } = provider;
   return { ...content, pace, cleanDays: 0 };
 }
 
@@ -287,8 +344,27 @@ function slowed(name: string, provider: ProviderWarmth, share: number, nowMs: nu
     pace: Math.max(paceMin, provider.pace * slowdown),
     cleanDays: 0,
     troubleAt: nowMs,
-    why: `slowed because ${labelOf(name)} ${faultOf(ratesOf(provider), limits.slow, true)}`,
+    why: `${slowedSince}${labelOf(name)} ${faultOf(ratesOf(provider), limits.slow, true)}`,
   };
+}
+
+/** Its users complain: bulk mail to it stops for a day, then it gets half, as after any other trouble. */
+function paused(name: string, provider: ProviderWarmth, share: number, nowMs: number): ProviderWarmth {
+  const pausedUntil = midnightAfter(nowMs) + pauseDays * dayMs;
+  const next = hadTrouble(provider, dateOf(nowMs)) ? provider : slowed(name, provider, share, nowMs);
+  const fault = faultOf(ratesOf(provider), limits.slow, true);
+  return {
+    ...next,
+    pausedUntil,
+    why: `paused until ${dayOf(pausedUntil)} because ${labelOf(name)} ${fault}`,
+  };
+}
+
+/** A pause that is over leaves a provider that is slowed. Pauses end at midnight UTC. */
+function afterPause(provider: ProviderWarmth, nowMs: number): ProviderWarmth {
+  const { pausedUntil, ...rest } = provider;
+  if (pausedUntil === undefined || pausedUntil > nowMs) return provider;
+  return { ...rest, why: rest.why?.replace(/^paused until .* because /, slowedSince) };
 }
 
 function halted(record: WarmingRecord, nowMs: number): WarmingRecord {
@@ -310,49 +386,71 @@ function resumed(record: WarmingRecord): WarmingRecord {
 }
 
 type Rates = Limit & { answers: number };
+/** What rates are made of. */
+type Counts = Outcomes & Pick<ProviderWarmth, "recent">;
 const answersOf = ({ delivered, deferred, bounced }: Outcomes) => delivered + deferred + bounced;
-const ratesOf = (outcomes: Outcomes): Rates => ({
-  answers: answersOf(outcomes),
-  bounced: part(outcomes.bounced, outcomes.delivered + outcomes.bounced),
-  deferred: part(outcomes.deferred, answersOf(outcomes)),
-});
-const part = (faults: number, of: number) => (faults < faultsMin ? 0 : faults / of);
+const ratesOf = (counts: Counts): Rates => {
+  const { delivered, bounced, complained } = recentOf(counts);
+  return {
+    answers: answersOf(counts),
+    // What bounces at once, and of what was taken the part that bounces later.
+    bounced: part(counts.bounced, counts.delivered + counts.bounced) + part(bounced, delivered),
+    deferred: part(counts.deferred, answersOf(counts)),
+    complained: complained < complaintsMin ? 0 : Math.min(1, complained / Math.max(1, delivered)),
+  };
+};
+const recentOf = ({ recent }: Pick<ProviderWarmth, "recent">) => recent ?? nothing;
+const nothing = { delivered: 0, bounced: 0, complained: 0 };
+const fading = (counts: Counts) => {
+  const { delivered, bounced, complained } = recentOf(counts);
+  return { delivered: memory * delivered, bounced: memory * bounced, complained: memory * complained };
+};
+const part = (faults: number, of: number) => (faults < faultsMin ? 0 : Math.min(1, faults / Math.max(1, of)));
 
 /**
- * The rates of the address as a whole. Bounces are about the list and count from everybody; deferrals are opinions, and
- * that of a provider which is slowed already counts no more, unless most mail goes to such providers.
+ * The rates of the address as a whole. Bounces are about the list and count from everybody; deferrals and complaints are
+ * opinions, and those of a provider which is slowed already count no more, unless most mail goes to such providers.
  */
 function ratesOfAll({ providers }: WarmingRecord): Rates {
   const all = Object.values(providers);
   const everybody = ratesOf(sumOf(all));
   const content = ratesOf(sumOf(all.filter(({ pace }) => pace >= 1)));
-  return 2 * content.answers >= everybody.answers ? { ...everybody, deferred: content.deferred } : everybody;
+  if (2 * content.answers < everybody.answers) return everybody;
+  return { ...everybody, deferred: content.deferred, complained: content.complained };
 }
 
-const sumOf = (providers: readonly Outcomes[]): Outcomes =>
-  providers.reduce(
-    (sum, { delivered, deferred, bounced }) => ({
-      delivered: sum.delivered + delivered,
-      deferred: sum.deferred + deferred,
-      bounced: sum.bounced + bounced,
+const sumOf = (providers: readonly Counts[]): Counts =>
+  providers.reduce<Counts>(
+    (sum, counts) => ({
+      delivered: sum.delivered + counts.delivered,
+      deferred: sum.deferred + counts.deferred,
+      bounced: sum.bounced + counts.bounced,
+      recent: {
+        delivered: recentOf(sum).delivered + recentOf(counts).delivered,
+        bounced: recentOf(sum).bounced + recentOf(counts).bounced,
+        complained: recentOf(sum).complained + recentOf(counts).complained,
+      },
     }),
     { delivered: 0, deferred: 0, bounced: 0 },
   );
 
-const isOver = (rates: Limit, limit: Limit) =>
-  rates.bounced > limit.bounced || rates.deferred > limit.deferred;
+const isOver = (rates: Limit, limit: Limit) => kinds.some((kind) => rates[kind] > limit[kind]);
+const kinds = ["bounced", "deferred", "complained"] as const;
+/** Complaints pause the provider that they come from, and not the address. */
 function isHaltDue(record: WarmingRecord): boolean {
   const rates = ratesOfAll(record);
-  return rates.answers >= judgedMin && isOver(rates, limits.halt);
+  return rates.answers >= judgedMin && isOver({ ...rates, complained: 0 }, limits.halt);
 }
 
 /** "12 % were deferred", or of a provider "deferred 12 %". */
 function faultOf(rates: Limit, limit: Limit, isActive = false): string {
-  const words = { bounced: "bounced", deferred: "were deferred" };
-  const faults = (["bounced", "deferred"] as const).filter((kind) => rates[kind] > limit[kind]);
+  const words = isActive
+    ? { bounced: "bounced", deferred: "deferred", complained: "complained about" }
+    : { bounced: "bounced", deferred: "were deferred", complained: "were complained about" };
+  const faults = kinds.filter((kind) => rates[kind] > limit[kind]);
   return listed(
     faults.map((kind) =>
-      isActive ? `${kind} ${percent(rates[kind])}` : `${percent(rates[kind])} ${words[kind]}`,
+      isActive ? `${words[kind]} ${percent(rates[kind])}` : `${percent(rates[kind])} ${words[kind]}`,
     ),
   );
 }
@@ -361,15 +459,15 @@ const placeOf = (record: WarmingRecord) =>
   // A halt comes in the middle of a day: more may be used by then than a halted address may send.
   `day ${record.day} of ${lastDay}, ${number(usedOf(record))}${record.phase === "halted" ? "" : ` of ${number(capOf(record))}`} used`;
 
+const slowedSince = "slowed because ";
 /** Where it stands and why, as one sentence: "day 6 of 30, 412 of 1,100 used, slowed because Yahoo deferred 12 %". */
 export function sentenceOf(record: WarmingRecord): string {
   if (record.phase === "warm") return "warm";
   const whys = Object.values(record.providers).flatMap(({ pace, why }) =>
     pace < 1 && why !== undefined ? [why] : [],
   );
-  const slow =
-    whys.length === 0
-      ? undefined
-      : `slowed because ${listed(whys.map((why) => why.replace(/^slowed because /, "")))}`;
-  return [placeOf(record), record.why, slow].filter((part) => part !== undefined).join(", ");
+  const slow = whys.filter((why) => why.startsWith(slowedSince)).map((why) => why.slice(slowedSince.length));
+  const others = whys.filter((why) => !why.startsWith(slowedSince));
+  const slowest = slow.length === 0 ? [] : [`${slowedSince}${listed(slow)}`];
+  return [placeOf(record), record.why, ...slowest, ...others].filter((part) => part !== undefined).join(", ");
 }

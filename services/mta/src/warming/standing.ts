@@ -1,0 +1,30 @@
+import type { EgressState, WarmingRecord } from "@tyto/contracts";
+import { capOf, providerMaxOf, sentenceOf, usedOf } from "./course.ts";
+import { lastDay } from "./schedule.ts";
+import { labelOf, number } from "./words.ts";
+
+/** Where an address stands, for people and programs. */
+export function standingOf(record: WarmingRecord): NonNullable<EgressState["warming"]> {
+  const isWarm = record.phase === "warm";
+  const place = { day: record.day, days: lastDay };
+  return {
+    ...place,
+    say: sentenceOf(record),
+    used: usedOf(record),
+    ...(isWarm ? {} : { cap: capOf(record) }),
+    isPaused: record.phase === "halted",
+    providers: Object.entries(record.providers).map(([provider, warmth]) => {
+      const max = providerMaxOf(record, warmth);
+      return {
+        provider,
+        ...place,
+        used: warmth.taken,
+        ...(isWarm || warmth.pace >= 1 ? {} : { cap: max }),
+        say:
+          warmth.pace < 1
+            ? `${number(warmth.taken)} of ${number(max)} used, ${warmth.why ?? "slowed"}`
+            : `${number(warmth.taken)} to ${labelOf(provider)}`,
+      };
+    }),
+  };
+}
