@@ -16,11 +16,12 @@ import {
 } from "@tyto/contracts";
 import { asNodeResolve, createResolver } from "@tyto/dns";
 import { type DnsServer, startDns } from "@tyto/dns/testing";
-import { decodeReturnPath } from "@tyto/mail";
+import { readReturnPath } from "@tyto/mail";
 import { type Running, silentLog } from "@tyto/service";
 import { authenticate } from "mailauth";
 import { readConfig } from "./config.ts";
 import { entriesOf } from "./intake.ts";
+import { originOf } from "./origin.ts";
 import { start } from "./start.ts";
 import { type Sink, startSink } from "./testing.ts";
 
@@ -140,7 +141,10 @@ test("a message arrives signed, with a return path of ours, and its delivery is 
     dkim: [{ selector: "tyto1r" }, { selector: "tyto1e" }],
   });
   const received = sink.received.find(({ to }) => to === "bob@example.org");
-  expect(decodeReturnPath(received?.from ?? "", verpKey)).toBe(deliveryId(messageId, 0));
+  expect(readReturnPath(received?.from ?? "", verpKey)).toEqual({
+    deliveryId: deliveryId(messageId, 0),
+    origin: originOf("system", { organizationId: defaultOrganization }),
+  });
 
   const keys = (await recorder.bucket("DOMAINS").get(domain))?.keys ?? [];
   for (const { selector, algorithm, publicKey } of keys)

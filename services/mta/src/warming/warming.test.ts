@@ -1,6 +1,8 @@
 import { expect, test } from "bun:test";
 import { Address, DeliveryId, defaultOrganization, MessageId, type WarmingRecord } from "@tyto/contracts";
+import type { Report } from "../feedback.ts";
 import type { Observation } from "../observation.ts";
+import { originOf } from "../origin.ts";
 import { createWarming, type Warming } from "./warming.ts";
 
 const noon = Date.UTC(2026, 10, 21, 12);
@@ -202,4 +204,60 @@ test("a store that does not answer stops nothing for good: the error is told, an
   expect(warming.leave(mail1, google, "bulk", noon)).rejects.toThrow("away");
   isAway = false;
   expect((await warming.leave(mail1, google, "bulk", noon)).kind).toBe("go");
+});
+
+const report = (id: string, more: Partial<Report> = {}): Report => ({
+  ...{ id, kind: "complained", messageId, organizationId: defaultOrganization, provider: "yahoo" },
+  ...more,
+});
+const two = [
+  { id: "mail1", since: { date: "2026-11-16" }, localIp: "198.51.100.1" },
+  { id: "mail2", since: { date: "2026-11-16" }, localIp: "198.51.100.2" },
+] as const;
+
+test("a complaint counts for the address that sent the message, once, and is told to be stored when it is", async () => {
+  const store = startStore();
+  const [one, other] = [store.join(two), store.join(two)];
+  const origin = originOf("mail2", { organizationId: defaultOrganization });
+  const heard = [
+    one.hear(report("a", { origin, sourceIp: "198.51.100.1" })),
+    one.hear(report("b", { sourceIp: "198.51.100.2" })),
+    other.hear(report("a", { origin })),
+  ];
+  // Nobody can say whose these are.
+  expect(await one.hear(report("c"))).toBe(true);
+  expect(
+    await one.hear(report("d", { origin: originOf("gone", { organizationId: defaultOrganization }) })),
+  ).toBe(true);
+  await Promise.all([one.save(noon), other.save(noon)]);
+  expect(await Promise.all(heard)).toEqual([true, true, true]);
+  expect(store.rows.get("mail1")).toBeUndefined();
+  expect(store.rows.get("mail2")?.record.providers).toMatchObject({ yahoo: { recent: { complained: 2 } } });
+});
+
+test("the only address there is has sent what nothing tells the sender of", async () => {
+  const store = startStore();
+  const warming = store.join();
+  void warming.hear(report("a", { kind: "bounced" }));
+  await warming.save(noon);
+  expect(store.rows.get("mail1")?.record.providers).toMatchObject({ yahoo: { recent: { bounced: 1 } } });
+});
+
+test("what cannot be stored is told so, and outcomes wait for the next time", async () => {
+  let isAway = true;
+  const stored: WarmingRecord[] = [];
+  const warming = createWarming({
+    egresses: sixth,
+    async update(_, record) {
+      if (isAway) throw new Error("away");
+      return stored.push(record);
+    },
+  });
+  warming.see(observed());
+  const heard = warming.hear(report("a"));
+  expect(warming.save(noon)).rejects.toThrow("away");
+  expect(await heard).toBe(false);
+  isAway = false;
+  await warming.save(noon);
+  expect(stored.at(-1)?.providers.google?.delivered).toBe(1);
 });
