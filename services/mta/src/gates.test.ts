@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "bun:te
 import type { Bus } from "@tyto/bus";
 import { startNats, type TestNats } from "@tyto/bus/testing";
 import { Address, defaultOrganization, deliveryId, newMessageId, type Payload } from "@tyto/contracts";
+import { hearFeedback } from "./feedback.ts";
 import { type Gates, openGates } from "./gates.ts";
 import type { Leave, Observation } from "./observation.ts";
 import { parseRuleFile } from "./rules/file.ts";
@@ -81,6 +82,7 @@ const complaint = (messageId: string, times: number): Payload<"mail.complained">
   }) as Payload<"mail.complained">;
 
 test("complaints that come in by the bus hold the campaign they are about, until a person releases it", async () => {
+  const feedback = await hearFeedback(bus, [gates.breakers.hear]);
   for (let i = 0; i < 3; i++) {
     const entry = entryOf("spring");
     see(entry, {});
@@ -106,6 +108,7 @@ test("complaints that come in by the bus hold the campaign they are about, until
     "sending.held default/spring breaker:complaints",
     "sending.released default/spring ann",
   ]);
+  await feedback.stop();
 });
 
 test("a rule that fires stops the site for as long as it says; mail to others goes on", () => {

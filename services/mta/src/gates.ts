@@ -3,7 +3,6 @@ import type { Bus } from "@tyto/bus";
 import type { QueueEntry } from "@tyto/contracts";
 import type { Log } from "@tyto/service";
 import { type Breakers, createBreakers } from "./breakers/breakers.ts";
-import { hearFeedback, type Report } from "./feedback.ts";
 import { createHolds, type Holds } from "./holds/holds.ts";
 import { remember } from "./memory.ts";
 import type { Leave, Observation } from "./observation.ts";
@@ -18,13 +17,11 @@ import { createShaping, type Shaping, type ShapingPorts } from "./shaping/shapin
 import type { Site } from "./site.ts";
 
 export type GatePorts = {
-  bus: Pick<Bus, "bucket" | "publish" | "consume" | "past">;
+  bus: Pick<Bus, "bucket" | "publish" | "past">;
   profiles: Profiles;
   rules: RuleSet;
   shareOf?: ShapingPorts["shareOf"];
   pauseFirstMs?: number;
-  /** Who else learns from what comes back later; tells whether that is stored. */
-  hear?: (report: Report) => Promise<boolean>;
   now: () => number;
   /** From 0 up to 1. */
   random: () => number;
@@ -77,10 +74,6 @@ export async function openGates(ports: GatePorts): Promise<Gates> {
       if (record !== undefined) breakers.restore(record, revision);
     }),
   ]);
-  const feedback = await hearFeedback(bus, [
-    breakers.hear,
-    ...(ports.hear === undefined ? [] : [ports.hear]),
-  ]);
   const rounds = [
     every(countEveryMs, breakers.save, (error) => log.warn("mta.breakers-not-stored", { error })),
     every(expireEveryMs, holds.expire, (error) => log.warn("mta.holds-not-ended", { error })),
@@ -105,8 +98,6 @@ export async function openGates(ports: GatePorts): Promise<Gates> {
     },
     giveUp: (site) => (reason, reply) => rules.bounces(site, reason, reply),
     async stop() {
-      // What it has in hand is waiting to be stored.
-      await feedback.stop();
       await Promise.all(rounds.map((round) => round.stop()));
       await breakers.save();
       counted.stop();

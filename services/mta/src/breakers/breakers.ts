@@ -4,7 +4,7 @@ import { campaignId } from "../holds/holds.ts";
 import type { Leave, Observation } from "../observation.ts";
 import { isOpen, ratesOf, tryLeave } from "./breaker.ts";
 import { Counting, type CountingPorts } from "./counting.ts";
-import type { SharedBreaker } from "./shared.ts";
+import type { JointBreaker } from "./joint.ts";
 import type { Fate } from "./window.ts";
 
 export type BreakerPorts = CountingPorts & {
@@ -50,14 +50,14 @@ export function createBreakers(ports: BreakerPorts): Breakers {
       if (outcome === "bounced" && !isNobody) return;
       if (outcome === "delivered") counting.senders.sent(entry.messageId, entry);
       const fate: Fate = isNobody ? "bounced" : "delivered";
-      counting.add(breakers, (shared, nowMs) => shared.count(fate, nowMs));
+      counting.add(breakers, (joint, nowMs) => joint.count(fate, nowMs));
     },
 
     async hear(report) {
       const breakers = counting.of(counting.senders.of(report));
-      counting.add(breakers, (shared, nowMs) => shared.hear(report, nowMs));
-      const stored = breakers.map((shared) => shared.whenStored());
-      for (const shared of breakers) counting.touch(shared);
+      counting.add(breakers, (joint, nowMs) => joint.hear(report, nowMs));
+      const stored = breakers.map((joint) => joint.whenStored());
+      for (const joint of breakers) counting.touch(joint);
       return (await Promise.all(stored)).every(Boolean);
     },
 
@@ -87,13 +87,13 @@ export function createBreakers(ports: BreakerPorts): Breakers {
       counting.touch(found);
     },
 
-    status: () => counting.all().map((shared) => stateOf(shared, now())),
+    status: () => counting.all().map((joint) => stateOf(joint, now())),
     restore: (record, revision) => counting.restore(record, revision),
     save: () => counting.save(),
   };
 }
 
-const stateOf = ({ scope, id, breaker }: SharedBreaker, nowMs: number): BreakerState => ({
+const stateOf = ({ scope, id, breaker }: JointBreaker, nowMs: number): BreakerState => ({
   scope,
   id,
   state: isOpen(breaker, nowMs) ? "open" : "closed",

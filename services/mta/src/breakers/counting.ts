@@ -4,8 +4,8 @@ import { BoundedMap, type Log } from "@tyto/service";
 import { campaignId, type NewHold } from "../holds/holds.ts";
 import type { Owner } from "../origin.ts";
 import type { Opening } from "./breaker.ts";
+import { JointBreaker } from "./joint.ts";
 import { Senders } from "./senders.ts";
-import { SharedBreaker } from "./shared.ts";
 
 export type CountingPorts = {
   /** Where all processes count together. */
@@ -29,24 +29,24 @@ const updateTriesMax = 8;
 export class Counting {
   readonly senders = new Senders(breakersMax);
   readonly #ports: CountingPorts;
-  readonly #breakers = new BoundedMap<string, SharedBreaker>(breakersMax);
+  readonly #breakers = new BoundedMap<string, JointBreaker>(breakersMax);
   /** Those that have something to store. */
-  readonly #unsaved = new Map<string, SharedBreaker>();
+  readonly #unsaved = new Map<string, JointBreaker>();
 
   constructor(ports: CountingPorts) {
     this.#ports = ports;
   }
 
-  all(): SharedBreaker[] {
+  all(): JointBreaker[] {
     return [...this.#breakers.values()];
   }
 
-  get(scope: Scope, id: string): SharedBreaker | undefined {
+  get(scope: Scope, id: string): JointBreaker | undefined {
     return this.#breakers.get(keyOf(scope, id));
   }
 
   /** The campaign's, where there is one, before the organisation's. */
-  of(owner: Owner): SharedBreaker[] {
+  of(owner: Owner): JointBreaker[] {
     const { organizationId, campaign } = owner;
     const organization = this.#find("organization", organizationId, { organizationId });
     if (campaign === undefined) return [organization];
@@ -57,29 +57,26 @@ export class Counting {
    * A campaign is judged before its organisation. When it is stopped, the organisation's count starts anew: else its other mail,
    * the transactional too, would stop with the one bad list that is stopped already.
    */
-  add(
-    breakers: readonly SharedBreaker[],
-    count: (shared: SharedBreaker, nowMs: number) => Opening | undefined,
-  ) {
+  add(breakers: readonly JointBreaker[], count: (joint: JointBreaker, nowMs: number) => Opening | undefined) {
     const nowMs = this.#ports.now();
-    for (const shared of breakers) {
-      const opening = count(shared, nowMs);
-      this.touch(shared);
-      if (opening !== undefined) return this.#act(shared, opening);
+    for (const joint of breakers) {
+      const opening = count(joint, nowMs);
+      this.touch(joint);
+      if (opening !== undefined) return this.#act(joint, opening);
     }
   }
 
   /** It may have something to store. */
-  touch(shared: SharedBreaker): void {
-    if (!shared.isStored) this.#unsaved.set(keyOf(shared.scope, shared.id), shared);
+  touch(joint: JointBreaker): void {
+    if (!joint.isStored) this.#unsaved.set(keyOf(joint.scope, joint.id), joint);
   }
 
   /** What the bucket holds of one, from its watch. */
   restore(record: BreakerRecord, revision: number): void {
     const { scope, id, organizationId } = record;
     const campaign = scope === "campaign" ? { campaign: id.slice(organizationId.length + 1) } : {};
-    const shared = this.#find(scope, id, { organizationId, ...campaign });
-    this.#act(shared, shared.restore(record, revision, this.#ports.now()));
+    const joint = this.#find(scope, id, { organizationId, ...campaign });
+    this.#act(joint, joint.restore(record, revision, this.#ports.now()));
   }
 
   /** Campaigns go before their organisations, which a campaign that is stopped makes begin anew. */
@@ -87,36 +84,36 @@ export class Counting {
     const turn = [...this.#unsaved].slice(0, recordsPerSaveMax);
     for (const [key] of turn) this.#unsaved.delete(key);
     for (const scope of ["campaign", "organization"] as const)
-      await Promise.all(turn.flatMap(([, shared]) => (shared.scope === scope ? [this.#store(shared)] : [])));
+      await Promise.all(turn.flatMap(([, joint]) => (joint.scope === scope ? [this.#store(joint)] : [])));
   }
 
-  async #store(shared: SharedBreaker): Promise<void> {
+  async #store(joint: JointBreaker): Promise<void> {
     const { bucket, now, log } = this.#ports;
-    const { scope, id } = shared;
+    const { scope, id } = joint;
     const key = bucketKey(scope, id);
     try {
       for (let tries = 0; tries < updateTriesMax; tries++) {
-        const revision = await bucket.update(key, shared.begin(now()), shared.revision);
-        if (revision !== undefined) return this.#act(shared, shared.stored(revision, now()));
-        shared.notStored();
+        const revision = await bucket.update(key, joint.begin(now()), joint.revision);
+        if (revision !== undefined) return this.#act(joint, joint.stored(revision, now()));
+        joint.notStored();
         const found = await bucket.find(key);
-        this.#act(shared, shared.restore(found?.value, found?.revision ?? 0, now()));
+        this.#act(joint, joint.restore(found?.value, found?.revision ?? 0, now()));
       }
     } catch (error) {
       // If it was stored all the same, messages count twice and reports, which have ids, once: rather too strict.
-      shared.notStored();
+      joint.notStored();
       log.warn("mta.breaker-not-stored", { scope, id, error });
     }
-    shared.giveUp();
-    this.touch(shared);
+    joint.giveUp();
+    this.touch(joint);
   }
 
-  #act(shared: SharedBreaker, opening: Opening | undefined): void {
+  #act(joint: JointBreaker, opening: Opening | undefined): void {
     if (opening === undefined) return;
     const { hold, now, log } = this.#ports;
-    const { scope, id, organizationId } = shared;
+    const { scope, id, organizationId } = joint;
     const { kind, why, forMs } = opening;
-    this.touch(shared);
+    this.touch(joint);
     if (scope === "campaign") {
       const organization = this.#find("organization", organizationId, { organizationId });
       organization.forget();
@@ -127,15 +124,15 @@ export class Counting {
     );
   }
 
-  #find(scope: Scope, id: string, { organizationId, campaign }: Owner): SharedBreaker {
+  #find(scope: Scope, id: string, { organizationId, campaign }: Owner): JointBreaker {
     const key = keyOf(scope, id);
-    let shared = this.#breakers.get(key);
-    if (shared === undefined) {
-      shared = new SharedBreaker({ scope, id, organizationId });
+    let joint = this.#breakers.get(key);
+    if (joint === undefined) {
+      joint = new JointBreaker({ scope, id, organizationId });
       this.senders.add(campaign === undefined ? { organizationId } : { organizationId, campaign });
     }
-    this.#breakers.set(key, shared);
-    return shared;
+    this.#breakers.set(key, joint);
+    return joint;
   }
 }
 

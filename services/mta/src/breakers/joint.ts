@@ -18,7 +18,7 @@ type Pending = {
  * The breaker of one organisation or campaign, which all processes count for. `breaker` is what is stored, as far as it is known
  * here, with what this process counted since: each sees its own trouble at once and that of the others when they store it.
  */
-export class SharedBreaker {
+export class JointBreaker {
   readonly scope: BreakerRecord["scope"];
   readonly id: string;
   readonly organizationId: BreakerRecord["organizationId"];

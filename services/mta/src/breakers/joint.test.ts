@@ -98,6 +98,8 @@ test("a campaign that both send is stopped for both, and its organisation goes o
   await until("the campaign is stopped", () => one.held.length + other.held.length > 0);
   await Promise.all([one.breakers.save(), other.breakers.save()]);
   expect([...one.held, ...other.held].map(({ scope }) => scope)).toEqual(["campaign"]);
+  const ofOrganization = () => one.breakers.status().find(({ scope }) => scope === "organization");
+  await until("it knows that its organisation begins anew", () => ofOrganization()?.bounceRate === undefined);
   times(3, () => one.see("bounced"));
   await one.breakers.save();
   expect([...one.held, ...other.held]).toHaveLength(1);
