@@ -75,8 +75,7 @@ export class Counting {
   restore(record: BreakerRecord, revision: number): void {
     const { scope, id, organizationId } = record;
     const campaign = scope === "campaign" ? { campaign: id.slice(organizationId.length + 1) } : {};
-    const joint = this.#find(scope, id, { organizationId, ...campaign });
-    this.#act(joint, joint.restore(record, revision, this.#ports.now()));
+    this.#find(scope, id, { organizationId, ...campaign }).restore(record, revision, this.#ports.now());
   }
 
   /** Campaigns go before their organisations, which a campaign that is stopped makes begin anew. */
@@ -94,10 +93,10 @@ export class Counting {
     try {
       for (let tries = 0; tries < updateTriesMax; tries++) {
         const revision = await bucket.update(key, joint.begin(now()), joint.revision);
-        if (revision !== undefined) return this.#act(joint, joint.stored(revision, now()));
+        if (revision !== undefined) return joint.stored(revision, now());
         joint.notStored();
         const found = await bucket.find(key);
-        this.#act(joint, joint.restore(found?.value, found?.revision ?? 0, now()));
+        this.#act(joint, joint.merge(found?.value, found?.revision ?? 0, now()));
       }
     } catch (error) {
       // If it was stored all the same, messages count twice and reports, which have ids, once: rather too strict.

@@ -96,15 +96,13 @@ export class JointBreaker {
     };
   }
 
-  stored(revision: number, nowMs: number): Opening | undefined {
+  stored(revision: number, nowMs: number): void {
     for (const tell of this.#underWay?.told ?? []) tell(true);
     this.#underWay = undefined;
     this.revision = Math.max(this.revision, revision);
     const news = this.#news;
     this.#news = undefined;
-    return news !== undefined && news.revision > this.revision
-      ? this.#standOn(news.record, news.revision, nowMs)
-      : undefined;
+    if (news !== undefined) this.restore(news.record, news.revision, nowMs);
   }
 
   /** Another process was first, or it is not known whether it was stored: it counts as not stored. */
@@ -130,19 +128,18 @@ export class JointBreaker {
     for (const tell of this.#pending.told.splice(0)) tell(false);
   }
 
-  /** What another process stored, or an earlier one. Tells when that, with what is counted here, opens the breaker. */
-  restore(record: BreakerRecord | undefined, revision: number, nowMs: number): Opening | undefined {
-    if (this.#underWay !== undefined) {
-      if (record !== undefined) this.#news = { record, revision };
-      return undefined;
-    }
-    return revision <= this.revision && record !== undefined
-      ? undefined
-      : this.#standOn(record, revision, nowMs);
+  /**
+   * What another process stored, or an earlier one. Who has counted meanwhile finds it when that is stored, in the order in which
+   * breakers are judged.
+   */
+  restore(record: BreakerRecord, revision: number, nowMs: number): void {
+    if (revision <= this.revision) return;
+    if (this.#underWay !== undefined) this.#news = { record, revision };
+    else if (this.isStored) this.merge(record, revision, nowMs);
   }
 
-  /** Takes the record for what is stored, and adds what is counted here. */
-  #standOn(record: BreakerRecord | undefined, revision: number, nowMs: number): Opening | undefined {
+  /** Takes the record for what is stored, and adds what is counted here. Tells when that opens the breaker. */
+  merge(record: BreakerRecord | undefined, revision: number, nowMs: number): Opening | undefined {
     this.revision = revision;
     const heard = record?.heard ?? [];
     if (this.#pending.isAnew && !((record?.untilMs ?? 0) > nowMs)) {
