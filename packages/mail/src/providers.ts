@@ -11,6 +11,7 @@ export const providers = [
   "telekom",
   "orange",
   "tencent",
+  "netease",
   "docomo",
 ] as const;
 /** Who runs a server, where that changes what its words mean. */
@@ -29,6 +30,7 @@ const hosts: Record<Provider, RegExp> = {
   telekom: /^(?:telekom|t-online|magenta)(?:\.de)?$|\.t-online\.de$/,
   orange: /^(?:orange|wanadoo)(?:\.fr)?$|\.(?:orange|wanadoo)\.fr$/,
   tencent: /^(?:tencent|qq|foxmail)(?:\.com)?$|\.qq\.com$/,
+  netease: /^(?:netease|163|126|yeah)(?:\.(?:com|net))?$|\.(?:netease\.com|163\.com|126\.com)$/,
   docomo: /^docomo(?:\.ne\.jp)?$|\.docomo\.ne\.jp$/,
 };
 
@@ -46,22 +48,33 @@ export const dialects: Partial<Record<Provider, readonly (readonly [pattern: Reg
     [/\?p=(?:overquota\w{0,10})/, "mailbox.full"],
     [/\?p=(?:receivingrate\w{0,10}|unsolicitedratelimiterror|mailratelimit\w{0,10})/, "rate.limited"],
     [/\?p=(?:unauthenticatedmail|sender_?auth\w{0,20}|dmarc\w{0,10})/, "sender.unauthenticated"],
-    [/\?p=(?:unsolicited(?:ip|message)?error|notauthorizederror)/, "reputation.listed"],
+    [/\?p=unsolicitedmessageerror(?!.{0,20}\breputation\b)/, "content.refused"],
+    [/\?p=(?:unsolicited(?:ip)?error|notauthorizederror)/, "reputation.listed"],
     [/\?p=(?:blockedmessage)/, "content.refused"],
     [/\?p=maxsizeerror/, "content.too-large"],
   ],
   microsoft: [
     // The mailbox is not in the directory of the tenant, whatever "access denied" means elsewhere.
     [/recipient address rejected: access denied/, "mailbox.unknown"],
+    // Outlook.com has no such mailbox, or none that it would open for anybody.
+    [/mailbox unavailable(?: \(s\d{4,12}\))?/, "mailbox.unknown"],
+    [/\b(?:temporarily rate limited|exceeded the (?:maximum number|rate limit))\b/, "rate.limited"],
     [/\bs(?:3140|3150|775|844)\b|\b(?:as|cs)\(\d{4}\).{0,40}banned/, "reputation.listed"],
-    [/\brp-00[1-4]\b|\bs(?:2017062302|77714)\b/, "rate.limited"],
+    [/\b(?:sc|dy|ou)-00[1-4]\b/, "reputation.listed"],
+    [/\brp-00[1-4]\b|\bs77714\b/, "rate.limited"],
     [/meet the required authentication level/, "sender.unauthenticated"],
+    [/tenantattribution; relay access denied/, "recipient.refused"],
     [/tenantattribution|tenant has exceeded|tenantinboundattribution/, "policy.refused"],
+    [/no mail-enabled subscriptions/, "recipient.refused"],
   ],
   yahoo: [
-    [/\bdelivery error: dd\b.{0,80}(?:doesn't have|not found)|\b554\.30\b/, "mailbox.unknown"],
-    [/this mailbox is disabled/, "mailbox.disabled"],
+    [/this mailbox is disabled|\b554\.30\b/, "mailbox.disabled"],
+    [/\bdelivery error: dd\b.{0,80}(?:doesn't have|not found|not a valid recipient)/, "mailbox.unknown"],
+    // "Permanently deferred" with a 5xx refuses the address; with a 4xx, TS03, it is put off for a day or so.
+    [/\[tss(?:0[6-9]|[1-9]\d)\]/, "reputation.listed"],
     [/\[tss?\d{2}\]/, "rate.limited"],
+    [/\[gl\d{2}\]/, "greylisted"],
+    [/\bvs99-ip/, "reputation.listed"],
     [/\[(?:bl2[13]|ph01|bl5\d)\]/, "reputation.listed"],
   ],
   apple: [
@@ -69,9 +82,13 @@ export const dialects: Partial<Record<Provider, readonly (readonly [pattern: Reg
     [/\[(?:hm|hme)\d\]|\bhm08\b/, "reputation.listed"],
   ],
   gmx: [
-    [/\bmailbox unavailable\b/, "mailbox.unknown"],
+    // It says "mailbox unavailable" of everything, and the true reason behind that.
+    [/\bc=(?:rlim|tc|r060\d)\b|send limit exceeded|too many connections/, "rate.limited"],
+    [/invalid dns|sender address is not allowed/, "sender.refused"],
+    [/nemesis.{0,120}(?:black|block) ?listed/, "reputation.listed"],
     [/\bc=hi\b|reject due to policy/, "policy.refused"],
-    [/nemesis.{0,120}black ?listed/, "reputation.listed"],
+    [/\bquota exceeded\b|\bexceeded storage\b|\bmailbox is full\b/, "mailbox.full"],
+    [/\bmailbox unavailable\b/, "mailbox.unknown"],
   ],
   mailru: [
     [
@@ -82,8 +99,21 @@ export const dialects: Partial<Record<Provider, readonly (readonly [pattern: Reg
   ],
   telekom: [[/a problem occurred.{0,80}(?:tosa|postmaster)/, "reputation.listed"]],
   orange: [
-    [/ofr(?:204_|_)?418|\b418\b/, "mailbox.unknown"],
-    [/ofr_?50[68]|ofr_?51\d/, "reputation.listed"],
+    [/ofr(?:\d{3})?_41[68]\b|\[41[68]\]/, "mailbox.unknown"],
+    [/ofr(?:\d{3})?_415\b/, "mailbox.disabled"],
+    [/ofr(?:\d{3})?_417\b/, "mailbox.full"],
+    [/ofr(?:\d{3})?_519\b/, "content.refused"],
+    [/ofr(?:\d{3})?_(?:50[68]|51\d)\b/, "reputation.listed"],
+    [/ofr(?:\d{3})?_(?:10[2-5]|40[12])\b/, "rate.limited"],
+    [/ofr(?:\d{3})?_999\b/, "receiver.busy"],
+  ],
+  tencent: [[/suspected bounce attacks/, "reputation.listed"]],
+  netease: [
+    [/\brp:(?:qrc|tre|cel)\b|\bmi:(?:cel|dmc|ccl)\b/, "rate.limited"],
+    [/\bmi:(?:nbu|sfq)\b|user not found/, "mailbox.unknown"],
+    [/\bmi:(?:spb|ipb|dul)\b/, "reputation.listed"],
+    [/\bmi:(?:dma|spf)\b/, "sender.unauthenticated"],
+    [/\bdt:(?:spm|sum)\b/, "content.refused"],
   ],
   // Docomo says the same for unknown addresses and for owners who take no mail from strangers; most are unknown.
   docomo: [[/unknown user|user unknown/, "mailbox.unknown"]],

@@ -1,12 +1,16 @@
 import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { Reason, type Reply, Reply as ReplyContract, reasons } from "@tyto/contracts";
+import { type Provider, readProvider } from "./providers.ts";
 import { rules } from "./reasons/index.ts";
 import { classifyReply, formatReply, parseReply } from "./reply.ts";
 
 const folder = new URL("../fixtures/replies/", import.meta.url);
-/** `accept` lists readings that are as good as `reason` where the text itself is ambiguous. */
-type Case = { reply: string; reason: Reason; accept?: Reason[] };
+/**
+ * `accept` lists readings that are as good as `reason` where the text itself is ambiguous. `mx` is the server that says it, where
+ * its words mean something of their own there; of a file named for a provider each case is read there as well.
+ */
+type Case = { reply: string; reason: Reason; accept?: Reason[]; mx?: string };
 
 function parsed(raw: string): Reply {
   const reply = parseReply(raw);
@@ -17,15 +21,30 @@ function parsed(raw: string): Reply {
 for (const file of readdirSync(folder)) {
   const cases: Case[] = JSON.parse(readFileSync(new URL(file, folder), "utf8"));
   describe(file, () => {
-    test.each(cases.map((one) => [one.reply, one] as const))("%s", (raw, { reason, accept }) => {
+    const provider = readProvider(file.replace(".json", ""));
+    const read = (raw: string, { reason, accept }: Case, at: Provider | undefined) => {
       const reply = parsed(raw);
-      const verdict = classifyReply(reply);
+      const verdict = classifyReply(reply, at);
       expect(verdict.reason).toBeOneOf([reason, ...(accept ?? [])]);
       expect(verdict.fault).toBe(reasons[verdict.reason].fault);
       expect(verdict.hard).toBe(reply.code >= 500 && reasons[verdict.reason].hard);
+    };
+    test.each(cases.map((one) => [one.reply, one] as const))("%s", (raw, one) => {
+      read(raw, one, one.mx === undefined ? undefined : readProvider(one.mx));
+      if (provider !== undefined) read(raw, one, provider);
     });
   });
 }
+
+test("what an unknown server says suppresses nobody for what a provider means by it", () => {
+  const file = new URL("at-providers.json", folder);
+  const cases: Case[] = JSON.parse(readFileSync(file, "utf8"));
+  const wrong = cases.filter(({ reply, reason }) => {
+    const { hard, fault } = classifyReply(parsed(reply));
+    return hard && fault === "recipient" && reasons[reason].fault !== "recipient";
+  });
+  expect(wrong.map(({ reply }) => reply)).toEqual([]);
+});
 
 test("only four reasons are hard and the recipient's fault", () => {
   const suppressing = Object.entries(reasons).filter(([, row]) => row.fault === "recipient" && row.hard);

@@ -17,5 +17,6 @@ export const contentMalformed: Rule = {
     /\bline (is )?too long\b|\bline length\b|\bcorrupt (message|mail)\b|\bmissing .{0,40}\bfrom:? header\b|\bmaximum line length\b|\bhas lines too long\b/,
     /\btoo many (hops in|headers|mime parts|nested)/,
     /\b(duplicated?|missing|invalid|malformed|bad|illegal|no) (message-?id|header|headers|date|from|mime|subject|content-type|boundary|charset)\b|\bheader (error|syntax|format|line|field)s?\b|\bconversion (to|from|failed|error|not|required)\b|\b(media|mime|content)[ -]type not (supported|accepted)\b|\b(message|mail) (format|syntax|header) (is )?(error|invalid|not|bad)|\b8bitmime\b|\bbinarymime\b|\brfc ?\d{3,4}\b.{0,30}\b(violation|error|compliant|requires?)/,
+    /\b['"]?(from|to|date|subject|message-id)['"]? header is (missing|invalid)\b/,
   ],
 };

@@ -12,5 +12,6 @@ export const greylisted: Rule = {
     /\bfirst[- ]time (sender|connection|contact)\b|\bunknown sender.{0,30}try again\b|\btemporarily rejected.{0,20}(first|new sender)/,
     /\btemporarily deferred\b.{0,40}\b(new|unknown|first)\b/,
     /\bgr[ae]y ?list|\bplease (come back|retry|try again) (later |in |after )(\d{1,5}|a few|some|five|ten)\b.{0,20}(s|sec|min|hour|moment)|\btemporarily (rejected|deferred|denied)\b.{0,40}\b(unknown|new|first|try)\b|\bfirst time .{0,20}(sender|connect|seen)/,
+    /\[gl\d\d\]/,
   ],
 };

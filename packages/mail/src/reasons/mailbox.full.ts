@@ -6,7 +6,7 @@ export const mailboxFull: Rule = {
   statuses: ["2.2"],
   sure: [
     /\b(mailbox|inbox|mail ?box|mail folder|maildrop|mail spool)( \S{1,100})? (is |was )?(currently )?(over ?full|full|exceeded)\b/,
-    /\b(over|above|exceeds?|exceeded|exceeding|out of|beyond)( (his|her|their|its|the|my|your|storage|disk|mailbox|message|mail|email|allocated|account|user's)){0,4} (quota|storage limit|storage allocation|storage allotment)\b/,
+    /\b(over|above|exceeds?|exceeded|exceeding|out of|beyond)( (his|her|their|its|the|my|your|storage|disk|mailbox|message|mail|email|allocated|account|user's)){0,4} (quota|storage limit|storage allocation|storage allotment)\b(?! for sending)/,
     /\bover ?quota\b|\bquota (has been )?(exceeded|violation|full|limit)\b|\boverquota\b/,
     /\bmailbox (size |storage )?limit (was |has been )?(exceeded|reached)\b/,
     /\b(insufficient|not enough|no more) (disk |storage |mailbox )?space\b.{0,40}\b(user|mailbox|recipient|account)\b/,

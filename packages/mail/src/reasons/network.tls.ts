@@ -8,7 +8,7 @@ export const networkTls: Rule = {
   sure: [
     /\b(must|requires?|required|need|issue) .{0,40}\b(starttls|tls|encryption|encrypted|secure connection)\b/,
     /\b(tls|starttls|ssl|encryption)( \S{1,60})? (is |was )?(required|needed|not (available|offered|supported)|unavailable|negotiation|handshake|mandatory|failed)\b/,
-    /\b(tls|ssl) (handshake|negotiation|error|library problem|connection)\b|\bcertificate\b.{0,60}\b(verif|expired|invalid|mismatch|not trusted|untrusted|self-?signed)/,
+    /\b(tls|ssl) (handshake|negotiation|error|library problem|connection)\b|\bcertificate\b.{0,60}\b(verif|validation failed|expired|invalid|mismatch|not trusted|untrusted|self-?signed)/,
     /\b(mta-sts|dane|tlsa)\b|\bcannot start tls\b|\bencryption (is )?required\b/,
     /\b(does not|doesn't|not|without|no) support (for )?(tls|starttls|ssl|encryption)\b|\b(tls|starttls|ssl) (missing|not (available|offered|supported|possible)|negotiation|failed|failure|required|unavailable|session|alert)\b|\bmust issue (a |an )?starttls\b|\brequires? (tls|starttls|encryption|a secure)\b|\bno shared cipher\b|\bunknown ca\b|\bcertificate verif\w{1,10} failed/,
   ],

@@ -20,6 +20,7 @@ export const recipientRefused: Rule = {
     /\b(domain|recipient|address) (is )?not (in|on) (my|our|the) (list|server)|\b(not|no) (a )?(local|relay) (domain|recipient|host)\b|\bnot (a )?(hosted|handled|served) (here|domain)\b|\b(is )?not a gateway user\b|\bweitergabe.{0,20}(verboten|nicht erlaubt)/,
     /\bnot accepting (e-?)?(mail|messages) from\b/,
     /\bhas blocked ((e-?)?mails?|messages?) from (this|the|your) (sender|address)\b|\b(takes|accepts) (e-?)?mail from (its|his|her|the|an) (address book|own list)\b|\bresolver\.rst\.restrictedtorecipientspermission\b/,
+    /\bno mail-enabled subscriptions\b|\brejected by recipients\b/,
   ],
   likely: [
     /\brecipient .{0,40}(refused|denied|not allowed)\b/,

@@ -17,6 +17,7 @@ export const senderRefused: Rule = {
     /\b(sender|originator|from)( \S{1,100})?( address| domain)? (is |was |has been )?(not (known|recogni[sz]ed|valid|accepted|verified|registered|permitted)|unverified|unroutable|blacklisted|blocklisted|banned|spammer|rejected|denied|blocked|refused)\b/,
     /\b(null|empty|blank) (envelope )?(sender|return[- ]path|reverse[- ]path)s?\b.{0,30}\b(not|refused|rejected)|\b(unroutable|unrouteable|invalid|bogus|illegal|fake|unknown|non-existent) (sender|mail from|from address|return address|originator)\b|\bbatv\b|\bbackscatter\b|sender verify failed\b|\bverification failed for <|\bcallout verification\b/,
     /\bdoes not accept mail from\b|\bmail from (this|your) (address|domain|sender)\b.{0,30}\b(not|refused|rejected|blocked|denied)|\b(email|sender) address is not verified\b|\bnot owned by (the )?(user|auth)|\bsender (must|has to|should)\b|\bemetteur invalide|\babsender.{0,40}(abgelehnt|ungültig|unbekannt|gesperrt)|\bremitente.{0,40}(rechazad|bloquead|inv[aá]lid)|\bexpéditeur.{0,40}(rejet|refus|invalide|inconnu)/,
+    /\bunregistered domains\b|\benvelope blocked - user\b|\binvalid dns mx\b|\bsender address is not allowed\b/,
   ],
   likely: [/\bsender\b.{0,40}\b(rejected|refused|denied|blocked)\b/],
 };
