@@ -2,6 +2,7 @@ import type { Log, Running } from "@tyto/service";
 import type { Config } from "./config.ts";
 import { createDeliveries } from "./deliver.ts";
 import { startWayOut } from "./egress/way-out.ts";
+import { hearFeedback } from "./feedback.ts";
 import { createMetrics } from "./metrics.ts";
 import { createAttempts } from "./parts/attempts.ts";
 import { type Deliveries, startConsumption } from "./parts/consumption.ts";
@@ -65,6 +66,7 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
   });
 
   const consumption = await startConsumption(surroundings, deliveries, store.isSuppressed);
+  const feedback = await hearFeedback(bus, [gates.breakers.hear, wayOut.hear]);
   const policing = tls.run();
   const answering = control.answer();
 
@@ -76,7 +78,8 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
       beginStop();
       await consumed;
       await answering.stop();
-      for (const part of [signing, wayOut, gates, policing]) await part.stop();
+      // What came back is over when those who learn from it have stored it.
+      for (const part of [signing, feedback, gates, wayOut, policing]) await part.stop();
       sessions.close();
       await sharing.stop();
       await attempts.stop();

@@ -36,7 +36,7 @@ export function createAttempts(surroundings: Surroundings, parts: Parts) {
     leave: (entry, site) => gates.isFree(entry, site.id),
     egressFor: (entry, site) => wayOut.choose(entry, site, now(), entry.pool),
     contentOf: store.contentOf,
-    returnPath: (id, host) => encodeReturnPath(id, host, verpKey),
+    returnPath: (id, host, origin) => encodeReturnPath(id, host, verpKey, origin),
     personalFields: (id, host) => personalFields(id, host, siteUrl, verpKey),
     demandOf: (host, { recipient, requireTls }) =>
       tls.demandOf(host, recipient.slice(recipient.lastIndexOf("@") + 1), requireTls),
