@@ -18,7 +18,7 @@ import type { ActPorts } from "./act.ts";
 import { createActivity } from "./activity.ts";
 import { type AnswerPorts, answerQuestions } from "./answers.ts";
 import { createCount } from "./count.ts";
-import { createGauges } from "./gauges.ts";
+import { createGauges } from "./gauges/gauges.ts";
 import { createInHand } from "./in-hand.ts";
 import type { LookupPorts } from "./lookup.ts";
 import { processState, type StatePorts } from "./state.ts";
