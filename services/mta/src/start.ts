@@ -24,7 +24,6 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
   const { bus, resolver, registry, now, random } = surroundings;
   const store = openStore(surroundings);
   const signing = await startSigning(surroundings);
-  const metrics = createMetrics(registry, bus.queue.depth, () => sessions.count());
   const tls = createTls(surroundings, (policy, result) => metrics.tlsSessions.inc({ policy, result }));
 
   // What may leave, by which way, and how many at a time.
@@ -44,6 +43,7 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
   const sessions: Sessions = createSessions(surroundings, {
     ...{ sharing, tls, limits: gates.shaping, transcript: control.transcript },
   });
+  const metrics = createMetrics(registry, bus.queue.depth, sessions.count);
 
   // One delivery: an attempt, its outcome, and who learns from it.
   const attempts = createAttempts(surroundings, {
@@ -77,12 +77,10 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
       // What has not begun to send its message gives its entry back; what has, is finished.
       beginStop();
       await consumed;
-      await answering.stop();
       // What came back is over when those who learn from it have stored it.
-      for (const part of [signing, feedback, gates, wayOut, policing]) await part.stop();
+      for (const part of [answering, signing, feedback, gates, wayOut, policing]) await part.stop();
       sessions.close();
-      await sharing.stop();
-      await attempts.stop();
+      for (const part of [sharing, attempts]) await part.stop();
       await leave();
     },
   };
