@@ -176,6 +176,26 @@ test("a report that nobody takes is tried again for a day", async () => {
   expect(claims.get("2026-11-20.example.org")).toMatchObject({ tries: 24, isSent: false });
 });
 
+test("a bucket that is away when reports are due is asked again the next time", async () => {
+  await counting(make("died"), ok);
+  let isAway = true;
+  const reports = make("next", {
+    tallies: {
+      put: async () => {},
+      async watch(onChange) {
+        if (isAway) throw new Error("the bus is away");
+        for (const [key, tally] of stored) onChange(key, tally);
+        return { stop() {} };
+      },
+    },
+  });
+  nowMs += dayMs;
+  await expect(reports.send()).rejects.toThrow("the bus is away");
+  isAway = false;
+  await reports.send();
+  expect(posted).toHaveLength(1);
+});
+
 test("a domain that wants no report is not kept", async () => {
   records.clear();
   const reports = make("a");

@@ -1,6 +1,7 @@
 import { DnsError } from "@tyto/dns";
 import { BoundedMap, type Log } from "@tyto/service";
 import type { TlsProblem } from "./result.ts";
+import { fetchInTurn } from "./sts-fetch.ts";
 import { parseStsPolicy, parseStsRecord, type StsPolicy } from "./sts-policy.ts";
 
 /** What is known of a domain's MTA-STS policy. */
@@ -41,9 +42,6 @@ const absentMs = 3_600_000;
 const failureMs = 300_000;
 /** Domains remembered; the one unused for longest is forgotten first, and its policy is read from the bucket again. */
 const domainsMax = 20_000;
-const fetchesMax = 30;
-/** Fetches that wait for one of the places; more are put off. */
-const fetchesWaitingMax = 2_000;
 
 type Known = {
   record?: StsRecord;
@@ -53,158 +51,159 @@ type Known = {
   looking?: Promise<void>;
 };
 
-export type Sts = ReturnType<typeof createSts>;
-
 /**
  * Policies of MTA-STS (RFC 8461): found by TXT record, fetched by HTTPS, kept for `max_age` in memory and in a bucket.
  * One that is kept counts until it runs out, whatever happens to its record or its web server: else somebody who can
  * suppress both could switch it off.
  */
-export function createSts({ txt, fetchPolicy, store, now, log }: StsPorts) {
-  const domains = new BoundedMap<string, Known>(domainsMax);
-  let fetching = 0;
-  const waiting: (() => void)[] = [];
+export class Sts {
+  readonly #ports: StsPorts;
+  readonly #fetch: (domain: string) => Promise<Fetched>;
+  readonly #domains = new BoundedMap<string, Known>(domainsMax);
 
-  const isAlive = ({ fetchedAt, maxAgeS }: StsRecord) => now() < fetchedAt + maxAgeS * 1_000;
-  const liveRecord = ({ record }: Known) => (record !== undefined && isAlive(record) ? record : undefined);
+  constructor(ports: StsPorts) {
+    this.#ports = ports;
+    this.#fetch = fetchInTurn(ports.fetchPolicy);
+  }
 
-  async function known(domain: string): Promise<Known> {
-    const found = domains.get(domain) ?? { ...(await stored(domain)), checkAtMs: 0 };
-    const entry = domains.get(domain) ?? found;
-    domains.set(domain, entry);
+  /**
+   * The policy that counts now. Only a domain that nothing is known of makes its first message wait, for `waitMsMax` at
+   * the most. Throws Failure when the bucket cannot be read: what it may demand is not known then.
+   */
+  async find(name: string): Promise<StsFinding> {
+    const domain = name.toLowerCase();
+    const entry = await this.#known(domain);
+    if (this.#ports.now() >= entry.checkAtMs || entry.looking !== undefined) {
+      const looking = this.#look(domain, entry);
+      if (this.#live(entry) === undefined) await atMost(looking, waitMsMax);
+    }
+    const record = this.#live(entry);
+    if (record !== undefined) return { kind: "policy", policy: record, id: record.id };
+    return entry.problem === undefined ? { kind: "none" } : { kind: "failed", problem: entry.problem };
+  }
+
+  async #known(domain: string): Promise<Known> {
+    const found = this.#domains.get(domain) ?? (await this.#stored(domain));
+    // Another message may have read the bucket meanwhile.
+    const entry = this.#domains.get(domain) ?? found;
+    this.#domains.set(domain, entry);
     return entry;
   }
 
-  async function stored(domain: string): Promise<Pick<Known, "record">> {
-    const record = await store.get(domain);
-    return record === undefined ? {} : { record };
+  async #stored(domain: string): Promise<Known> {
+    const record = await this.#ports.store.get(domain);
+    return { ...(record === undefined ? {} : { record }), checkAtMs: 0 };
+  }
+
+  /** The record that is kept, while it has not run out. */
+  #live({ record }: Known): StsRecord | undefined {
+    if (record === undefined) return undefined;
+    return this.#ports.now() < record.fetchedAt + record.maxAgeS * 1_000 ? record : undefined;
   }
 
   /** One look at a domain at a time; all who wait for it wait for the same one. */
-  function look(domain: string, entry: Known): Promise<void> {
-    entry.looking ??= refresh(domain, entry).finally(() => {
+  async #look(domain: string, entry: Known): Promise<void> {
+    entry.looking ??= this.#refresh(domain, entry).finally(() => {
       delete entry.looking;
     });
-    return entry.looking;
+    try {
+      await entry.looking;
+    } catch (error) {
+      this.#ports.log.warn("mta.sts-not-looked-at", { domain, error });
+    }
   }
 
-  async function refresh(domain: string, entry: Known): Promise<void> {
+  async #refresh(domain: string, entry: Known): Promise<void> {
+    const { now } = this.#ports;
     entry.checkAtMs = now() + failureMs;
-    let id: string | undefined;
+    const found = await this.#askRecord(domain);
+    if (found === "silence") return;
+    const live = this.#live(entry);
+    if (found === "no name") entry.checkAtMs = now() + absentMs;
+    else if (found.id === undefined) rest(entry, now() + (live === undefined ? absentMs : checkMs));
+    else if (live?.id === found.id && now() < freshUntilMs(live)) rest(entry, now() + checkMs);
+    else await this.#replace(domain, entry, found.id);
+  }
+
+  /** The id that the domain's TXT record names, if there is such a record. */
+  async #askRecord(domain: string): Promise<{ id: string | undefined } | "no name" | "silence"> {
     try {
-      id = parseStsRecord(await txt(`_mta-sts.${domain}`));
+      return { id: parseStsRecord(await this.#ports.txt(`_mta-sts.${domain}`)) };
     } catch (error) {
       if (!(error instanceof DnsError)) throw error;
-      if (error.kind === "name") entry.checkAtMs = now() + absentMs;
+      return error.kind === "name" ? "no name" : "silence";
+    }
+  }
+
+  /** Fetches the policy; one that cannot be had leaves the old one as it is. */
+  async #replace(domain: string, entry: Known, id: string): Promise<void> {
+    const { now, log } = this.#ports;
+    const policy = policyIn(domain, await this.#fetch(domain));
+    if ("result" in policy) {
+      entry.problem = policy;
+      log.warn("mta.sts-not-fetched", { domain, why: policy.why, isKept: this.#live(entry) !== undefined });
       return;
     }
-    const live = liveRecord(entry);
-    if (id === undefined) {
-      delete entry.problem;
-      entry.checkAtMs = now() + (live === undefined ? absentMs : checkMs);
-      return;
-    }
-    const isFresh = live !== undefined && now() < live.fetchedAt + Math.min(refreshMs, live.maxAgeS * 500);
-    if (isFresh && live.id === id) {
-      delete entry.problem;
-      entry.checkAtMs = now() + checkMs;
-      return;
-    }
-    const fetched = await fetchInTurn(domain);
-    const policy = fetched.kind === "text" ? parseStsPolicy(fetched.text) : undefined;
-    if (fetched.kind === "failed" || policy === undefined || typeof policy === "string") {
-      entry.problem =
-        fetched.kind === "failed"
-          ? fetched.problem
-          : {
-              result: "sts-policy-invalid",
-              why: `the MTA-STS policy of ${domain} cannot be read: ${policy}`,
-            };
-      log.warn("mta.sts-not-fetched", { domain, why: entry.problem.why, isKept: live !== undefined });
-      return;
-    }
-    const record: StsRecord = { ...policy, domain, id, fetchedAt: now() };
-    entry.record = record;
-    delete entry.problem;
-    entry.checkAtMs = now() + checkMs;
+    entry.record = { ...policy, domain, id, fetchedAt: now() };
+    rest(entry, now() + checkMs);
     log.info("mta.sts-fetched", { domain, mode: policy.mode, id });
+    await this.#keep(domain, entry.record);
+  }
+
+  async #keep(domain: string, record: StsRecord): Promise<void> {
     try {
-      await store.put(domain, record);
+      await this.#ports.store.put(domain, record);
     } catch (error) {
       // It counts for this process; the next refresh stores it.
-      log.warn("mta.sts-not-stored", { domain, error });
+      this.#ports.log.warn("mta.sts-not-stored", { domain, error });
     }
   }
 
-  async function fetchInTurn(domain: string): Promise<Fetched> {
-    if (fetching >= fetchesMax) {
-      if (waiting.length >= fetchesWaitingMax)
-        return {
-          kind: "failed",
-          problem: { result: "sts-policy-fetch-error", why: "too many policies are being fetched" },
-        };
-      await new Promise<void>((resolve) => waiting.push(resolve));
-    } else fetching++;
-    try {
-      return await fetchPolicy(domain);
-    } finally {
-      const next = waiting.shift();
-      if (next === undefined) fetching--;
-      else next();
-    }
+  /** Looks at every kept policy whose time for that has come. To be called every hour or so. */
+  async refreshKept(): Promise<void> {
+    const due = [...this.#domains].filter(
+      ([, entry]) => this.#live(entry) !== undefined && this.#ports.now() >= entry.checkAtMs,
+    );
+    await Promise.all(due.map(([domain, entry]) => this.#look(domain, entry)));
   }
 
-  return {
-    /**
-     * The policy that counts now. Only a domain that nothing is known of makes its first message wait, for `waitMsMax` at
-     * the most. Throws Failure when the bucket cannot be read: what it may demand is not known then.
-     */
-    async find(name: string): Promise<StsFinding> {
-      const domain = name.toLowerCase();
-      const entry = await known(domain);
-      if (now() >= entry.checkAtMs || entry.looking !== undefined) {
-        const looking = look(domain, entry).catch((error: unknown) =>
-          log.warn("mta.sts-not-looked-at", { domain, error }),
-        );
-        if (liveRecord(entry) === undefined) await atMost(looking, waitMsMax);
-      }
-      const record = liveRecord(entry);
-      if (record !== undefined) return { kind: "policy", policy: record, id: record.id };
-      return entry.problem === undefined ? { kind: "none" } : { kind: "failed", problem: entry.problem };
-    },
+  status() {
+    const modes = { enforce: 0, testing: 0, none: 0 };
+    for (const entry of this.#domains.values()) {
+      const record = this.#live(entry);
+      if (record !== undefined) modes[record.mode]++;
+    }
+    return { domains: this.#domains.size, policies: modes };
+  }
 
-    /** Looks at every kept policy whose time for that has come. To be called every hour or so. */
-    async refreshKept(): Promise<void> {
-      const due = [...domains].filter(
-        ([, entry]) => liveRecord(entry) !== undefined && now() >= entry.checkAtMs,
-      );
-      await Promise.all(
-        due.map(([domain, entry]) =>
-          look(domain, entry).catch((error: unknown) => log.warn("mta.sts-not-looked-at", { domain, error })),
-        ),
-      );
-    },
+  /** What is remembered of one domain; asks nobody. */
+  remembered(domain: string): { record?: StsRecord; problem?: TlsProblem } | undefined {
+    const entry = this.#domains.get(domain.toLowerCase());
+    if (entry === undefined) return undefined;
+    const record = this.#live(entry);
+    return {
+      ...(record === undefined ? {} : { record }),
+      ...(entry.problem === undefined ? {} : { problem: entry.problem }),
+    };
+  }
+}
 
-    status() {
-      const modes = { enforce: 0, testing: 0, none: 0 };
-      for (const entry of domains.values()) {
-        const record = liveRecord(entry);
-        if (record !== undefined) modes[record.mode]++;
-      }
-      return { domains: domains.size, policies: modes };
-    },
+export const createSts = (ports: StsPorts): Sts => new Sts(ports);
 
-    /** What is remembered of one domain; asks nobody. */
-    remembered(domain: string): { record?: StsRecord; problem?: TlsProblem } | undefined {
-      const entry = domains.get(domain.toLowerCase());
-      if (entry === undefined) return undefined;
-      const record = liveRecord(entry);
-      return {
-        ...(record === undefined ? {} : { record }),
-        ...(entry.problem === undefined ? {} : { problem: entry.problem }),
-      };
-    },
-  };
+/** Nothing is wrong with it. */
+function rest(entry: Known, checkAtMs: number): void {
+  delete entry.problem;
+  entry.checkAtMs = checkAtMs;
+}
+
+/** As long as the policy need not be fetched again while its id stays. */
+const freshUntilMs = ({ fetchedAt, maxAgeS }: StsRecord) => fetchedAt + Math.min(refreshMs, maxAgeS * 500);
+
+function policyIn(domain: string, fetched: Fetched): StsPolicy | TlsProblem {
+  if (fetched.kind === "failed") return fetched.problem;
+  const policy = parseStsPolicy(fetched.text);
+  if (typeof policy !== "string") return policy;
+  return { result: "sts-policy-invalid", why: `the MTA-STS policy of ${domain} cannot be read: ${policy}` };
 }
 
 async function atMost(work: Promise<unknown>, ms: number): Promise<void> {
