@@ -3,7 +3,7 @@ import { chmod, chown, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/p
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "@tyto/test/parts/ports.ts";
-import { postfixServices } from "@tyto/test/parts/postfix.ts";
+import { postfixServices } from "@tyto/test/parts/postfix-files.ts";
 import { until } from "@tyto/test/parts/until.ts";
 
 const concurrency = (connections: number) => `default_process_limit = ${Math.max(100, connections * 2)}

@@ -3,8 +3,6 @@
  * that counts. For tests and measurements that kill them a hundred times; accepting and recording are done here, as
  * gateway and recorder do it.
  */
-
-import { join } from "node:path";
 import { type Bus, done } from "@tyto/bus";
 import {
   Address,
@@ -12,10 +10,16 @@ import {
   type DomainRecord,
   defaultOrganization,
   newMessageId,
+  type Payload,
   type UserName,
 } from "@tyto/contracts";
 import { type CountingServer, startCountingServer } from "./counting-server.ts";
+import { type Kill, Kills, type Tally } from "./kills.ts";
+import { type Mta, mtaMainDefault, startMta } from "./mta-process.ts";
 import { until } from "./until.ts";
+
+export type { Kill, Tally } from "./kills.ts";
+export type { Mta } from "./mta-process.ts";
 
 /** What `startNats` and `startCluster` have in common. */
 export type Nats = {
@@ -43,28 +47,8 @@ export type Sending = {
   tally(): Tally;
   stop(): Promise<void>;
 };
-export type Mta = { process: Bun.Subprocess; url: string };
-export type Kill = {
-  what: string;
-  /** Recipients that had their mail. */
-  received: number;
-  /** Connections that were open, and those that came in before the next start: nobody can know more of what was in flight. */
-  connections: number;
-  duplicates: number;
-};
-export type Tally = {
-  accepted: number;
-  lost: number;
-  duplicates: number;
-  /** Duplicates of messages whose first copy came after the last kill. */
-  unexplained: number;
-  /** Kills after which more came twice than connections were open. */
-  excessive: number;
-  connectionsAtKills: number;
-};
-
 const domain = Domain.parse("sender.test");
-const record: DomainRecord = {
+const domainRecord: DomainRecord = {
   domain,
   organizationId: defaultOrganization,
   returnPathHost: Domain.parse("bounces.sender.test"),
@@ -72,174 +56,50 @@ const record: DomainRecord = {
   verified: true,
 };
 const remoteDomains = 20;
-const drainMs = 100;
 /** Messages that are stored at a time. */
 const acceptedAtOnceMax = 64;
-const root = join(import.meta.dir, "../..");
+const body = Buffer.from(`From: ann@sender.test\r\nSubject: hi\r\n\r\n${"x".repeat(500)}\r\n`);
+
+type SendingOptions = { env?: Readonly<Record<string, string>>; answerMs?: number; mtaMain?: string };
 
 export async function startSending(
   nats: Nats,
-  {
-    env = {},
-    answerMs = 0,
-    mtaMain = join(root, "services/mta/src/main.ts"),
-  }: {
-    env?: Readonly<Record<string, string>>;
-    answerMs?: number;
-    mtaMain?: string;
-  } = {},
+  { env = {}, answerMs = 0, mtaMain = mtaMainDefault }: SendingOptions = {},
 ): Promise<Sending> {
-  /** The kill after which the first copy of each came; -1 before the first. */
-  const firstAfter = new Map<string, number>();
-  const latestAfter = new Map<string, number>();
-  const kills: Kill[] = [];
-  let present: Kill | undefined;
-  let unexplained = 0;
-  const remote = await startCountingServer({
-    answerMs,
-    onTaken(recipient) {
-      const before = latestAfter.get(recipient);
-      latestAfter.set(recipient, kills.length);
-      if (before === undefined) return void firstAfter.set(recipient, kills.length);
-      const kill = kills[before] ?? present;
-      if (kill === undefined) unexplained++;
-      else kill.duplicates++;
-    },
-  });
-  const told = new Set<string>();
+  const kills = new Kills();
+  const remote = await startCountingServer({ answerMs, onTaken: (recipient) => kills.note(recipient) });
   const recorder = await nats.connect("recorder");
   const gateway = await nats.connect("gateway");
-  await recorder.bucket("DOMAINS").put(domain, record);
-  await recorder.consumeBatches("recorder", { batchMax: 200, waitMs: 5 }, async (batch) => {
-    for (const { event } of batch) {
-      if (event.subject === "mail.delivered") told.add(event.payload.deliveryId);
-      if (event.subject === "domain.keyed")
-        await recorder.bucket("DOMAINS").put(domain, { ...record, keys: event.payload.keys });
-    }
-    return done;
-  });
-
+  const told = await record(recorder);
   const mtas = new Set<Mta>();
   let accepted = 0;
-  const body = Buffer.from(`From: ann@sender.test\r\nSubject: hi\r\n\r\n${"x".repeat(500)}\r\n`);
-  const acceptOne = async (index: number): Promise<void> => {
-    const messageId = newMessageId();
-    const event = {
-      id: `${messageId}.accepted`,
-      at: Date.now(),
-      organizationId: defaultOrganization,
-      messageId,
-      messageIdHeader: `${index}@sender.test`,
-      from: Address.parse("ann@sender.test"),
-      domain,
-      subject: "hi",
-      recipients: [
-        { address: Address.parse(`r${index}@d${index % remoteDomains}.test`), role: "to" as const },
-      ],
-      bodyBytes: body.length,
-      bodyChunks: 1,
-      attachments: 0,
-      tags: [],
-      metadata: {},
-      expiresAt: Date.now() + 86_400_000,
-    };
-    // Until it is stored, as a careful client does it: the same ids make a repeat the same message.
-    await until(
-      `message ${index} is accepted`,
-      async () => {
-        try {
-          await gateway.bodies.put(messageId, body);
-          await gateway.publish("mail.accepted", event);
-          return true;
-        } catch {
-          // NATS is being killed.
-          return false;
-        }
-      },
-      { withinMs: 120_000 },
-    );
-  };
-
-  const sending: Sending = {
+  return {
     remote,
     async accept(count) {
       let next = accepted;
       const end = accepted + count;
       accepted = end;
       const client = async () => {
-        while (next < end) await acceptOne(next++);
+        while (next < end) await acceptOne(gateway, next++);
       };
       await Promise.all(Array.from({ length: Math.min(acceptedAtOnceMax, count) }, client));
     },
     accepted: () => accepted,
     async startMta(name, more = {}) {
-      const { url, user = "", password = "" } = nats.login("mta");
-      const child = Bun.spawn([process.execPath, mtaMain], {
-        env: {
-          PATH: process.env.PATH ?? "",
-          NATS_URL: url,
-          NATS_USER: user,
-          NATS_PASSWORD: password,
-          HEALTH_PORT: "0",
-          MTA_NAME: name,
-          MTA_SECRET: "a secret of the test, long enough",
-          BOUNCE_VERP_KEY: "a verp key of the test, long enough",
-          MAIL_HOSTNAME: "mail.tyto.test",
-          TYTO_ROUTES: `*=${remote.address}`,
-          RETRY_FIRST_S: "0.5",
-          LOG_LEVEL: "info",
-          ...env,
-          ...more,
-        },
-        stdout: "pipe",
-        stderr: "inherit",
+      const mta = await startMta({
+        ...{ name, main: mtaMain, login: nats.login("mta"), remoteAddress: remote.address },
+        env: { ...env, ...more },
       });
-      const started = Promise.withResolvers<void>();
-      let last = "";
-      void (async () => {
-        const decoder = new TextDecoder();
-        for await (const chunk of child.stdout) {
-          last = (last + decoder.decode(chunk, { stream: true })).slice(-4_000);
-          if (last.includes("service.started")) started.resolve();
-        }
-        started.reject(new Error(`the mta ended:\n${last}`));
-      })();
-      await started.promise;
-      const mta: Mta = { process: child, url };
       mtas.add(mta);
-      void child.exited.then(() => mtas.delete(mta));
+      void mta.process.exited.then(() => mtas.delete(mta));
       return mta;
     },
     received: remote.recipients,
     told: () => told.size,
-    async duringKill(what, kill) {
-      const [openBefore, connectionsBefore] = [remote.openConnections(), remote.connections()];
-      const one = { what, received: remote.recipients(), connections: openBefore, duplicates: 0 };
-      present = one;
-      await kill();
-      // What lay in the sockets of a dead process is still read.
-      await Bun.sleep(drainMs);
-      one.connections += remote.connections() - connectionsBefore;
-      present = undefined;
-      kills.push(one);
-      return one;
-    },
-    kills,
-    tally() {
-      const recipients = Array.from(
-        { length: accepted },
-        (_, index) => `r${index}@d${index % remoteDomains}.test`,
-      );
-      const extra = recipients.map((recipient) => remote.times(recipient) - 1);
-      return {
-        accepted,
-        lost: extra.filter((count) => count < 0).length,
-        duplicates: extra.reduce((sum, count) => sum + Math.max(0, count), 0),
-        unexplained,
-        excessive: kills.filter((kill) => kill.duplicates > kill.connections).length,
-        connectionsAtKills: kills.reduce((sum, kill) => sum + kill.connections, 0),
-      };
-    },
+    duringKill: (what, kill) => kills.during(what, remote, kill),
+    kills: kills.list,
+    tally: () =>
+      kills.tally(Array.from({ length: accepted }, (_, index) => remote.times(recipientOf(index)))),
     async stop() {
       for (const mta of mtas) mta.process.kill("SIGTERM");
       await Promise.all([...mtas].map((mta) => mta.process.exited));
@@ -247,5 +107,61 @@ export async function startSending(
       await remote.stop();
     },
   };
-  return sending;
+}
+
+/** Gives the sender's domain the keys that are made for it, and tells which deliveries were delivered. */
+async function record(recorder: Bus): Promise<ReadonlySet<string>> {
+  const told = new Set<string>();
+  await recorder.bucket("DOMAINS").put(domain, domainRecord);
+  await recorder.consumeBatches("recorder", { batchMax: 200, waitMs: 5 }, async (batch) => {
+    for (const { event } of batch) {
+      if (event.subject === "mail.delivered") told.add(event.payload.deliveryId);
+      if (event.subject === "domain.keyed")
+        await recorder.bucket("DOMAINS").put(domain, { ...domainRecord, keys: event.payload.keys });
+    }
+    return done;
+  });
+  return told;
+}
+
+const recipientOf = (index: number) => `r${index}@d${index % remoteDomains}.test`;
+
+/** Until it is stored, as a careful client does it: the same ids make a repeat the same message. */
+async function acceptOne(gateway: Bus, index: number): Promise<void> {
+  const event = acceptedEvent(index);
+  await until(
+    `message ${index} is accepted`,
+    async () => {
+      try {
+        await gateway.bodies.put(event.messageId, body);
+        await gateway.publish("mail.accepted", event);
+        return true;
+      } catch {
+        // NATS is being killed.
+        return false;
+      }
+    },
+    { withinMs: 120_000 },
+  );
+}
+
+function acceptedEvent(index: number): Payload<"mail.accepted"> {
+  const messageId = newMessageId();
+  return {
+    id: `${messageId}.accepted`,
+    at: Date.now(),
+    organizationId: defaultOrganization,
+    messageId,
+    messageIdHeader: `${index}@sender.test`,
+    from: Address.parse("ann@sender.test"),
+    domain,
+    subject: "hi",
+    recipients: [{ address: Address.parse(recipientOf(index)), role: "to" }],
+    bodyBytes: body.length,
+    bodyChunks: 1,
+    attachments: 0,
+    tags: [],
+    metadata: {},
+    expiresAt: Date.now() + 86_400_000,
+  };
 }
