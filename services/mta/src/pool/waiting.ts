@@ -12,6 +12,28 @@ export type Turn =
   | { kind: "interrupted" }
   | Wait;
 
+const aborted = new WeakMap<AbortSignal, Set<() => void>>();
+
+/**
+ * Calls back when the signal fires, unless the result is called before. All deliveries share one signal, and a listener of
+ * its own for each would take longer than all else that the line does.
+ */
+function whenAborted(signal: AbortSignal, callback: () => void): () => void {
+  let callbacks = aborted.get(signal);
+  if (callbacks === undefined) {
+    const all = new Set<() => void>();
+    const callAll = () => {
+      for (const one of all) one();
+    };
+    signal.addEventListener("abort", callAll, { once: true });
+    aborted.set(signal, all);
+    callbacks = all;
+  }
+  const own = callbacks;
+  own.add(callback);
+  return () => void own.delete(callback);
+}
+
 /** One in line. */
 export class Waiting implements Place {
   readonly traffic: Traffic;
@@ -24,8 +46,7 @@ export class Waiting implements Place {
   #resolve: (turn: Turn) => void = () => {};
   #isOver = false;
   #timer: Timer | undefined;
-  #signal: AbortSignal | undefined;
-  #abort: (() => void) | undefined;
+  #forgetAbort = () => {};
 
   constructor({ traffic, owner }: Place, use: string, hasLeave: boolean, deadlineMs: number) {
     this.traffic = traffic;
@@ -42,15 +63,13 @@ export class Waiting implements Place {
   limit(waitMs: number, onLate: () => void, signal: AbortSignal | undefined, onAbort: () => void): void {
     if (this.#isOver) return;
     this.#timer = setTimeout(onLate, waitMs);
-    this.#signal = signal;
-    this.#abort = onAbort;
-    signal?.addEventListener("abort", onAbort, { once: true });
+    if (signal !== undefined) this.#forgetAbort = whenAborted(signal, onAbort);
   }
 
   end(turn: Turn): void {
     this.#isOver = true;
     clearTimeout(this.#timer);
-    if (this.#abort !== undefined) this.#signal?.removeEventListener("abort", this.#abort);
+    this.#forgetAbort();
     this.#resolve(turn);
   }
 }
