@@ -4,11 +4,13 @@ import type { SiteKey } from "../shaping/shaping.ts";
 import type { Session } from "../smtp.ts";
 import { Connections } from "./connections.ts";
 import { comeAgain, isTooLong } from "./expectation.ts";
+import { type Lease, Leases } from "./lease.ts";
 import type { Limits } from "./limits.ts";
 import type { Place } from "./line.ts";
-import { Rests } from "./rests.ts";
-import { type Connection, connectionsOf, type Site, Sites, seeLease } from "./site.ts";
+import { Opener } from "./opener.ts";
+import { connectionsOf, Sites } from "./site.ts";
 
+export type { Lease } from "./lease.ts";
 export { fixedLimits, type Limits } from "./limits.ts";
 
 /** What a delivery wants a session for. */
@@ -17,16 +19,6 @@ export type Want = Place & {
   /** The id of the site. */
   site: string;
   provider?: string | undefined;
-};
-
-/** A session that belongs to the caller until it is released. */
-export type Lease = {
-  kind: "lease";
-  session: Session;
-  /** It carried a message before; the server may have closed it meanwhile. */
-  isReused: boolean;
-  /** `ready` for the next message, `dirty` after a refusal (RSET first), `broken` not to be used again. */
-  release(state: "ready" | "dirty" | "broken"): void;
 };
 
 /** `wait`: its turn is far away; it may come again at `untilMs`. */
@@ -81,71 +73,11 @@ export type Pool<F> = {
  * so that it need not wait in memory. A host that could not be reached rests, so that others behind it are tried at once.
  */
 export function createPool<F>(options: PoolOptions<F>): Pool<F> {
-  const { limits, now, random } = options;
+  const { now, random } = options;
   const sites = new Sites();
   const connections = new Connections(options, sites);
-  const rests = new Rests<F>(options.restMs, now);
-  let isClosed = false;
-
-  /** In a place that is free, which is given back when nothing comes of it. */
-  async function open(site: Site, host: Host, want: Want, { hostKey, use, signal }: Way) {
-    if (signal?.aborted) return interrupted(site);
-    const rested = rests.failureOf(hostKey);
-    if (rested !== undefined) {
-      connections.giveBack(site);
-      return rested;
-    }
-    let opened: Awaited<ReturnType<PoolOptions<F>["open"]>>;
-    try {
-      opened = await options.open(host, want, signal);
-    } catch (error) {
-      interrupted(site);
-      throw error;
-    }
-    if (!("failure" in opened)) {
-      rests.end(hostKey);
-      return lease(connections.add(site, opened, use));
-    }
-    if (signal?.aborted) return interrupted(site);
-    if (opened.isRestful) rests.begin(hostKey, opened.failure);
-    connections.giveBack(site);
-    return opened.failure;
-  }
-
-  /** The site was not asked: the message has not used its leave. */
-  function interrupted(site: Site) {
-    limits.giveBack(site.key);
-    connections.giveBack(site);
-    return { kind: "interrupted" } as const;
-  }
-
-  function lease(connection: Connection): Lease {
-    const { site, session } = connection;
-    const startedMs = now();
-    site.leasedAtMs = startedMs;
-    let isReleased = false;
-    return {
-      kind: "lease",
-      session,
-      isReused: connection.messages++ > 0,
-      release(state) {
-        if (isReleased) return;
-        isReleased = true;
-        seeLease(site, now() - startedMs);
-        void settle(connection, state);
-      },
-    };
-  }
-
-  async function settle(connection: Connection, state: "ready" | "dirty" | "broken"): Promise<void> {
-    const { session } = connection;
-    const isUsable =
-      !isClosed &&
-      connections.mayKeep(connection) &&
-      (state === "ready" || (state === "dirty" && (await session.reset())));
-    if (isUsable && session.isOpen) connections.keep(connection);
-    else connections.retire(connection);
-  }
+  const opener = new Opener<F>(options, connections);
+  const leases = new Leases(connections, now);
 
   return {
     async acquire(host, want, { waitMs, fresh = false, hasLeave = false, signal }) {
@@ -158,9 +90,10 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
       if (connections.mustWait(site) && isTooLong(site, want, waitMs, now()))
         return comeAgain(site, want, now(), random);
       const turn = await connections.wait(site, want, use, { waitMs, hasLeave, signal });
-      if (turn.kind === "idle") return lease(turn.connection);
-      if (turn.kind === "free") return open(site, host, want, { hostKey, use, signal });
-      return turn;
+      if (turn.kind === "idle") return leases.begin(turn.connection);
+      if (turn.kind !== "free") return turn;
+      const opened = await opener.open(site, { host, want, hostKey, use, signal });
+      return "connection" in opened ? leases.begin(opened.connection) : opened.refusal;
     },
     count: connections.count,
     connectionsTo(key) {
@@ -177,10 +110,8 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
       for (const site of changed) if (site !== undefined) connections.adapt(site);
     },
     close() {
-      isClosed = true;
+      leases.close();
       connections.close();
     },
   };
 }
-
-type Way = { hostKey: string; use: string; signal: AbortSignal | undefined };

@@ -8,7 +8,7 @@ import type { Https } from "./https.ts";
 import { type OpenedSession, outcomesOf } from "./outcomes.ts";
 import type { Reporter } from "./report.ts";
 import { createReports, type ReportPorts } from "./reports.ts";
-import { createSts, type Fetched, type StsFinding, type StsPorts } from "./sts.ts";
+import { createSts, type Fetched, type Sts, type StsFinding, type StsPorts } from "./sts.ts";
 import type { TlsOutcome } from "./tally.ts";
 import { policyWords } from "./words.ts";
 
@@ -50,40 +50,9 @@ const noRecords: DaneFinding = { kind: "none" };
  * reports to domains about what came of it.
  */
 export function createTlsPolicies(ports: TlsPolicyPorts) {
-  const { resolver, https, floors, now, log } = ports;
-  const txt = async (name: string) => (await resolver.txt(name)).records;
-  const sts = createSts({
-    txt,
-    fetchPolicy: (domain) => fetchPolicy(https, domain),
-    store: ports.policies,
-    now,
-    log,
-  });
-  const reports = createReports({
-    txt,
-    tallies: ports.tallies,
-    claims: ports.claims,
-    post: (url, packed) => postReport(https, url, packed),
-    mail: ports.mailReport,
-    reporter: ports.reporter,
-    process: ports.process,
-    now,
-    random: ports.random,
-    log,
-  });
-
-  async function factsOf(host: PolicyHost, domain: string, requireTls: boolean | undefined): Promise<Facts> {
-    const name = wireName(domain);
-    const facts = { domain: name, host: host.name, floor: floorOf(floors, name), requireTls };
-    if (host.isTrusted)
-      return { ...facts, isHostCertain: true, sts: noPolicy, dane: noRecords, isRouted: true };
-    const isHostCertain = host.isAuthenticated === true;
-    const [policy, dane] = await Promise.all([
-      sts.find(name),
-      isHostCertain ? findTlsa(host, resolver) : noRecords,
-    ]);
-    return { ...facts, isHostCertain, sts: policy, dane };
-  }
+  const sts = stsOf(ports);
+  const reports = reportsOf(ports);
+  const factsOf = factsFinder(ports, sts);
 
   /** Counts a session that was opened, or given up because of its encryption, for the reports to its domain. */
   function see(demand: Demand, session: OpenedSession): void {
@@ -129,6 +98,47 @@ export function createTlsPolicies(ports: TlsPolicyPorts) {
       policyWords(await factsOf(host, domain, undefined), sts.remembered(wireName(domain))),
   };
 }
+
+const txtOf = (resolver: Resolver) => async (name: string) => (await resolver.txt(name)).records;
+
+const stsOf = ({ resolver, https, policies, now, log }: TlsPolicyPorts) =>
+  createSts({
+    txt: txtOf(resolver),
+    fetchPolicy: (domain) => fetchPolicy(https, domain),
+    store: policies,
+    now,
+    log,
+  });
+
+const reportsOf = (ports: TlsPolicyPorts) =>
+  createReports({
+    txt: txtOf(ports.resolver),
+    tallies: ports.tallies,
+    claims: ports.claims,
+    post: (url, packed) => postReport(ports.https, url, packed),
+    mail: ports.mailReport,
+    reporter: ports.reporter,
+    process: ports.process,
+    now: ports.now,
+    random: ports.random,
+    log: ports.log,
+  });
+
+/** Finds out what is asked of a session to a host for mail to `domain`. */
+const factsFinder =
+  ({ resolver, floors }: TlsPolicyPorts, sts: Sts) =>
+  async (host: PolicyHost, domain: string, requireTls: boolean | undefined): Promise<Facts> => {
+    const name = wireName(domain);
+    const facts = { domain: name, host: host.name, floor: floorOf(floors, name), requireTls };
+    if (host.isTrusted)
+      return { ...facts, isHostCertain: true, sts: noPolicy, dane: noRecords, isRouted: true };
+    const isHostCertain = host.isAuthenticated === true;
+    const [policy, dane] = await Promise.all([
+      sts.find(name),
+      isHostCertain ? findTlsa(host, resolver) : noRecords,
+    ]);
+    return { ...facts, isHostCertain, sts: policy, dane };
+  };
 
 /** RFC 8461 §3.3: from this one place, without redirects, as plain text. */
 async function fetchPolicy(https: Https, domain: string): Promise<Fetched> {

@@ -1,0 +1,53 @@
+import { expect, test } from "bun:test";
+import { comeAgain, isTooLong, spread } from "./expectation.ts";
+import { type Site, Sites } from "./site.ts";
+import { Waiting } from "./waiting.ts";
+
+const bulk = (owner = "a") => ({ traffic: "bulk", owner }) as const;
+const middle = () => 0.5;
+
+/** A site with `taken` connections, each leased for 100 ms a message, and `inLine` messages of one owner. */
+function siteWith(change: Partial<Site>, inLine = 0): Site {
+  const site = Object.assign(new Sites().of("one", "mx.test", "google", 0), change);
+  for (let index = 0; index < inLine; index++) site.line.push(new Waiting(bulk(), "", false, 0));
+  return site;
+}
+
+test("a turn takes as long as a lease, divided among the connections", () => {
+  const site = siteWith({ taken: 10 }, 99);
+  const nowMs = 5_001;
+  site.leasedAtMs = nowMs;
+  expect([isTooLong(site, bulk(), 999, nowMs), isTooLong(site, bulk(), 1_000, nowMs)]).toEqual([true, false]);
+});
+
+test("a line that has just begun says nothing, except where a rate is known", () => {
+  const site = siteWith({ taken: 1 }, 1_000);
+  expect(isTooLong(site, bulk(), 1_000, 5_000)).toBe(false);
+  site.gapMs = 10;
+  expect(isTooLong(site, bulk(), 1_000, 5_000)).toBe(true);
+});
+
+test("who waits for connections comes again at half the time, and who waits for a rate at its own", () => {
+  const busy = siteWith({ taken: 1 }, 199);
+  expect(comeAgain(busy, bulk(), 0, middle)).toEqual({
+    kind: "wait",
+    untilMs: 10_000,
+    why: "all connections that google may have are in use",
+  });
+  const slow = siteWith({ taken: 1, gapMs: 1_000 }, 19);
+  const times = ["a", "a", "b"].map((owner) => comeAgain(slow, bulk(owner), 0, middle).untilMs);
+  // The second of an owner comes a turn behind its first; another owner has its own turns, among those of both.
+  expect(times).toEqual([20_000, 21_000, 2_000]);
+});
+
+test("nobody is sent away for more than a quarter of an hour, beyond what the line takes by itself", () => {
+  const slow = siteWith({ taken: 1, gapMs: 1_000 });
+  const times = Array.from({ length: 2_000 }, () => comeAgain(slow, bulk(), 0, middle).untilMs);
+  expect(Math.max(...times)).toBe(675_000);
+});
+
+test("those that a suspended site sends away come back over half its suspension, or ten seconds", () => {
+  const leave = { kind: "wait", untilMs: 60_000, why: "it asked for a pause" } as const;
+  expect(spread(leave, 60_000, middle)).toEqual({ ...leave, untilMs: 75_000 });
+  expect(spread(leave, 2_000, middle).untilMs).toBe(65_000);
+});
