@@ -9,6 +9,7 @@ import {
   reasons,
 } from "@tyto/contracts";
 import type { Log } from "@tyto/service";
+import { allOf } from "../all-of.ts";
 import { matches, type SiteOfDomain, siteOfEntry } from "./matching.ts";
 
 type Request = ControlRequest<"mta.act">;
@@ -33,6 +34,8 @@ const actMsMax = 20_000;
 /** Entries that are withheld from all processes at a time. */
 const batchMax = 500;
 const withholdMs = 30_000;
+/** Messages that are changed side by side: their entries share new messages. Each holds up to a hundred entries. */
+const messagesAtOnceMax = 50;
 const sampleMax = 10;
 
 /** An entry that is meant, with its last attempt's mark. */
@@ -132,10 +135,14 @@ async function actOn(
     try {
       const free = part.filter(({ entry }) => !inHand.has(entry.deliveryId));
       acted.inHand += part.length - free.length;
-      for (const [scanned, wanted] of byMessage(free)) {
-        await change(ports, request, scanned, wanted);
-        acted.touched += wanted.length;
-      }
+      const messages = [...byMessage(free)];
+      for (let at = 0; at < messages.length; at += messagesAtOnceMax)
+        await allOf(
+          messages.slice(at, at + messagesAtOnceMax).map(async ([scanned, wanted]) => {
+            await change(ports, request, scanned, wanted);
+            acted.touched += wanted.length;
+          }),
+        );
     } finally {
       await ports.withhold(ids, 0);
     }

@@ -286,6 +286,17 @@ test("what is held is not sent, and goes on at once when it is released, on acco
   await Promise.all(others.map((one) => one.stop()));
 });
 
+test("a hold that ends by itself is felt when it ends", async () => {
+  isBusy = false;
+  const untilMs = Date.now() + 1_500;
+  await gateway.control.ask("mta.hold", {
+    ...{ scope: "domain", id: "soon.example", why: "a test", by: "root", untilMs },
+  });
+  const id = await submit(["taken@soon.example"]);
+  await until("it arrives", () => outcomes("mail.delivered", id) === 1);
+  expect(Date.now()).toBeWithin(untilMs, untilMs + 15_000);
+});
+
 test("limits and rules are told as they are in force", async () => {
   const id = await submit(["taken@one.example"]);
   await until("it arrives", () => outcomes("mail.delivered", id) === 1);
