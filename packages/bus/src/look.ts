@@ -16,6 +16,8 @@ const pullExpiresMs = 5_000;
 const silenceMsMax = pullExpiresMs + 2_000;
 /** Somebody else looked through the same durable, or the connection broke, this often. */
 const triesMax = 12;
+/** Longest wait after the first disturbance; further ones wait longer, step by step. */
+const disturbedMs = 20;
 
 export function createLook({ link, requests }: { link: Link; requests: Requests }, requestMs: number) {
   /** Durables that this process uses now. */
@@ -69,6 +71,8 @@ export function createLook({ link, requests }: { link: Link; requests: Requests 
       } catch (error) {
         if (!(error instanceof Disturbed)) throw error;
         if (tries === triesMax) throw new Failure("upstream.down", error.message, { cause: error });
+        // Two that disturb each other in step would go on doing so.
+        await Bun.sleep(disturbedMs * tries * Math.random());
         await link.whenConnected(Date.now() + requestMs);
       } finally {
         used.delete(durable);
