@@ -25,8 +25,15 @@ const scannedOf = (sequence: number, entries: readonly QueueEntry[]): Scanned =>
   ...{ sequence, subject: `queue.later.${sequence}`, storedAtMs: 0, dueAtMs: 900_000, entries },
 });
 const requeue = {
-  ...{ action: "requeue", filter: {}, isDryRun: false, entriesMax: 10_000, by: "ann", why: "a test" },
-} as const;
+  ...{
+    action: "requeue" as const,
+    filter: {},
+    isDryRun: false,
+    entriesMax: 10_000,
+    by: "ann",
+    why: "a test",
+  },
+};
 
 function actOn(messages: readonly Scanned[], ports: Partial<ActPorts> = {}) {
   const added: { entry: QueueEntry; atMs: number }[] = [];
