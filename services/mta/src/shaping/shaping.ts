@@ -85,16 +85,7 @@ export function createShaping(ports: ShapingPorts): Shaping {
 
     messagesMax: (key, provider) => profiles(key.site, provider ?? rows.get(key)?.provider).messagesMax,
 
-    see(observation) {
-      const { atMs, egress, site, outcome, reply } = observation;
-      const sign = signOf(observation);
-      const row = rows.of({ egress: egress.id, site: site.id }, site.provider, now());
-      if (outcome !== "delivered") keep(row, atMs, reply);
-      const said = saidBy(observation);
-      const askedMs = reply === undefined ? undefined : waitAsked(reply.text);
-      learn(row.throttle, rows.profileOf(row), { sign, outcome, said, askedMs }, atMs, pauses);
-      if (sign !== "none") rows.touch(row);
-    },
+    see: (observation) => learnFrom(rows, observation, pauses, now()),
 
     suspend(key, provider, untilMs, why) {
       const row = rows.of(key, provider, now());
@@ -121,6 +112,22 @@ export function createShaping(ports: ShapingPorts): Shaping {
     changes: (max) => rows.changes(max, now()),
     restore: (record) => rows.restore(record, now()),
   };
+}
+
+function learnFrom(
+  rows: Rows,
+  observation: Observation,
+  pauses: Parameters<typeof learn>[4],
+  nowMs: number,
+): void {
+  const { atMs, egress, site, outcome, reply } = observation;
+  const sign = signOf(observation);
+  const row = rows.of({ egress: egress.id, site: site.id }, site.provider, nowMs);
+  if (outcome !== "delivered") keep(row, atMs, reply);
+  const said = saidBy(observation);
+  const askedMs = reply === undefined ? undefined : waitAsked(reply.text);
+  learn(row.throttle, rows.profileOf(row), { sign, outcome, said, askedMs }, atMs, pauses);
+  if (sign !== "none") rows.touch(row);
 }
 
 /** The limit over all processes. */

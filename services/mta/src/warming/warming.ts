@@ -27,12 +27,8 @@ const providersMax = 100;
  * processes change in turns, so that they hold in sum and survive any of them.
  */
 export function createWarming({ egresses, update }: WarmingPorts) {
-  const addresses = new Map<string, Address>();
-  for (const egress of egresses) {
-    if (egress.since === "warm") continue;
-    const track = new Track(egress, update);
-    addresses.set(egress.id, { track, allowance: new Allowance(track), findings: new Findings() });
-  }
+  const isYoung = ({ since }: { since: PlannedEgress["since"] }) => since !== "warm";
+  const addresses = new Map(egresses.filter(isYoung).map((egress) => [egress.id, addressOf(egress, update)]));
   const senderOf = createSenders(egresses);
   const coldOf = (id: string): Address | undefined => {
     const address = addresses.get(id);
@@ -57,15 +53,9 @@ export function createWarming({ egresses, update }: WarmingPorts) {
     },
 
     /** Learns from the outcome of an attempt. */
-    see({ atMs, entry, egress, site, outcome, reason, hard, reply, madeBy }: Observation): void {
-      const cold = coldOf(egress.id);
-      if (cold === undefined || madeBy === "rule") return;
-      const provider = nameOf(cold.track, site.provider);
-      const kind = outcome === "delivered" ? outcome : kindOf(reason, hard);
-      // A greylist, or a server in trouble, has not taken the message; when it does, it takes its place in that day.
-      if (outcome === "deferred" && kind === undefined)
-        cold.allowance.giveBack(provider, entry.traffic ?? "transactional", atMs);
-      if (kind !== undefined && reply !== undefined) cold.findings.add(provider, kind);
+    see(observation: Observation): void {
+      const cold = coldOf(observation.egress.id);
+      if (cold !== undefined && observation.madeBy !== "rule") learnFrom(cold, observation);
     },
 
     /**
@@ -108,7 +98,22 @@ export function createWarming({ egresses, update }: WarmingPorts) {
 
 export type Warming = ReturnType<typeof createWarming>;
 
+function addressOf(egress: Pick<PlannedEgress, "id" | "since">, update: Update): Address {
+  const track = new Track(egress, update);
+  return { track, allowance: new Allowance(track), findings: new Findings() };
+}
+
 const go: Leave = { kind: "go" };
+
+function learnFrom({ track, allowance, findings }: Address, observation: Observation): void {
+  const { atMs, entry, site, outcome, reason, hard, reply } = observation;
+  const provider = nameOf(track, site.provider);
+  const kind = outcome === "delivered" ? outcome : kindOf(reason, hard);
+  // A greylist, or a server in trouble, has not taken the message; when it does, it takes its place in that day.
+  if (outcome === "deferred" && kind === undefined)
+    allowance.giveBack(provider, entry.traffic ?? "transactional", atMs);
+  if (kind !== undefined && reply !== undefined) findings.add(provider, kind);
+}
 
 async function store({ track, allowance, findings }: Address, nowMs: number, isLast: boolean): Promise<void> {
   const found = findings.takeAll();
