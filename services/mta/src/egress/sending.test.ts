@@ -14,6 +14,7 @@ import {
   type Traffic,
 } from "@tyto/contracts";
 import { type DnsServer, startDns } from "@tyto/dns/testing";
+import { readReturnPath } from "@tyto/mail";
 import { type Running, silentLog } from "@tyto/service";
 import { readConfig } from "../config.ts";
 import { start } from "../start.ts";
@@ -22,6 +23,7 @@ import { type Sink, startSink } from "../testing.ts";
 setDefaultTimeout(60_000);
 
 const domain = Domain.parse("example.com");
+const verpKey = "a verp key of the test, long enough";
 const rulesFile = `${tmpdir()}/tyto-sending-${process.pid}.json`;
 const file = `${tmpdir()}/tyto-sending-${process.pid}.toml`;
 let nats: TestNats;
@@ -107,7 +109,7 @@ members = ["spare"]
       NATS_PASSWORD: password,
       HEALTH_PORT: "0",
       MTA_SECRET: "a secret of the test, long enough",
-      BOUNCE_VERP_KEY: "a verp key of the test, long enough",
+      BOUNCE_VERP_KEY: verpKey,
       MAIL_HOSTNAME: "mail.tyto.example",
       MTA_EGRESS_FILE: file,
       MTA_RULES_FILE: rulesFile,
@@ -195,6 +197,28 @@ test("a rule sends a site's mail by another pool, and the site says so with the 
     pool: "spare",
     why,
   });
+});
+
+test("a complaint finds the address that sent the mail by its return path, and counts for its warming and for the sender", async () => {
+  const [sent] = events.flatMap((event) =>
+    event.subject === "mail.delivered" && event.payload.recipient.startsWith("bulk") ? [event.payload] : [],
+  );
+  if (sent === undefined) throw new Error("nothing was delivered");
+  const own = readReturnPath(sent.returnPath, verpKey);
+  const bounce = await nats.connect("bounce");
+  await bounce.publish("mail.complained", {
+    ...{ id: `${sent.deliveryId}.1.complained`, at: Date.now(), organizationId: defaultOrganization },
+    ...{ messageId: sent.messageId, feedback: "abuse", format: "arf", reporter: "yahoo.com", rawId: "raw1" },
+    ...own,
+  });
+  const { bucket } = await nats.connect("mta");
+  const complaints = async () => {
+    const record = await bucket("WARMING").get("young");
+    return record?.providers.yahoo?.recent?.complained;
+  };
+  await until(async () => (await complaints()) === 1);
+  const counted = await bucket("BREAKERS").get("organization/default");
+  expect(counted?.windows[0]?.blocks.map(({ complained }) => complained)).toContain(1);
 });
 
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
