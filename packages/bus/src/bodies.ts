@@ -2,7 +2,7 @@
 import { streams as declared, Failure, type StreamSpec } from "@tyto/contracts";
 import type { Bodies } from "./bus.ts";
 import { token } from "./contract.ts";
-import type { Direct } from "./direct.ts";
+import type { Direct } from "./direct/direct.ts";
 import { encode, type Requests } from "./requests.ts";
 import type { Store } from "./store/store.ts";
 

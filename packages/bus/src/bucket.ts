@@ -4,7 +4,7 @@ import { Failure } from "@tyto/contracts";
 import { nuid } from "nats";
 import type { Bucket } from "./bus.ts";
 import { readValue, writeValue } from "./contract.ts";
-import type { Direct, Found } from "./direct.ts";
+import type { Direct, Found } from "./direct/direct.ts";
 import type { Link } from "./link.ts";
 import type { BusLog } from "./log.ts";
 import { StreamError, wrongLastSequence } from "./requests.ts";

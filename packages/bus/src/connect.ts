@@ -9,7 +9,7 @@ import { consume, type Parts } from "./consume.ts";
 import { writeEvent } from "./contract.ts";
 import { createControl } from "./control/control.ts";
 import { count } from "./counter.ts";
-import { createDirect } from "./direct.ts";
+import { createDirect } from "./direct/direct.ts";
 import { type Login, openLink } from "./link.ts";
 import type { BusLog } from "./log.ts";
 import { createMetrics } from "./metrics.ts";

@@ -13,7 +13,7 @@ import {
 import { bury } from "./burial.ts";
 import { type Arrival, type Consumption, done, type Handlers, reject, retry, type Verdict } from "./bus.ts";
 import { type Read, readEvents } from "./contract.ts";
-import type { Direct } from "./direct.ts";
+import type { Direct } from "./direct/direct.ts";
 import { createHand, type Hand } from "./hand.ts";
 import type { Link } from "./link.ts";
 import { createLoad } from "./load.ts";

@@ -12,7 +12,7 @@ import {
   type Subject,
 } from "@tyto/contracts";
 import type { MsgHdrs } from "nats";
-import type { Found } from "./direct.ts";
+import type { Found } from "./direct/direct.ts";
 import { linesOf } from "./packs.ts";
 import { encode } from "./requests.ts";
 

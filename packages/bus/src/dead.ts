@@ -1,7 +1,7 @@
 /** The dead letters, for `tyto dlq list|show|retry`: looks at them and puts them back where they came from. */
 import { Failure } from "@tyto/contracts";
 import { deadHeaders } from "./burial.ts";
-import { createDirect, type Found } from "./direct.ts";
+import { createDirect, type Found } from "./direct/direct.ts";
 import { type Login, openLink } from "./link.ts";
 import type { BusLog } from "./log.ts";
 import { createRequests, encode } from "./requests.ts";

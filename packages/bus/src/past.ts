@@ -2,7 +2,7 @@
 import { Failure, type StoredEvent, type Subject } from "@tyto/contracts";
 import type { Bus } from "./bus.ts";
 import { readFound } from "./contract.ts";
-import type { Direct, Found, Start } from "./direct.ts";
+import type { Direct, Found, Start } from "./direct/direct.ts";
 import type { Link } from "./link.ts";
 import type { BusLog } from "./log.ts";
 import { Interrupted } from "./requests.ts";

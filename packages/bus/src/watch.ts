@@ -6,7 +6,7 @@
 import type { BucketName } from "@tyto/contracts";
 import { bucketPrefix, bucketStream, isDeleted, type OnChange } from "./bucket.ts";
 import { readValue } from "./contract.ts";
-import type { Direct, Found } from "./direct.ts";
+import type { Direct, Found } from "./direct/direct.ts";
 import type { Link } from "./link.ts";
 import type { BusLog } from "./log.ts";
 import { Interrupted } from "./requests.ts";
