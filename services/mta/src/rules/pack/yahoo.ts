@@ -68,6 +68,24 @@ export const rules: readonly ShippedRule[] = [
     },
   },
   {
+    id: "yahoo-tss09",
+    about: "Yahoo refuses everything from this address for good",
+    when: { provider: "yahoo", code: "5xx", pattern: String.raw`\[TSS(0[6-9]|[1-9]\d)\]` },
+    threshold: { count: 2, withinS: 600 },
+    action: "suspend-site",
+    forS: 21600,
+    enabled: true,
+    examples: {
+      matches: [
+        "553 5.7.2 [TSS09] All messages from 192.0.2.7 will be permanently deferred; Retrying will NOT succeed. See https://postmaster.yahooinc.com/error-codes",
+      ],
+      passes: [
+        "421 4.7.0 [TSS04] Messages from 192.0.2.7 temporarily deferred due to unexpected volume or user complaints - 4.16.55.1",
+        "553 5.7.1 [BL21] Connections will not be accepted from 192.0.2.7, because the ip is in Spamhaus's list",
+      ],
+    },
+  },
+  {
     id: "yahoo-phishing",
     about: "Yahoo takes the message for phishing",
     when: { provider: "yahoo", pattern: String.raw`\[PH01\]` },
