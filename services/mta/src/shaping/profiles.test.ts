@@ -10,7 +10,7 @@ describe("an operator's limits", () => {
     ]).toEqual([
       ["google", { ratePerMin: 500, connectionsMax: 10 }],
       ["mx.example.com", { messagesMax: 20 }],
-      ["example.com=1f3a90c2", { ratePerMin: 120 }],
+      ["example.com=1f3a90c2", { ratePerMin: 120, burstS: 1 }],
       ["10.0.0.5=2525", { ratePerMin: 1 }],
     ]);
   });

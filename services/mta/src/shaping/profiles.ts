@@ -7,6 +7,8 @@ export type Profile = {
   rate?: { floorPerMin: number; startPerMin: number; ceilingPerMin: number };
   /** The lowest rate that is learned where `rate` is absent. */
   floorPerMin: number;
+  /** What a quiet site saves up, as seconds of its rate: messages that may go at once. */
+  burstS: number;
   /** Factors of the rate: after trouble, and after twenty successes. */
   backoff: number;
   recovery: number;
@@ -18,12 +20,17 @@ export type Profile = {
 };
 
 /** What an operator wrote for a provider or a site: these numbers stand in place of ours. */
-export type SiteLimit = { ratePerMin?: number; connectionsMax?: number; messagesMax?: number };
+export type SiteLimit = {
+  ratePerMin?: number;
+  burstS?: number;
+  connectionsMax?: number;
+  messagesMax?: number;
+};
 /** By provider (`google`) or site id (`mx.example.com`). */
 export type SiteLimits = ReadonlyMap<string, SiteLimit>;
 
 const connectionMessagesMax = 100;
-const usual = { floorPerMin: 2, backoff: 0.5, recovery: 1.1, messagesMax: connectionMessagesMax };
+const usual = { floorPerMin: 2, burstS: 10, backoff: 0.5, recovery: 1.1, messagesMax: connectionMessagesMax };
 
 /** What large providers take from an address in good standing. A warm address grows to the ceiling within minutes. */
 const providers: Readonly<Record<string, Profile>> = {
@@ -86,7 +93,7 @@ export function createProfiles(options: {
 }
 
 /** A rate of the operator is start and ceiling: it is kept to, and learned below it. */
-function limited(profile: Profile, { ratePerMin, connectionsMax, messagesMax }: SiteLimit): Profile {
+function limited(profile: Profile, { ratePerMin, burstS, connectionsMax, messagesMax }: SiteLimit): Profile {
   const floorPerMin = Math.min(profile.floorPerMin, ratePerMin ?? profile.floorPerMin);
   return {
     ...profile,
@@ -94,6 +101,7 @@ function limited(profile: Profile, { ratePerMin, connectionsMax, messagesMax }: 
     ...(ratePerMin === undefined
       ? {}
       : { rate: { floorPerMin, startPerMin: ratePerMin, ceilingPerMin: ratePerMin } }),
+    ...(burstS === undefined ? {} : { burstS }),
     ...(connectionsMax === undefined ? {} : { connectionsMax }),
     ...(messagesMax === undefined ? {} : { messagesMax }),
   };
@@ -103,7 +111,8 @@ const perMin = { s: 60, min: 1, h: 1 / 60 } as const;
 const limitedSitesMax = 1_000;
 
 /**
- * Reads `google:rate=500/min,connections=10;mx.example.com:messages=20`. Rates are per s, min or h. Throws TypeError that
+ * Reads `google:rate=500/min,connections=10;mx.example.com:messages=20`. Rates are per s, min or h; one
+ * per s is kept to in each second. Throws TypeError that
  * names the part which is wrong and shows how it should be.
  */
 export function parseSiteLimits(text: string): SiteLimits {
@@ -127,7 +136,7 @@ function setting(name: string, part: string): SiteLimit {
   const [, key, digits, unit] = /^(rate|connections|messages)=(\d{1,7})(?:\/(s|min|h))?$/.exec(part) ?? [];
   const value = Number(digits);
   if (key === "rate" && value > 0 && (unit === "s" || unit === "min" || unit === "h"))
-    return { ratePerMin: value * perMin[unit] };
+    return { ratePerMin: value * perMin[unit], ...(unit === "s" ? { burstS: 1 } : {}) };
   if (key === "connections" && unit === undefined && value >= 1 && value <= 2_000)
     return { connectionsMax: value };
   if (key === "messages" && unit === undefined && value >= 1 && value <= 100_000)

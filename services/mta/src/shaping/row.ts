@@ -120,7 +120,7 @@ export function takeOver({ throttle }: Row, record: SiteRecord, profile: Profile
   // What an operator set since goes before what was learned under other bounds.
   throttle.ratePerMin =
     rate === undefined ? learned : Math.min(learned ?? rate.startPerMin, rate.ceilingPerMin);
-  throttle.tokens = Math.min(throttle.tokens, burstOf(throttle.ratePerMin));
+  throttle.tokens = Math.min(throttle.tokens, burstOf(throttle.ratePerMin, throttle.burstS));
   throttle.troubleAtMs = record.troubleAtMs;
 }
 

@@ -216,6 +216,18 @@ describe("a pause", () => {
   });
 });
 
+test("a rate that an operator tells per second is kept to in each second, one per minute over ten", () => {
+  for (const [limits, atOnce] of [
+    ["mx.example.com:rate=20/s", 20],
+    ["mx.example.com:rate=1200/min", 200],
+  ] as const) {
+    const { leave } = setup({ limits });
+    let sent = 0;
+    while (leave("mx.example.com").kind === "go") sent++;
+    expect(sent).toBe(atOnce);
+  }
+});
+
 test("a relay of the operator's own is never slowed, only paused when it is not there", () => {
   const { see, status, clock } = setup({ routes: new Map([["*", { host: "127.0.0.1", port: 2526 }]]) });
   see("127.0.0.1=2526", "deferred", "rate.limited");

@@ -15,6 +15,8 @@ export type Throttle = {
   ratePerMin: number | undefined;
   /** The part of rate and connections that is this process's, from 0 to 1: others send to the site too. */
   share: number;
+  /** Tokens that are saved up at most, as seconds of its rate. */
+  burstS: number;
   tokens: number;
   tokensAtMs: number;
   connections: number;
@@ -61,8 +63,6 @@ const shareLookMs = 500;
 const shareMin = 0.05;
 /** After this time without trouble a site is given the start of its profile again. */
 const forgiveMs = 3_600_000;
-/** Tokens that a quiet site saves up, as seconds of its rate. */
-const burstS = 10;
 /** A learned rate this high limits nothing any more. */
 const learnedPerMinMax = 6_000;
 /** A rate is raised when at least this part of it was used: an unused limit proves nothing. */
@@ -77,7 +77,8 @@ export function newThrottle(profile: Profile, nowMs: number): Throttle {
     why: "",
     ratePerMin,
     share: 1,
-    tokens: burstOf(ratePerMin),
+    burstS: profile.burstS,
+    tokens: burstOf(ratePerMin, profile.burstS),
     tokensAtMs: nowMs,
     connections: profile.connectionsMax,
     successes: 0,
@@ -94,7 +95,7 @@ export function newThrottle(profile: Profile, nowMs: number): Throttle {
 }
 
 /** The most messages that go at once after a quiet time. */
-export const burstOf = (ratePerMin: number | undefined) =>
+export const burstOf = (ratePerMin: number | undefined, burstS: number) =>
   ratePerMin === undefined ? 0 : Math.max(1, Math.floor((ratePerMin / 60) * burstS));
 
 /** Sets the part that is this process's; what was saved up at the old rate stays within the burst of the new one. Changes the throttle. */
@@ -102,7 +103,7 @@ export function setShare(throttle: Throttle, share: number, nowMs: number): void
   if (share === throttle.share) return;
   refill(throttle, nowMs);
   throttle.share = share;
-  throttle.tokens = Math.min(throttle.tokens, burstOf(ownRateOf(throttle)));
+  throttle.tokens = Math.min(throttle.tokens, burstOf(ownRateOf(throttle), throttle.burstS));
 }
 
 /** Takes one token, or tells when there is one and why there is none now. Changes the throttle. */
@@ -146,7 +147,7 @@ export function giveBack(throttle: Throttle, nowMs: number): void {
   if (throttle.state === "probing") {
     throttle.state = "suspended";
     throttle.untilMs = nowMs;
-  } else throttle.tokens = Math.min(throttle.tokens + 1, burstOf(ownRateOf(throttle)));
+  } else throttle.tokens = Math.min(throttle.tokens + 1, burstOf(ownRateOf(throttle), throttle.burstS));
 }
 
 /** What one outcome told. `askedMs` is the wait that the receiver named; `said` is its reply or our words, for the operator. */
@@ -235,7 +236,7 @@ export function slow(throttle: Throttle, profile: Profile, why: string, nowMs: n
   // What this process delivered is its part of what the site took.
   const rate = throttle.ratePerMin ?? countOf(throttle.delivered, nowMs) / Math.max(throttle.share, shareMin);
   throttle.ratePerMin = Math.max(profile.floorPerMin, rate * profile.backoff);
-  throttle.tokens = Math.min(throttle.tokens, burstOf(ownRateOf(throttle)));
+  throttle.tokens = Math.min(throttle.tokens, burstOf(ownRateOf(throttle), throttle.burstS));
 }
 
 /** As if nothing had happened: the operator knows better. */
@@ -320,7 +321,10 @@ function refill(throttle: Throttle, nowMs: number): void {
   const ratePerMin = ownRateOf(throttle);
   const elapsedMs = Math.max(0, nowMs - throttle.tokensAtMs);
   if (ratePerMin === undefined) return;
-  throttle.tokens = Math.min(burstOf(ratePerMin), throttle.tokens + (elapsedMs * ratePerMin) / 60_000);
+  throttle.tokens = Math.min(
+    burstOf(ratePerMin, throttle.burstS),
+    throttle.tokens + (elapsedMs * ratePerMin) / 60_000,
+  );
   throttle.tokensAtMs = nowMs;
 }
 
