@@ -111,8 +111,10 @@ async function use(lease: Lease, mailOf: MailOf, signal: AbortSignal, hold: Hold
   } finally {
     // A message that could not be made says nothing about the session.
     const state = mail === undefined ? "ready" : releaseState(sent);
-    if (sent?.kind === "accepted" || sent?.kind === "refused") hold(() => lease.release(state));
-    else lease.release(state);
+    if (sent?.kind === "accepted" || sent?.kind === "refused") {
+      lease.rest();
+      hold(() => lease.release(state));
+    } else lease.release(state);
   }
 }
 

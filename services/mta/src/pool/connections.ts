@@ -4,7 +4,7 @@ import { IdleSessions } from "./idle.ts";
 import type { Limits } from "./limits.ts";
 import type { Place } from "./line.ts";
 import type { PoolOptions } from "./pool.ts";
-import { type Connection, connectionsOf, type Site, type Sites } from "./site.ts";
+import { type Connection, connectionsOf, type Resting, type Site, type Sites } from "./site.ts";
 import { type Turn, type Wait, Waiting } from "./waiting.ts";
 
 export type ConnectionsOptions = Omit<PoolOptions<unknown>, "open" | "restMs">;
@@ -188,7 +188,7 @@ export class Connections {
   mayKeep({ site, session, messages }: Connection): boolean {
     return (
       session.isOpen &&
-      connectionsOf(site) <= this.#limits.connectionsMax(site.key, site.provider) &&
+      site.taken <= this.#limits.connectionsMax(site.key, site.provider) &&
       messages < this.#limits.messagesMax(site.key, site.provider)
     );
   }
@@ -243,11 +243,27 @@ export class Connections {
     else connection.onClosed?.();
   }
 
+  /** The message over this session is answered: it may be closed where there are too many. */
+  rest(site: Site, lease: Resting): void {
+    site.resting.add(lease);
+    if (site.isOver) this.#shrink(site);
+  }
+
   /** The site's limits have changed: what is too much goes, and whoever waits is looked at again. */
   adapt(site: Site): void {
-    const tooMany = connectionsOf(site) - this.#limits.connectionsMax(site.key, site.provider);
-    for (const connection of site.idle.slice(0, Math.max(0, tooMany))) this.#retireIdle(connection);
+    this.#shrink(site);
     this.serve(site);
+  }
+
+  /** Closes sessions over which nobody speaks. Those that have said QUIT are on their way out already. */
+  #shrink(site: Site): void {
+    const max = this.#limits.connectionsMax(site.key, site.provider);
+    for (const connection of site.idle.slice(0, Math.max(0, site.taken - max))) this.#retireIdle(connection);
+    for (const lease of site.resting) {
+      if (site.taken <= max) break;
+      lease.release("broken");
+    }
+    site.isOver = site.taken > max;
   }
 
   /** Ends what waits. */

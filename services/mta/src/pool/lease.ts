@@ -11,6 +11,8 @@ export type Lease = {
   session: Session;
   /** It carried a message before; the server may have closed it meanwhile. */
   isReused: boolean;
+  /** The message is answered, and nothing more is said until `release`: the session may be closed meanwhile. */
+  rest(): void;
   release(state: ReleaseState): void;
 };
 
@@ -30,17 +32,22 @@ export class Leases {
     const startedMs = this.#now();
     site.leasedAtMs = startedMs;
     let isReleased = false;
-    return {
+    const lease: Lease = {
       kind: "lease",
       session,
       isReused: connection.messages++ > 0,
+      rest: () => {
+        if (!isReleased) this.#connections.rest(site, lease);
+      },
       release: (state) => {
         if (isReleased) return;
         isReleased = true;
+        site.resting.delete(lease);
         seeLease(site, this.#now() - startedMs);
         void this.#settle(connection, state);
       },
     };
+    return lease;
   }
 
   async #settle(connection: Connection, state: ReleaseState): Promise<void> {

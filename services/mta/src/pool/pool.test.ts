@@ -166,6 +166,33 @@ test("a session that said QUIT keeps its place at its site until it is closed, a
   expect(numberOf(await waiting)).toBe(2);
 });
 
+test("when a site may have fewer, as many go as are too many: idle ones, then those whose outcome is being stored, then the next to be", async () => {
+  let most = 4;
+  const pool = poolOf({ limits: { ...fixedLimits(4, 10), connectionsMax: () => most } });
+  const leases = [await leased(pool), await leased(pool), await leased(pool), await leased(pool)];
+  for (const session of opened) session.isSlowToClose = true;
+  const [idle, stored, sending] = leases;
+  idle?.release("ready");
+  stored?.rest();
+  const quits = () => opened.map(({ quits }) => quits);
+  most = 3;
+  pool.wake();
+  // What has said QUIT is on its way out: looking again closes no more.
+  pool.wake();
+  expect(quits()).toEqual([1, 0, 0, 0]);
+  most = 1;
+  pool.wake();
+  expect(quits()).toEqual([1, 1, 0, 0]);
+  sending?.rest();
+  expect(quits()).toEqual([1, 1, 1, 0]);
+  // Their outcomes are stored at last.
+  for (const lease of leases) lease.release("ready");
+  expect(quits()).toEqual([1, 1, 1, 0]);
+  expect(pool.connectionsTo({ egress: "one", site: "a" })).toBe(4);
+  for (const session of opened.slice(0, 3)) session.hangUp();
+  expect(pool.count()).toEqual({ open: 1, idle: 1 });
+});
+
 test("after a refusal the session is reset, and given up when that fails", async () => {
   const pool = poolOf({ siteConnectionsMax: 1 });
   (await leased(pool)).release("dirty");

@@ -13,6 +13,10 @@ export type Site = {
   closing: number;
   /** Of those taken, the ones that wait for their next message; the one used last stands last. */
   readonly idle: Connection[];
+  /** Leases whose message is answered, and whose outcome is being stored. */
+  readonly resting: Set<Resting>;
+  /** More are taken than the site may have, and none of them can be closed yet. */
+  isOver: boolean;
   readonly line: ReturnType<typeof createLine<Waiting>>;
   /** Since when somebody is in line. */
   lineSinceMs: number;
@@ -26,6 +30,9 @@ export type Site = {
   /** Up to when those of each owner that were sent away have their turns. */
   readonly booked: Map<string, number>;
 };
+
+/** A lease that may end before its holder ends it. */
+export type Resting = { release(state: "broken"): void };
 
 /** An open session, as the pool keeps it from message to message. */
 export type Connection = {
@@ -56,6 +63,8 @@ const newSite = (key: SiteKey, provider: string | undefined, nowMs: number): Sit
   taken: 0,
   closing: 0,
   idle: [],
+  resting: new Set(),
+  isOver: false,
   line: createLine(),
   lineSinceMs: nowMs,
   leaseMs: leaseMsFirst,
