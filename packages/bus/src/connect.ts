@@ -4,19 +4,19 @@ import type { Registry } from "prom-client";
 import { consumeBatches } from "./batches/consume-batches.ts";
 import { createBodies } from "./bodies.ts";
 import { createBucket } from "./bucket.ts";
-import type { Bus, Consumption } from "./bus.ts";
+import type { Bus } from "./bus.ts";
 import { consume, type Parts } from "./consume.ts";
-import { writeEvent } from "./contract.ts";
 import { createControl } from "./control/control.ts";
 import { count } from "./counter.ts";
 import { createDirect } from "./direct/direct.ts";
-import { type Login, openLink } from "./link.ts";
+import { type Link, type Login, openLink } from "./link.ts";
 import type { BusLog } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
-import { createPacker, packsOf } from "./packs.ts";
 import { createPast } from "./past.ts";
+import { createPublishing } from "./publishing.ts";
 import { createQueue } from "./queue.ts";
 import { createRequests, type Requests } from "./requests.ts";
+import { RunningParts } from "./running.ts";
 import { createStore } from "./store/store.ts";
 import { sweepMsDefault } from "./sweep.ts";
 
@@ -60,7 +60,6 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
     throw error;
   }
   const store = createStore(link, requests, publishMs);
-  const pack = createPacker(store);
   const direct = createDirect(requests, publishMs, link.isClustered);
   const metrics = createMetrics(registry, link.isConnected, (stream, durable) =>
     requests.askJson({
@@ -69,82 +68,48 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
     }),
   );
   const parts = { link, store, direct, requests, log, metrics } satisfies Parts & Record<string, unknown>;
-  const consumptions = new Set<Consumption>();
-  const watches = new Set<{ stop(): void }>();
-  const keep = (consumption: Consumption): Consumption => {
-    consumptions.add(consumption);
-    return {
-      async stop() {
-        await consumption.stop();
-        consumptions.delete(consumption);
-      },
-    };
-  };
+  const running = new RunningParts();
   const queue = createQueue(parts, publishMs, options.sweepMs ?? sweepMsDefault);
   const control = createControl(parts, { who: options.user ?? options.name, now });
   let draining: Promise<void> | undefined;
-
-  const drain = async () => {
-    const giveUpAtMs = Date.now() + drainMs;
-    const inTime = (promise: Promise<unknown>) => within(Math.max(0, giveUpAtMs - Date.now()), promise);
-    control.stop();
-    for (const watch of watches) watch.stop();
-    const stopped = Promise.all([...consumptions].map((consumption) => consumption.stop()));
-    if (!(await inTime(stopped))) log.warn("bus.drain-took-too-long", { drainMs });
-    await inTime(requests.whenIdle());
-    requests.stop();
-    // Not close(), which drops what is still to be sent; it is for a server that is not there to take anything.
-    if (!(link.isConnected() && (await within(goodbyeMsMax, link.nats.drain())))) await link.nats.close();
-  };
-
   return {
-    async publish(subject, payload) {
-      const startedAtMs = performance.now();
-      const headers = { "Nats-Msg-Id": payload.id };
-      await store.together("EVENTS", [{ subject, data: writeEvent(subject, payload), headers }]);
-      metrics.published(subject, performance.now() - startedAtMs);
-    },
-    async publishAll(subject, payloads) {
-      const startedAtMs = performance.now();
-      const lines = payloads.map((payload) => ({ id: payload.id, data: writeEvent(subject, payload) }));
-      await Promise.all(packsOf(subject, lines).map((pack) => store.together("EVENTS", [pack])));
-      metrics.published(subject, performance.now() - startedAtMs);
-    },
-    async publishPacked(subject, payload) {
-      const startedAtMs = performance.now();
-      await pack(subject, { id: payload.id, data: writeEvent(subject, payload) });
-      metrics.published(subject, performance.now() - startedAtMs);
-    },
-    consume: async (durable, handlers, how) => keep(consume(parts, durable, handlers, how)),
-    consumeBatches: async (durable, how, handler) => keep(consumeBatches(parts, durable, how, handler)),
+    ...createPublishing(store, metrics),
+    consume: async (durable, handlers, how) => running.keep(consume(parts, durable, handlers, how)),
+    consumeBatches: async (durable, how, handler) =>
+      running.keep(consumeBatches(parts, durable, how, handler)),
     past: createPast(parts, publishMs),
     bodies: createBodies(parts, "BODY", "body", publishMs),
     raw: createBodies(parts, "RAW", "raw", publishMs),
-    queue: { ...queue, consume: async (how, handler) => keep(await queue.consume(how, handler)) },
+    queue: { ...queue, consume: async (how, handler) => running.keep(await queue.consume(how, handler)) },
     bucket<B extends BucketName>(name: B) {
       const bucket = createBucket(parts, name);
-      return {
-        ...bucket,
-        async watch(onChange) {
-          const watch = await bucket.watch(onChange);
-          watches.add(watch);
-          return {
-            stop() {
-              watches.delete(watch);
-              watch.stop();
-            },
-          };
-        },
-      };
+      return { ...bucket, watch: async (onChange) => running.keepWatch(await bucket.watch(onChange)) };
     },
     count: (key, windowMs, add = 1) => count(store, now(), key, windowMs, add),
     control,
     isConnected: link.isConnected,
     drain() {
-      draining ??= drain();
+      draining ??= drain({ link, requests, log }, running, control, drainMs);
       return draining;
     },
   };
+}
+
+/** Takes nothing new, lets what is in hand end, and says goodbye. */
+async function drain(
+  { link, requests, log }: { link: Link; requests: Requests; log: BusLog },
+  running: RunningParts,
+  control: { stop(): void },
+  drainMs: number,
+): Promise<void> {
+  const giveUpAtMs = Date.now() + drainMs;
+  const inTime = (promise: Promise<unknown>) => within(Math.max(0, giveUpAtMs - Date.now()), promise);
+  control.stop();
+  if (!(await inTime(running.stop()))) log.warn("bus.drain-took-too-long", { drainMs });
+  await inTime(requests.whenIdle());
+  requests.stop();
+  // Not close(), which drops what is still to be sent; it is for a server that is not there to take anything.
+  if (!(link.isConnected() && (await within(goodbyeMsMax, link.nats.drain())))) await link.nats.close();
 }
 
 /** True if it came in time. */
