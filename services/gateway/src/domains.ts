@@ -1,27 +1,20 @@
 /**
  * Sending domains: added by a person, given keys by the mta (through Convex), looked up in DNS by us. A look happens when
- * somebody asks and the last one is older than `checkAgeMsMax`, when the keys of a domain arrive, and from time to time by
+ * somebody asks and the last one is stale (domain-looks.ts), when the keys of a domain arrive, and from time to time by
  * itself (domain-watch.ts). The look that finds all next keys of a domain makes them sign; convex/model/rotation.ts decides.
  */
 import { type Domain, type DomainRecord, Failure } from "@tyto/contracts";
-import type { Resolver } from "@tyto/dns";
-import { checkRecords, type KeySets, recordsOf, returnPathHostOf, stateOfDomain } from "./dns-records.ts";
+import { recordsOf, returnPathHostOf } from "./dns-records.ts";
+import { createLooks, type LookPorts } from "./domain-looks.ts";
 import type { Mirror } from "./mirror.ts";
 import { newDomainRecord, type Store, type StoredDomain } from "./store.ts";
 
-export type DomainPorts = {
-  store: Pick<
-    Store,
-    "addDomain" | "findDomain" | "listDomains" | "recordDnsCheck" | "removeDomain" | "rotateDomainKeys"
-  >;
+export type DomainPorts = LookPorts & {
+  store: Pick<Store, "addDomain" | "findDomain" | "listDomains" | "removeDomain" | "rotateDomainKeys">;
   mirror: Mirror<DomainRecord>;
-  resolver: Pick<Resolver, "txt" | "mx">;
-  mailHostname: string;
-  now(): number;
   keysWaitMsMax?: number | undefined;
 };
 
-const checkAgeMsMax = 60_000;
 /** Keys take the mta a second; who adds a domain wants to see their records at once. */
 const keysWaitMsDefault = 5_000;
 /** Domains of a list whose DNS is looked up side by side. */
@@ -57,23 +50,9 @@ export type Domains = {
   signing(domain: Domain): Promise<DomainRecord | undefined>;
 };
 
-const keySetsOf = ({ keys, next, old }: StoredDomain): KeySets => ({ keys, next: next?.keys ?? [], old });
-
-/** Which records of keys there are to be, and which were looked at last. */
-const nameKeys = (row: StoredDomain) => {
-  const { keys, next, old } = keySetsOf(row);
-  return [...keys, "", ...next, "", ...old]
-    .map((key) => (typeof key === "string" ? key : `${key.selector}._domainkey.${row.domain}`))
-    .join(" ");
-};
-const nameShown = ({ records }: StoredDomain) => {
-  const named = (stage: "next" | "old" | undefined) =>
-    records.filter((record) => record.purpose === "dkim" && record.stage === stage).map(({ name }) => name);
-  return [...named(undefined), "", ...named("next"), "", ...named("old")].join(" ");
-};
-
 export function createDomains(ports: DomainPorts): Domains {
-  const { store, mirror, resolver, mailHostname, now, keysWaitMsMax = keysWaitMsDefault } = ports;
+  const { store, mirror, mailHostname, keysWaitMsMax = keysWaitMsDefault } = ports;
+  const { look, isStale } = createLooks(ports);
 
   async function find(domain: Domain): Promise<StoredDomain> {
     const row = await store.findDomain(domain);
@@ -82,26 +61,6 @@ export function createDomains(ports: DomainPorts): Domains {
     return row;
   }
 
-  async function lookOnce(row: StoredDomain): Promise<StoredDomain> {
-    const checkedAt = now();
-    const wanted = recordsOf(row.domain, keySetsOf(row), {
-      returnPathHost: row.returnPathHost,
-      mailHostname,
-    });
-    const records = await checkRecords(resolver, wanted);
-    return store.recordDnsCheck(row.domain, { records, state: stateOfDomain(records, row.state), checkedAt });
-  }
-
-  async function look(row: StoredDomain): Promise<StoredDomain> {
-    const seen = await lookOnce(row);
-    // Keys that took over, or were done with, change which records there are.
-    return nameKeys(seen) === nameKeys(row) ? seen : lookOnce(seen);
-  }
-
-  const isStale = (row: StoredDomain) =>
-    row.checked_at === undefined ||
-    Date.parse(row.checked_at) < now() - checkAgeMsMax ||
-    nameKeys(row) !== nameShown(row);
   const fresh = (row: StoredDomain) => (isStale(row) ? look(row) : row);
 
   return {
