@@ -1,6 +1,8 @@
 import type { QueueEntry } from "@tyto/contracts";
 import { domainOf } from "./activity.ts";
 
+export type InHand = { total: number; bySite: ReadonlyMap<string, number> };
+
 /** Deliveries that are being tried at this moment, by their domains. Bounded by what the mta takes into its hands. */
 export function createInHand() {
   const domains = new Map<string, number>();
@@ -21,12 +23,14 @@ export function createInHand() {
         else domains.set(domain, left);
       };
     },
-    count: () => total,
-    /** To the domains that belong to a site. */
-    countOf(isOfSite: (domain: string) => boolean): number {
-      let sum = 0;
-      for (const [domain, count] of domains) if (isOfSite(domain)) sum += count;
-      return sum;
+    /** All of them, and by the sites of their domains. */
+    countBy(siteOf: (domain: string) => string): InHand {
+      const bySite = new Map<string, number>();
+      for (const [domain, count] of domains) {
+        const site = siteOf(domain);
+        bySite.set(site, (bySite.get(site) ?? 0) + count);
+      }
+      return { total, bySite };
     },
   };
 }

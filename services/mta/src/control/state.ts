@@ -1,5 +1,6 @@
 import type { BreakerState, FlowState, Hold, ProcessState, SiteLimit, SiteState } from "@tyto/contracts";
 import type { Activity } from "./activity.ts";
+import type { InHand } from "./in-hand.ts";
 
 /** What this process knows of itself; parts that are not wired tell nothing. */
 export type StatePorts = {
@@ -7,7 +8,7 @@ export type StatePorts = {
   startedAtMs: number;
   activity: Activity;
   connections(): { open: number; idle: number; max: number };
-  inHand(site?: string): number;
+  inHand(): InHand;
   limitsOf(site: string): SiteLimit[];
   holds(): readonly Hold[];
   breakers(): readonly BreakerState[];
@@ -22,9 +23,10 @@ const limitsMax = 16;
 /** One process as it stands. */
 export function processState(ports: StatePorts): ProcessState {
   const { process, startedAtMs, activity } = ports;
+  const inHand = ports.inHand();
   const sites = activity
     .sites()
-    .map((known) => stateOf(ports, known, ports.limitsOf(known.site)))
+    .map((known) => stateOf(ports, known, ports.limitsOf(known.site), inHand))
     .sort((one, other) => weight(other) - weight(one))
     .slice(0, sitesMax);
   const group = (kind: "organization" | "campaign") =>
@@ -36,7 +38,7 @@ export function processState(ports: StatePorts): ProcessState {
   return {
     ...{ process, startedAtMs, sites },
     connections: ports.connections(),
-    inHand: ports.inHand(),
+    inHand: inHand.total,
     lastMinute: activity.total(),
     organizations: group("organization"),
     campaigns: group("campaign"),
@@ -48,13 +50,15 @@ export function processState(ports: StatePorts): ProcessState {
 export function siteState(ports: StatePorts, site: string): SiteState | undefined {
   const known = ports.activity.sites().find((one) => one.site === site);
   const limits = ports.limitsOf(site);
-  return known === undefined && limits.length === 0 ? undefined : stateOf(ports, known ?? { site }, limits);
+  if (known === undefined && limits.length === 0) return undefined;
+  return stateOf(ports, known ?? { site }, limits, ports.inHand());
 }
 
 function stateOf(
-  { activity, holds, inHand }: StatePorts,
+  { activity, holds }: StatePorts,
   { site, provider }: { site: string; provider?: string },
   limits: readonly SiteLimit[],
+  { bySite }: InHand,
 ): SiteState {
   const held = heldBy(holds(), "site", site);
   return {
@@ -62,7 +66,7 @@ function stateOf(
     ...(provider === undefined ? {} : { provider }),
     ...(held.state === "held" ? held : flowOf(limits)),
     connections: limits.reduce((sum, { connections = 0 }) => sum + connections, 0),
-    inHand: inHand(site),
+    inHand: bySite.get(site) ?? 0,
     lastMinute: activity.of("site", site),
     limits: limits.slice(0, limitsMax),
   };

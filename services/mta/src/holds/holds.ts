@@ -57,16 +57,17 @@ export const campaignId = (organizationId: string, campaign: string) => `${organ
 /** Rules and breakers, whose holds end by time and give way to people. */
 const isMachine = (by: string) => by.startsWith("rule:") || by.startsWith("breaker:");
 
+/** What this process knows of holds, by the keys of the bucket. */
+type Known = { ports: HoldPorts; holds: Map<string, Hold>; listeners: ((hold: Hold) => void)[] };
+
 /**
  * The one place where sending is stopped for people, rules and breakers alike. Every mta process sees every hold: they
  * live in a bucket that each watches. Resolves when the present ones are known. Throws Failure `upstream.down`.
  */
 export async function createHolds(ports: HoldPorts): Promise<Holds & { stop(): void }> {
-  const { bucket, publish, now, random, log } = ports;
-  const holds = new Map<string, Hold>();
-  const listeners: ((hold: Hold) => void)[] = [];
-
-  const watch = await bucket.watch((key, hold) => {
+  const known: Known = { ports, holds: new Map(), listeners: [] };
+  const { holds, listeners } = known;
+  const watch = await ports.bucket.watch((key, hold) => {
     if (hold !== undefined) {
       holds.set(key, hold);
       return;
@@ -75,93 +76,114 @@ export async function createHolds(ports: HoldPorts): Promise<Holds & { stop(): v
     holds.delete(key);
     if (ended !== undefined) for (const heard of listeners) heard(ended);
   });
-  const find = (scope: Hold["scope"], id: string) => holds.get(bucketKey(scope, id));
-
-  const end = async (hold: Hold, by: string) => {
-    await bucket.delete(bucketKey(hold.scope, hold.id));
-    holds.delete(bucketKey(hold.scope, hold.id));
-    await publish("sending.released", { ...about(hold, "released", now()), by, heldAt: hold.sinceMs });
-    log.info("mta.sending-released", { hold: hold.key, by });
-    for (const heard of listeners) heard(hold);
-  };
 
   return {
-    leave({ organizationId, campaign, recipient }, site) {
-      if (holds.size === 0) return { kind: "go" };
-      const nowMs = now();
-      let found: Hold | undefined;
-      for (const hold of [
-        find("everything", "*"),
-        find("organization", organizationId),
-        campaign === undefined ? undefined : find("campaign", campaignId(organizationId, campaign)),
-        campaign === undefined ? undefined : find("campaign", campaign),
-        find("site", site),
-        find("domain", recipient.slice(recipient.lastIndexOf("@") + 1).toLowerCase()),
-      ])
-        if (
-          hold !== undefined &&
-          isInForce(hold, nowMs) &&
-          (found === undefined || endOf(hold) > endOf(found))
-        )
-          found = hold;
-      if (found === undefined) return { kind: "go" };
-      const lookAgainAtMs = nowMs + lookAgainMs * (1 + random() / 2);
-      return {
-        kind: "wait",
-        untilMs: Math.round(Math.min(endOf(found), lookAgainAtMs)),
-        why: `${nameOf(found)} is held by ${found.by}: ${found.why}`,
-      };
-    },
-
-    async hold(wanted) {
-      const nowMs = now();
-      if (wanted.untilMs !== undefined && wanted.untilMs <= nowMs)
-        throw new Failure("request.invalid", "a hold must end in the future");
-      if (wanted.untilMs === undefined && isMachine(wanted.by))
-        throw new Failure("internal", `${wanted.by} holds without an end`);
-      if ((wanted.scope === "everything") !== (wanted.id === "*"))
-        throw new Failure("request.invalid", "everything is held as *, and nothing else is");
-      const before = find(wanted.scope, wanted.id);
-      const present = before !== undefined && isInForce(before, nowMs) ? before : undefined;
-      if (present !== undefined && isMachine(wanted.by)) {
-        const isLonger = isMachine(present.by) && endOf(wanted) > endOf(present) + lengthenMsMin;
-        if (!isLonger) return present;
-      }
-      if (before === undefined && holds.size >= holdsMax)
-        throw new Failure("limit.exceeded", `there are ${holdsMax} holds already: release some`);
-      const hold: Hold = { ...wanted, key: holdKey(wanted), sinceMs: nowMs };
-      // A hold that goes on under another name is one that ended and one that began.
-      if (before !== undefined) await end(before, isInForce(before, nowMs) ? wanted.by : "time");
-      await bucket.put(bucketKey(hold.scope, hold.id), hold);
-      holds.set(bucketKey(hold.scope, hold.id), hold);
-      const { scope, id: scopeId, why, by, untilMs } = hold;
-      await publish("sending.held", {
-        ...about(hold, "held", nowMs),
-        ...{ scope, scopeId, why, by },
-        ...(untilMs === undefined ? {} : { untilAt: untilMs }),
-      });
-      log.warn("mta.sending-held", { hold: hold.key, why, by });
-      return hold;
-    },
-
+    leave: (entry, site) => leaveOf(known, entry, site),
+    hold: (wanted) => holdAs(known, wanted),
     async release(key, by) {
       const hold = [...holds.values()].find((one) => one.key === key);
       if (hold === undefined) return false;
-      await end(hold, by);
+      await end(known, hold, by);
       return true;
     },
-
-    list: () => [...holds.values()].filter((hold) => isInForce(hold, now())),
+    list: () => [...holds.values()].filter((hold) => isInForce(hold, ports.now())),
     onReleased: (heard) => void listeners.push(heard),
-
     async expire() {
-      const over = [...holds.values()].filter((hold) => !isInForce(hold, now()));
-      for (const hold of over.slice(0, expiredPerTurnMax)) await end(hold, "time");
+      const over = [...holds.values()].filter((hold) => !isInForce(hold, ports.now()));
+      for (const hold of over.slice(0, expiredPerTurnMax)) await end(known, hold, "time");
     },
-
     stop: () => watch.stop(),
   };
 }
+
+function leaveOf({ ports, holds }: Known, entry: Parameters<Holds["leave"]>[0], site: string): Leave {
+  if (holds.size === 0) return { kind: "go" };
+  const nowMs = ports.now();
+  const found = longest(holds, entry, site, nowMs);
+  if (found === undefined) return { kind: "go" };
+  const lookAgainAtMs = nowMs + lookAgainMs * (1 + ports.random() / 2);
+  return {
+    kind: "wait",
+    untilMs: Math.round(Math.min(endOf(found), lookAgainAtMs)),
+    why: `${nameOf(found)} is held by ${found.by}: ${found.why}`,
+  };
+}
+
+/** Of all holds of an entry that are in force, the one that ends last. */
+function longest(
+  holds: ReadonlyMap<string, Hold>,
+  { organizationId, campaign, recipient }: Parameters<Holds["leave"]>[0],
+  site: string,
+  nowMs: number,
+): Hold | undefined {
+  const find = (scope: Hold["scope"], id: string) => holds.get(bucketKey(scope, id));
+  let found: Hold | undefined;
+  for (const hold of [
+    find("everything", "*"),
+    find("organization", organizationId),
+    campaign === undefined ? undefined : find("campaign", campaignId(organizationId, campaign)),
+    campaign === undefined ? undefined : find("campaign", campaign),
+    find("site", site),
+    find("domain", domainOf(recipient)),
+  ])
+    if (hold !== undefined && isInForce(hold, nowMs) && (found === undefined || endOf(hold) > endOf(found)))
+      found = hold;
+  return found;
+}
+
+async function holdAs(known: Known, wanted: NewHold): Promise<Hold> {
+  const { ports, holds } = known;
+  const nowMs = ports.now();
+  check(wanted, nowMs);
+  const key = bucketKey(wanted.scope, wanted.id);
+  const before = holds.get(key);
+  const present = before !== undefined && isInForce(before, nowMs) ? before : undefined;
+  if (present !== undefined && staysBefore(present, wanted)) return present;
+  if (before === undefined && holds.size >= holdsMax)
+    throw new Failure("limit.exceeded", `there are ${holdsMax} holds already: release some`);
+  // A hold that goes on under another name is one that ended and one that began.
+  if (before !== undefined) await end(known, before, present === undefined ? "time" : wanted.by);
+  const hold: Hold = { ...wanted, key: holdKey(wanted), sinceMs: nowMs };
+  await ports.bucket.put(key, hold);
+  holds.set(key, hold);
+  const { scope, id: scopeId, why, by, untilMs } = hold;
+  await ports.publish("sending.held", {
+    ...about(hold, "held", nowMs),
+    ...{ scope, scopeId, why, by },
+    ...(untilMs === undefined ? {} : { untilAt: untilMs }),
+  });
+  ports.log.warn("mta.sending-held", { hold: hold.key, why, by });
+  return hold;
+}
+
+function check({ scope, id, by, untilMs }: NewHold, nowMs: number): void {
+  if (untilMs !== undefined && untilMs <= nowMs)
+    throw new Failure("request.invalid", "a hold must end in the future");
+  if (untilMs === undefined && isMachine(by)) throw new Failure("internal", `${by} holds without an end`);
+  if ((scope === "everything") !== (id === "*"))
+    throw new Failure("request.invalid", "everything is held as *, and nothing else is");
+}
+
+/** A person's hold stays when a machine wants another; a machine's, unless the other one is longer. */
+function staysBefore(present: Hold, wanted: NewHold): boolean {
+  if (!isMachine(wanted.by)) return false;
+  return !isMachine(present.by) || endOf(wanted) <= endOf(present) + lengthenMsMin;
+}
+
+async function end({ ports, holds, listeners }: Known, hold: Hold, by: string): Promise<void> {
+  const key = bucketKey(hold.scope, hold.id);
+  await ports.bucket.delete(key);
+  holds.delete(key);
+  await ports.publish("sending.released", {
+    ...about(hold, "released", ports.now()),
+    by,
+    heldAt: hold.sinceMs,
+  });
+  ports.log.info("mta.sending-released", { hold: hold.key, by });
+  for (const heard of listeners) heard(hold);
+}
+
+const domainOf = (recipient: string) => recipient.slice(recipient.lastIndexOf("@") + 1).toLowerCase();
 
 const endOf = ({ untilMs }: Pick<Hold, "untilMs">) => untilMs ?? Number.POSITIVE_INFINITY;
 const isInForce = (hold: Hold, nowMs: number) => endOf(hold) > nowMs;
@@ -182,7 +204,7 @@ export function isHeldBy(
     case "site":
       return id === site;
     case "domain":
-      return id === recipient.slice(recipient.lastIndexOf("@") + 1).toLowerCase();
+      return id === domainOf(recipient);
   }
 }
 
