@@ -1,30 +1,49 @@
 /**
- * Three processes, a real nats-server and a server that counts its connections: killed, frozen and cut off, they never use
- * more than the limit in sum, as the server sees it, and soon use all of it again.
+ * Three mta processes, a real nats-server and a site that counts its connections: killed, cut off and started again, they never
+ * use more than the limit in sum, as the site sees it, and soon use all of it again. How much of it on average, `bench shares` measures.
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { startNats, type TestNats } from "@tyto/bus/testing";
+import { type Mta, type Sending, startSending } from "../../../../test/parts/sending.ts";
+import { type SiteServer, startSiteServer } from "../../../../test/parts/site-server.ts";
 import { until } from "../../../../test/parts/until.ts";
-import type { SenderSettings } from "./sender.testing.ts";
 
-const limit = { connectionsMax: 20, perMinute: 1_200 };
+const connectionsMax = 12;
+const answerMs = 100;
+/** Some ten seconds of work for all of them. */
+const messagesAtOnce = 1_000;
+const acceptedAtOnce = 50;
 
 let nats: TestNats;
-let sink: Awaited<ReturnType<typeof startSink>>;
-const senders = new Map<string, { process: Bun.Subprocess; line: Awaited<ReturnType<typeof startLine>> }>();
+let site: SiteServer;
+let sending: Sending;
+let isOver = false;
+let feeding: Promise<void>;
+const lines: Line[] = [];
 beforeAll(async () => {
   nats = await startNats({ users: true });
-  sink = await startSink();
+  site = await startSiteServer(answerMs);
+  sending = await startSending(nats, {
+    env: { TYTO_ROUTES: `*=${site.address}`, MTA_SITE_LIMITS: `${site.name}:connections=${connectionsMax}` },
+  });
+  feeding = feed();
 });
 afterAll(async () => {
-  for (const { process, line } of senders.values()) {
-    process.kill("SIGKILL");
-    line.server.close();
-  }
-  sink.server.close();
+  isOver = true;
+  await feeding;
+  await sending.stop();
+  for (const { server } of lines) server.close();
   await nats.stop();
-});
+  await site.stop();
+}, 30_000);
+
+/** Keeps mail waiting for everybody. */
+async function feed(): Promise<void> {
+  while (!isOver)
+    if (sending.accepted() - site.takenMs.length < messagesAtOnce) await sending.accept(acceptedAtOnce);
+    else await Bun.sleep(10);
+}
 
 const listen = (server: Server): Promise<number> =>
   new Promise((resolve) =>
@@ -34,25 +53,9 @@ const listen = (server: Server): Promise<number> =>
     }),
   );
 
-/** Counts what is open, the most that ever was, and the messages. */
-async function startSink() {
-  const seen = { open: 0, openMax: 0, messages: 0 };
-  const server = createServer((socket) => {
-    seen.open++;
-    seen.openMax = Math.max(seen.openMax, seen.open);
-    socket.on("data", (data) => {
-      seen.messages += data.length;
-    });
-    socket.on("error", () => socket.destroy());
-    socket.on("close", () => {
-      seen.open--;
-    });
-  });
-  return { server, seen, port: await listen(server) };
-}
-
+type Line = { server: Server; port: number; cut(now: boolean): void };
 /** A way to nats-server that can be cut without either end noticing. */
-async function startLine(target: number) {
+async function startLine(target: number): Promise<Line> {
   const pairs = new Set<[Socket, Socket]>();
   let isCut = false;
   const server = createServer((near) => {
@@ -67,7 +70,7 @@ async function startLine(target: number) {
     pass(far, near);
     if (isCut) for (const socket of [near, far]) socket.pause();
   });
-  return {
+  const line = {
     server,
     port: await listen(server),
     cut(now: boolean) {
@@ -75,95 +78,48 @@ async function startLine(target: number) {
       for (const socket of [...pairs].flat()) now ? socket.pause() : socket.resume();
     },
   };
+  lines.push(line);
+  return line;
 }
 
-async function start(name: string): Promise<void> {
-  const { url, user = "", password = "" } = nats.login("mta");
-  const line = await startLine(Number(new URL(url).port));
-  const settings: SenderSettings = {
-    login: { url: `nats://127.0.0.1:${line.port}`, user, password },
-    name,
-    sinkPort: sink.port,
-    limit,
-  };
-  const child = Bun.spawn(["bun", `${import.meta.dir}/sender.testing.ts`, JSON.stringify(settings)], {
-    stdout: "pipe",
-    stderr: "inherit",
-  });
-  await child.stdout.getReader().read();
-  senders.set(name, { process: child, line });
-}
-const senderOf = (name: string) => {
-  const sender = senders.get(name);
-  if (sender === undefined) throw new Error(`${name} does not run`);
-  return sender;
+const hostOf = (name: string) => `${name}.tyto.test`;
+const openOf = (name: string) => site.openOf(hostOf(name));
+const start = (name: string, env: Readonly<Record<string, string>> = {}): Promise<Mta> =>
+  sending.startMta(name, { MAIL_HOSTNAME: hostOf(name), ...env });
+const kill = async (name: string, { process }: Mta) => {
+  process.kill("SIGKILL");
+  await process.exited;
+  await until(`the connections of ${name} are gone`, () => openOf(name) === 0);
 };
+const isShared = () => ["one", "two", "three"].every((name) => openOf(name) === connectionsMax / 3);
 const isFull = (withinMs: number) =>
-  until("all connections are in use", () => sink.seen.open === limit.connectionsMax, {
-    withinMs,
-    everyMs: 5,
-  });
-
-/** How much of the limits is used over some time. */
-async function usage(ms: number): Promise<{ connections: number; rate: number }> {
-  const [startedMs, messages] = [performance.now(), sink.seen.messages];
-  let [open, samples] = [0, 0];
-  while (performance.now() < startedMs + ms) {
-    open += sink.seen.open;
-    samples++;
-    await Bun.sleep(10);
-  }
-  const minutes = (performance.now() - startedMs) / 60_000;
-  return {
-    connections: open / samples / limit.connectionsMax,
-    rate: (sink.seen.messages - messages) / minutes / limit.perMinute,
-  };
-}
-
-test("three processes together keep a limit of connections and of messages, whatever becomes of them", async () => {
+  until("all connections are in use", () => site.open() === connectionsMax, { withinMs, everyMs: 5 });
+test("three mta processes together keep a limit of connections, whatever becomes of them", async () => {
+  const line = await startLine(Number(new URL(nats.login("mta").url).port));
   await start("one");
   await isFull(10_000);
-  await start("two");
-  await start("three");
-  await Bun.sleep(3_000);
-  await isFull(10_000);
-  const shared = await usage(10_000);
-  // `bench shares` measures how much of the limits is in use; a busy machine uses less, and never more.
-  expect(shared.connections).toBeGreaterThan(0.5);
-  expect(shared.rate).toBeGreaterThan(0.5);
-  expect(shared.rate).toBeLessThan(1.1);
+  await start("two", { NATS_URL: `nats://127.0.0.1:${line.port}` });
+  const three = await start("three");
+  await until("each has its part", () => isShared());
 
-  // A death: the part is used again within 30 s.
-  const { process: dying } = senderOf("three");
-  dying.kill("SIGKILL");
-  await dying.exited;
-  senders.delete("three");
-  await until("its connections are gone", () => sink.seen.open < limit.connectionsMax, { withinMs: 5_000 });
-  await isFull(30_000);
-
-  // Back under its name, and killed and back again: it has its part at once.
-  await start("three");
-  await isFull(10_000);
-  senderOf("three").process.kill("SIGKILL");
-  await senderOf("three").process.exited;
-  await start("three");
-  await isFull(10_000);
-
-  // Cut off from NATS: it closes what it has before the others take it.
-  const { line } = senderOf("two");
+  // One dies, one is cut off from NATS and closes what it has before others take it.
   line.cut(true);
-  await until("it stops by its own clock", () => sink.seen.open < limit.connectionsMax, { withinMs: 15_000 });
-  await isFull(30_000);
+  await kill("three", three);
+  await until("it stops by its own clock", () => openOf("two") === 0, { withinMs: 20_000 });
+  expect(site.open()).toBeLessThanOrEqual(connectionsMax / 3);
+  await until("the last one has everything", () => openOf("one") === connectionsMax, { withinMs: 30_000 });
+
+  // Both are back, and one more dies and comes back under its name: it has its part at once.
   line.cut(false);
-  await Bun.sleep(6_000);
-  await isFull(10_000);
+  const again = await start("three");
+  await until("each has its part", () => isShared());
+  await kill("three", again);
+  await start("three");
+  await until("it has its part", () => openOf("three") === connectionsMax / 3, { withinMs: 10_000 });
 
   // nats-server itself goes and comes back.
   await nats.kill();
   await nats.restart();
-  await Bun.sleep(5_000);
   await isFull(15_000);
-  const after = await usage(5_000);
-  expect(after.connections).toBeGreaterThan(0.5);
-  expect(sink.seen.openMax).toBe(limit.connectionsMax);
-}, 240_000);
+  expect(site.openMax()).toBe(connectionsMax);
+}, 180_000);
