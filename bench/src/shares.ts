@@ -20,7 +20,7 @@ type Job = {
 };
 
 /** A limit as MTA_SITE_LIMITS has it, and whether all of it was used over the last `windowMs`. */
-type Limit = { text: string; windowMs: number; isUsed(site: SiteServer): boolean };
+type Limit = { text: string; perS?: number; windowMs: number; isUsed(site: SiteServer): boolean };
 
 /** A rate counts as used from this part on. */
 const usedShareMin = 0.95;
@@ -36,6 +36,7 @@ const connectionsLimit = (connections: number): Limit => ({
 });
 const rateLimit = (perS: number): Limit => ({
   text: `rate=${perS}/s`,
+  perS,
   windowMs: rateWindowMs,
   isUsed(site) {
     const sinceMs = performance.now() - rateWindowMs;
@@ -124,7 +125,7 @@ async function run(job: Job, limit: Limit) {
       parts,
       recoveredS,
       openMax: site.openMax(),
-      beyondMax: round(mostBeyond(site.takenMs, job.perS), 0),
+      ...(limit.perS === undefined ? {} : { beyondMax: Math.round(mostBeyond(site.takenMs, limit.perS)) }),
     };
     console.error(JSON.stringify({ limit: limit.text, ...figures }));
     return figures;
