@@ -40,87 +40,128 @@ class Gauge {
   }
 }
 
+/** What is counted of all connections. */
+class Account {
+  readonly open = new Gauge();
+  readonly busy = new Gauge();
+  readonly byName = new Map<string, number>();
+  readonly takenMs: number[] = [];
+  openMax = 0;
+
+  enter(): void {
+    this.open.add(1);
+    this.openMax = Math.max(this.openMax, this.open.value);
+  }
+  count(name: string, how: 1 | -1): void {
+    if (name !== "") this.byName.set(name, (this.byName.get(name) ?? 0) + how);
+  }
+}
+
 const endOfLine = "\r\n";
 const endOfData = "\r\n.\r\n";
 
-/** Takes `answerMs` for each message, between its final dot and the reply. It offers PIPELINING. */
-export async function startSiteServer(answerMs: number): Promise<SiteServer> {
-  const [open, busy] = [new Gauge(), new Gauge()];
-  const byName = new Map<string, number>();
-  const takenMs: number[] = [];
-  const sockets = new Set<Socket>();
-  let openMax = 0;
+/** One connection, from greeting to QUIT. */
+class Conversation {
+  readonly #socket: Socket;
+  readonly #account: Account;
+  readonly #answerMs: number;
+  #buffered = "";
+  #name = "";
+  #isHere = true;
+  #isInData = false;
+  #isBusy = false;
+  #isAnswering = false;
 
-  const server = createServer((socket) => {
-    let [buffered, name] = ["", ""];
-    let [isInData, isBusy, isAnswering] = [false, false, false];
-    const say = (reply: string) => socket.writable && socket.write(`${reply}${endOfLine}`);
-    const count = (how: 1 | -1) => name !== "" && byName.set(name, (byName.get(name) ?? 0) + how);
-    const setBusy = (next: boolean) => {
-      if (isBusy !== next) busy.add(next ? 1 : -1);
-      isBusy = next;
-    };
-    const greet = (line: string) => {
-      count(-1);
-      name = line.slice(5).trim();
-      count(1);
-      say(`250-sink.test${endOfLine}250-PIPELINING${endOfLine}250 8BITMIME`);
-    };
-    const take = () => {
-      isAnswering = true;
-      isInData = false;
-      setTimeout(() => {
-        takenMs.push(performance.now());
-        say("250 2.0.0 Taken");
-        setBusy(false);
-        isAnswering = false;
-        read();
-      }, answerMs);
-    };
-    const obey = (line: string) => {
-      const verb = line.slice(0, 4).toUpperCase();
-      if (verb === "EHLO") return greet(line);
-      if (verb === "QUIT") {
-        // With its reply a server is done with a connection, whenever the other end closes it.
-        leave();
-        socket.end(`221 2.0.0 Bye${endOfLine}`);
-        return;
-      }
-      if (verb === "MAIL") setBusy(true);
-      if (verb === "RSET") setBusy(false);
-      isInData = verb === "DATA";
-      say(isInData ? "354 Go on" : "250 2.0.0 Ok");
-    };
-    const read = () => {
-      // What was pipelined behind a message waits until that is answered.
-      while (!isAnswering) {
-        const ending = isInData ? endOfData : endOfLine;
-        const end = buffered.indexOf(ending);
-        if (end === -1) return;
-        const text = buffered.slice(0, end);
-        buffered = buffered.slice(end + ending.length);
-        if (isInData) take();
-        else obey(text);
-      }
-    };
-
-    sockets.add(socket);
-    open.add(1);
-    openMax = Math.max(openMax, open.value);
-    const leave = () => {
-      if (!sockets.delete(socket)) return;
-      open.add(-1);
-      setBusy(false);
-      count(-1);
-    };
-    socket.on("close", leave);
+  constructor(socket: Socket, account: Account, answerMs: number) {
+    this.#socket = socket;
+    this.#account = account;
+    this.#answerMs = answerMs;
+    account.enter();
+    socket.on("close", () => this.#leave());
     // A process that is killed resets its connections; that is what is measured.
     socket.on("error", () => socket.destroy());
     socket.on("data", (chunk) => {
-      buffered += chunk.toString("latin1");
-      read();
+      this.#buffered += chunk.toString("latin1");
+      this.#read();
     });
-    say("220 sink.test ESMTP");
+    this.#say("220 sink.test ESMTP");
+  }
+
+  /** What was pipelined behind a message waits until that is answered. */
+  #read(): void {
+    while (!this.#isAnswering) {
+      const ending = this.#isInData ? endOfData : endOfLine;
+      const end = this.#buffered.indexOf(ending);
+      if (end === -1) return;
+      const text = this.#buffered.slice(0, end);
+      this.#buffered = this.#buffered.slice(end + ending.length);
+      if (this.#isInData) this.#take();
+      else this.#obey(text);
+    }
+  }
+
+  #obey(line: string): void {
+    const verb = line.slice(0, 4).toUpperCase();
+    if (verb === "EHLO") {
+      this.#greet(line.slice(5).trim());
+    } else if (verb === "QUIT") {
+      // With its reply a server is done with a connection, whenever the other end closes it.
+      this.#leave();
+      this.#socket.end(`221 2.0.0 Bye${endOfLine}`);
+    } else {
+      if (verb === "MAIL") this.#setBusy(true);
+      if (verb === "RSET") this.#setBusy(false);
+      this.#isInData = verb === "DATA";
+      this.#say(this.#isInData ? "354 Go on" : "250 2.0.0 Ok");
+    }
+  }
+
+  #greet(name: string): void {
+    this.#account.count(this.#name, -1);
+    this.#name = name;
+    this.#account.count(name, 1);
+    this.#say(`250-sink.test${endOfLine}250-PIPELINING${endOfLine}250 8BITMIME`);
+  }
+
+  #take(): void {
+    this.#isAnswering = true;
+    this.#isInData = false;
+    setTimeout(() => {
+      this.#account.takenMs.push(performance.now());
+      this.#say("250 2.0.0 Taken");
+      this.#setBusy(false);
+      this.#isAnswering = false;
+      this.#read();
+    }, this.#answerMs);
+  }
+
+  #leave(): void {
+    if (!this.#isHere) return;
+    this.#isHere = false;
+    this.#account.open.add(-1);
+    this.#setBusy(false);
+    this.#account.count(this.#name, -1);
+  }
+
+  #setBusy(isBusy: boolean): void {
+    if (this.#isBusy !== isBusy) this.#account.busy.add(isBusy ? 1 : -1);
+    this.#isBusy = isBusy;
+  }
+
+  #say(reply: string): void {
+    if (this.#socket.writable) this.#socket.write(`${reply}${endOfLine}`);
+  }
+}
+
+/** Takes `answerMs` for each message, between its final dot and the reply. It offers PIPELINING. */
+export async function startSiteServer(answerMs: number): Promise<SiteServer> {
+  const account = new Account();
+  const { open, busy, byName, takenMs } = account;
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on("close", () => sockets.delete(socket));
+    new Conversation(socket, account, answerMs);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const address = server.address();
@@ -131,8 +172,8 @@ export async function startSiteServer(answerMs: number): Promise<SiteServer> {
     open: () => open.value,
     openOf: (name) => byName.get(name) ?? 0,
     openMax() {
-      const most = openMax;
-      openMax = open.value;
+      const most = account.openMax;
+      account.openMax = open.value;
       return most;
     },
     used: () => ({ atMs: performance.now(), openS: open.seconds(), busyS: busy.seconds() }),
