@@ -7,7 +7,7 @@ import { thisMachine } from "./provide/machine.ts";
 import { provideNatsServer } from "./provide/nats-server.ts";
 import { lastLines, run } from "./run.ts";
 import { colours, complain, duration, marks, say } from "./screen.ts";
-import { runBunTest } from "./testing/bun-test.ts";
+import { runBunTest, unitTestMsMax } from "./testing/bun-test.ts";
 import { findTests } from "./testing/files.ts";
 import { formatTally } from "./testing/tally.ts";
 
@@ -61,7 +61,7 @@ const show = async (name: string, work: () => Promise<Result>): Promise<boolean>
  * end together.
  */
 const testFlags = [
-  ...["--parallel=2", "--no-isolate", "--only-failures"],
+  ...["--parallel=2", "--no-isolate", "--only-failures", `--timeout=${unitTestMsMax}`],
   ...[`--timings=${join(cacheDir, "test-timings.json")}`, "--update-timings"],
 ];
 

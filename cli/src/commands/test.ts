@@ -8,7 +8,7 @@ import { provideNatsServer } from "../provide/nats-server.ts";
 import { provideTestProgram, testPrograms } from "../provide/test-programs.ts";
 import { lastLines, run } from "../run.ts";
 import { colours, marks, say } from "../screen.ts";
-import { runBunTest } from "../testing/bun-test.ts";
+import { runBunTest, unitTestMsMax } from "../testing/bun-test.ts";
 import { findTests } from "../testing/files.ts";
 import { add, formatTally, nothing, type Tally } from "../testing/tally.ts";
 import { Trouble } from "../trouble.ts";
@@ -37,6 +37,7 @@ export const command: Command = {
     const files = await findTests(root, positionals, process.cwd());
     const env = await prepare(machine, files.slow.length > 0);
 
+    const unitFlags = [`--parallel=${availableParallelism()}`, `--timeout=${unitTestMsMax}`];
     let tally = nothing;
     const failures: string[] = [];
     const section = async (title: string, work: () => Promise<Tally & { failures: string[] }>) => {
@@ -48,9 +49,7 @@ export const command: Command = {
       failures.push(...told.map((text) => `${colours.bold(title)}\n${text}`));
     };
     if (files.unit.length > 0)
-      await section("unit tests", () =>
-        runBunTest(root, files.unit, { env, flags: [`--parallel=${availableParallelism()}`] }),
-      );
+      await section("unit tests", () => runBunTest(root, files.unit, { env, flags: unitFlags }));
     const functions = files.unit.filter((file) => file.startsWith("convex/"));
     if (functions.length > 0)
       await section(
@@ -58,7 +57,7 @@ export const command: Command = {
         () =>
           runBunTest(root, functions, {
             env: { ...env, CONVEX_RETRY_PERCENT: `${retryPercent}` },
-            flags: [`--parallel=${availableParallelism()}`],
+            flags: unitFlags,
           }),
       );
     for (const file of files.slow)
