@@ -1,3 +1,4 @@
+import { networkInterfaces } from "node:os";
 import { postfixMissing } from "./postfix.ts";
 
 /** Why a test cannot run here, printed once; undefined when it can. A skip is never silent. */
@@ -17,4 +18,10 @@ export const needs = {
   clamd: () => (programs("clamd") ? undefined : "clamd is missing (./tyto test provides it)"),
   chromium: () =>
     programs("chromium", "chromium-browser") ? undefined : "chromium is missing (apt-get install chromium)",
+  ipv6: () =>
+    Object.values(networkInterfaces()).some((addresses) =>
+      addresses?.some(({ address }) => address === "::1"),
+    )
+      ? undefined
+      : "this machine has no IPv6, not even ::1 (containers often have none)",
 };

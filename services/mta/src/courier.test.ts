@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { Address } from "@tyto/contracts";
 import { createResolver, type Resolver } from "@tyto/dns";
 import { type DnsServer, startDns } from "@tyto/dns/testing";
+import { missing, needs } from "../../../test/parts/missing.ts";
 import { carry } from "./courier.ts";
 import type { Host } from "./mx.ts";
 import { openHost } from "./opening.ts";
@@ -34,6 +35,7 @@ beforeAll(async () => {
   dns = await startDns({
     "local.example": { A: ["127.0.0.1"] },
     "both.example": { A: ["127.0.0.9"], AAAA: ["::1"] },
+    "two.example": { A: ["127.0.0.9", "127.0.0.10"] },
     "broken.example": "servfail",
   });
   resolver = createResolver({ servers: dns.servers, triesMax: 1 });
@@ -124,6 +126,25 @@ test("a host that may answer later outweighs one that never will", async () => {
 });
 
 test("every address of a host is tried", async () => {
+  const sink = await startSink({}, "127.0.0.10");
+  expect(await go([host(sink.port, "two.example")])).toMatchObject({
+    kind: "accepted",
+    conversation: { mx: "two.example", ip: "127.0.0.10" },
+  });
+  await sink.stop();
+});
+
+test("an address that we speak from is what the server sees", async () => {
+  const sink = await startSink({}, "127.0.0.9");
+  expect(await go([host(sink.port, "two.example")], undefined, poolOf(0, "127.0.0.7"))).toMatchObject({
+    conversation: { ip: "127.0.0.9", localIp: "127.0.0.7" },
+  });
+  await sink.stop();
+});
+
+const withoutIpv6 = missing("delivery over IPv6", needs.ipv6());
+
+test.skipIf(withoutIpv6)("where IPv4 is refused, IPv6 is tried", async () => {
   const sink = await startSink({}, "::1");
   expect(await go([host(sink.port, "both.example")])).toMatchObject({
     kind: "accepted",
@@ -132,7 +153,7 @@ test("every address of a host is tried", async () => {
   await sink.stop();
 });
 
-test("an address that we speak from is what the server sees, and takes the family of ways along", async () => {
+test.skipIf(withoutIpv6)("an address that we speak from takes the family of ways along", async () => {
   const v4 = await startSink({}, "127.0.0.9");
   const v6 = await startSink({}, "::1", v4.port);
   const to = (localIp: string) => go([host(v4.port, "both.example")], undefined, poolOf(0, localIp));
