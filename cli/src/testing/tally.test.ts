@@ -25,7 +25,7 @@ test("the last line counts, and mentions what was skipped only when something wa
 test("a failure is told with its own lines, however the output was cut", () => {
   const failures = new Failures();
   const output =
-    "(pass) one\nerror: two is not three\n  at a.test.ts:3\n\u001b[31m(fail)\u001b[0m adds\n(pass) last\n";
+    "(pass) one\nerror: two is not three\n  at a.test.ts:3\n\u001b[31m(fail)\u001b[0m adds\n(pass) last\n(fail) adds\n";
   for (const char of output) failures.add(char);
   expect(failures.found).toEqual(["error: two is not three\n  at a.test.ts:3\n(fail) adds"]);
 });

@@ -47,7 +47,9 @@ export class Failures {
 
   private read(line: string): void {
     this.lines.push(line);
-    if (line.startsWith("(fail)") && this.found.length < failuresMax)
+    // `bun test` names failures again at the end of a long run, without their reasons.
+    const isNew = line.startsWith("(fail)") && !this.found.some((told) => told.endsWith(line));
+    if (isNew && this.found.length < failuresMax)
       this.found.push(this.lines.slice(-failureLinesMax).join("\n").trim());
     if (/^\((pass|fail|skip|todo)\)/.test(line)) this.lines = [];
     else if (this.lines.length > failureLinesMax) this.lines.shift();
