@@ -178,11 +178,12 @@ export type Queue = {
   /**
    * Hands over the entries of a message together; the verdict is about all of them. Up to `concurrency` entries are in
    * hand, and bulk mail never takes all of the places. Entries whose turn is far away are to be added anew for later, so
-   * that they do not hold up what stands behind them.
+   * that they do not hold up what stands behind them. `settled` tells of one entry that is over, so that its place is free
+   * while others of its message wait for their turn.
    */
   consume(
     options: { concurrency: number },
-    handler: (entries: readonly QueueEntry[], arrival: Arrival) => Promise<Verdict>,
+    handler: (entries: readonly QueueEntry[], arrival: Arrival, settled: () => void) => Promise<Verdict>,
   ): Promise<Consumption>;
   /**
    * What is stored, in its order: entries with `withEntries`, else summaries where messages have them. Some may be in hand, or

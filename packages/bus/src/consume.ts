@@ -256,7 +256,8 @@ export function consumeLanes(
      * what it was about to deliver again, until `ackWaitMs` has passed.
      */
     retriesHere?: boolean;
-    handle: (delivery: Delivery) => Promise<Verdict>;
+    /** `settled` tells of events whose places others may have before the message is handled. */
+    handle: (delivery: Delivery, settled: (events: number) => void) => Promise<Verdict>;
   },
 ): Consumption {
   const { link, log, metrics } = parts;
@@ -276,17 +277,28 @@ export function consumeLanes(
     const load = createLoad(places + heldMoreMax, packEventsMax);
     const enqueue = (delivery: Delivery, weight: number) => {
       if (ending.signal.aborted) return hand.giveBack(delivery);
-      slots.push(index, { weight: Math.min(weight, places), run: () => work(delivery, weight) });
+      slots.push(index, {
+        weight: Math.min(weight, places),
+        run: (free) => work(delivery, weight, free),
+      });
     };
-    const work = async (delivery: Delivery, weight: number) => {
+    const work = async (delivery: Delivery, weight: number, free: (places: number) => void) => {
       unbegun.delete(delivery.sequence);
-      const verdict = await judge(delivery, () => handle(delivery));
+      let held = weight;
+      const settled = (events: number) => {
+        const gone = Math.min(events, held - 1);
+        held -= gone;
+        load.remove(gone);
+        free(gone);
+        reader.refill();
+      };
+      const verdict = await judge(delivery, () => handle(delivery, settled));
       if (verdict.kind === "retry" && retriesHere) {
         const again = { ...delivery, times: delivery.times + 1 };
         unbegun.set(delivery.sequence, again);
-        after(verdict.afterMs, ending.signal, () => enqueue(again, weight));
+        after(verdict.afterMs, ending.signal, () => enqueue(again, held));
       } else {
-        load.remove(weight);
+        load.remove(held);
         hand.settle(delivery, verdict);
       }
       reader.refill();

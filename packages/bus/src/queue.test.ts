@@ -91,6 +91,25 @@ test("entries of one place that are added together share a message, which tells 
   expect(new Set(seen.map(({ deliveryId }) => deliveryId)).size).toBe(251);
 });
 
+test("an entry that waits for its turn does not hold the places of those beside it", async () => {
+  await bus.queue.add([to("slow@one.example"), to("quick@one.example")]);
+  await bus.queue.add([to("next@two.example"), to("last@two.example")]);
+  const seen: string[] = [];
+  const turn = Promise.withResolvers<void>();
+  await bus.queue.consume({ concurrency: 3 }, async (entries, _arrival, settled) => {
+    seen.push(...entries.map(({ recipient }) => recipient));
+    if (!seen.includes("next@two.example")) {
+      settled();
+      await turn.promise;
+    }
+    return done;
+  });
+  await until("the others came", () => seen.length === 4);
+  expect(await isEmpty()).toBe(false);
+  turn.resolve();
+  await until("nothing is left", isEmpty);
+});
+
 test("a site that is known is the place, so that its domains share messages", async () => {
   await bus.queue.add([
     { ...to("ann@one.example"), site: "google" },

@@ -64,9 +64,10 @@ export function createQueue(
         concurrency,
         weightOf,
         retriesHere: true,
-        async handle(delivery): Promise<Verdict> {
+        async handle(delivery, settled): Promise<Verdict> {
           const entries = await entriesOf(delivery);
-          const verdict = entries.length === 0 ? done : await handler(entries, earlier.arrivalOf(delivery));
+          const arrival = earlier.arrivalOf(delivery);
+          const verdict = entries.length === 0 ? done : await handler(entries, arrival, () => settled(1));
           sweeping.note(delivery.durable);
           return verdict;
         },

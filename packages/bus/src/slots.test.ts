@@ -80,3 +80,35 @@ test("what has not begun can be taken back, and idle means that all has ended", 
   await idle;
   expect(order).toEqual(["a"]);
 });
+
+test("places that are given back early are others' at once, and one is kept until the end", async () => {
+  const slots = createSlots(4, [4]);
+  const order: string[] = [];
+  let free = (_places: number) => {};
+  let end = () => {};
+  const pack = new Promise<void>((resolve) => {
+    end = resolve;
+  });
+  slots.push(0, {
+    weight: 4,
+    run(give) {
+      free = give;
+      return pack;
+    },
+  });
+  slots.push(0, { weight: 2, run: async () => void order.push("two") });
+  expect(order).toEqual([]);
+  free(1);
+  expect(order).toEqual(["two"]);
+  await Bun.sleep(0);
+  free(99);
+  let isIdle = false;
+  void slots.whenIdle().then(() => {
+    isIdle = true;
+  });
+  await Bun.sleep(0);
+  expect(isIdle).toBe(false);
+  end();
+  await Bun.sleep(0);
+  expect(isIdle).toBe(true);
+});

@@ -2,7 +2,8 @@
 export type Task = {
   /** Places that it takes. */
   weight: number;
-  run(): Promise<void>;
+  /** `free` gives places back before the end; it keeps one. */
+  run(free: (places: number) => void): Promise<void>;
 };
 
 export type Slots = {
@@ -37,11 +38,19 @@ export function createSlots(concurrency: number, placesOf: readonly number[]): S
       const found = next();
       if (found === undefined) break;
       const { lane, task } = found;
-      running += task.weight;
-      lane.running += task.weight;
-      void task.run().finally(() => {
-        running -= task.weight;
-        lane.running -= task.weight;
+      let held = 0;
+      const hold = (places: number) => {
+        held += places;
+        running += places;
+        lane.running += places;
+      };
+      const free = (places: number) => {
+        hold(-Math.min(places, held - 1));
+        launch();
+      };
+      hold(task.weight);
+      void task.run(free).finally(() => {
+        hold(-held);
         launch();
         wakeIdle();
       });

@@ -113,9 +113,9 @@ export function createDeliveries(ports: DeliverPorts) {
   return {
     isInHand: (id: DeliveryId) => inHand.has(id),
 
-    /** The entries of one message of the queue. */
-    async fromQueue(entries: readonly QueueEntry[], arrival: Arrival): Promise<Verdict> {
-      const results = await allOf(entries.map((entry) => one(entry, arrival)));
+    /** The entries of one message of the queue. `settled` is called as each of them is over. */
+    async fromQueue(entries: readonly QueueEntry[], arrival: Arrival, settled = () => {}): Promise<Verdict> {
+      const results = await allOf(entries.map((entry) => one(entry, arrival).finally(settled)));
       if (results.includes("withheld")) return retry(withheldMs, "an operator changes it in the queue");
       return results.includes("interrupted") ? retry(0, "the service stops") : done;
     },
@@ -164,7 +164,7 @@ async function tryIt(
     if (outcome.kind === "wait") {
       await ports.queue(
         { ...entry, site: outcome.site.id, looks: (entry.looks ?? 0) + 1 },
-        parkedUntil(entry, outcome.untilMs, ports.now()),
+        parkedUntil(entry, outcome, ports.now()),
       );
       return "settled";
     }
@@ -174,8 +174,15 @@ async function tryIt(
   }
 }
 
-function parkedUntil({ looks = 0, expiresAt }: QueueEntry, untilMs: number, nowMs: number): number {
-  const longestMs = Math.min(parkedMs.first * 2 ** Math.min(looks, 10), parkedMs.max);
+/** A booked turn is spread over the time that the line takes: others of its line look meanwhile. */
+function parkedUntil(
+  { looks = 0, expiresAt }: QueueEntry,
+  { untilMs, isBooked }: { untilMs: number; isBooked?: true },
+  nowMs: number,
+): number {
+  const longestMs = isBooked
+    ? parkedMs.max
+    : Math.min(parkedMs.first * 2 ** Math.min(looks, 10), parkedMs.max);
   return Math.min(untilMs, nowMs + longestMs, Math.max(nowMs, expiresAt));
 }
 

@@ -24,4 +24,5 @@ export type Observation = {
 };
 
 /** May this be sent now? `wait`: not before `untilMs`, and why, in words for people. */
-export type Leave = { kind: "go" } | { kind: "wait"; untilMs: number; why: string };
+/** `isBooked`: only because others are before it. */
+export type Leave = { kind: "go" } | { kind: "wait"; untilMs: number; why: string; isBooked?: true };

@@ -27,17 +27,25 @@ test("a line that has just begun says nothing, except where a rate is known", ()
   expect(isTooLong(site, bulk(), 1_000, 5_000)).toBe(true);
 });
 
-test("who waits for connections comes again at half the time, and who waits for a rate at its own", () => {
+test("who waits for connections comes again in half the time, and who waits for a rate in its own", () => {
   const busy = siteWith({ taken: 1 }, 199);
   expect(comeAgain(busy, bulk(), 0, middle)).toEqual({
     kind: "wait",
     untilMs: 10_000,
     why: "all connections that google may have are in use",
+    isBooked: true,
   });
   const slow = siteWith({ taken: 1, gapMs: 1_000 }, 19);
   const times = ["a", "a", "b"].map((owner) => comeAgain(slow, bulk(owner), 0, middle).untilMs);
   // The second of an owner comes a turn behind its first; another owner has its own turns, among those of both.
   expect(times).toEqual([20_000, 21_000, 2_000]);
+});
+
+test("a long queue for few connections comes back one behind the other, and not as a wave", () => {
+  const busy = siteWith({ taken: 1 }, 199);
+  const times = Array.from({ length: 1_000 }, () => comeAgain(busy, bulk(), 0, middle).untilMs);
+  expect(times.slice(0, 3)).toEqual([10_000, 10_050, 10_100]);
+  expect(times.at(-1)).toBe(10_000 + 999 * 50);
 });
 
 test("nobody is sent away for more than a quarter of an hour, beyond what the line takes by itself", () => {

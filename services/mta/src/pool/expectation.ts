@@ -30,23 +30,20 @@ function leaseTurnMs({ taken, idle, leaseMs, leasedAtMs }: Site, nowMs: number):
   return (isBusy ? Math.max(leaseMs, nowMs - leasedAtMs) : leaseMs) / Math.max(1, taken);
 }
 
+/** Connections may become faster or more at any time: who waits for one comes again well before its turn is expected. */
+const connectionShare = 0.5;
+
 /** When one whose turn is too far away shall come again, and why. `random` is from 0 up to 1. */
 export function comeAgain(site: Site, place: Place, nowMs: number, random: () => number): Wait {
   const name = site.provider ?? site.key.site;
-  const waitMs = turnMs(site, nowMs) * (site.line.before(place) + 1);
-  if (site.gapMs > leaseTurnMs(site, nowMs))
-    return {
-      kind: "wait",
-      untilMs: book(site, place, nowMs, waitMs, random),
-      why: `${name}: as many as its rate allows are before it`,
-    };
-  // Connections may become faster or more at any time: it comes again well before its turn is expected.
-  const soonMs = Math.min(Math.max(waitMs / 2, shortMsMax), bookedMsMax);
-  return {
-    kind: "wait",
-    untilMs: nowMs + soonMs * (0.75 + random() / 2),
-    why: `all connections that ${name} may have are in use`,
-  };
+  const isRate = site.gapMs > leaseTurnMs(site, nowMs);
+  const turn = turnMs(site, nowMs) * (isRate ? 1 : connectionShare);
+  const waitMs = turn * (site.line.before(place) + 1);
+  const why = isRate
+    ? `${name}: as many as its rate allows are before it`
+    : `all connections that ${name} may have are in use`;
+  const atLeastMs = isRate ? waitMs : Math.max(waitMs, shortMsMax);
+  return { kind: "wait", untilMs: book(site, place, nowMs, atLeastMs, turn, random), why, isBooked: true };
 }
 
 /** Those that a suspended site sends away: not all at once, as the first of them finds out whether it is well again. */
@@ -56,16 +53,22 @@ export const spread = (leave: Wait, waitMs: number, random: () => number): Wait 
 });
 
 /**
- * When one that a rate keeps back shall come again: behind those of its owner that were sent away before. Each owner gets
- * its share of the turns.
+ * When one shall come again: `turn` behind the one of its owner that was sent away last, and not before `waitMs` from now. Each
+ * owner gets its share of the turns.
  */
-function book(site: Site, { owner }: Place, nowMs: number, waitMs: number, random: () => number): number {
-  const { booked } = site;
+function book(
+  { booked }: Site,
+  { owner }: Place,
+  nowMs: number,
+  waitMs: number,
+  turn: number,
+  random: () => number,
+): number {
   for (const [other, untilMs] of booked) if (untilMs <= nowMs) booked.delete(other);
   const earliestMs = nowMs + waitMs;
   const atMs = Math.max(earliestMs, booked.get(owner) ?? 0);
   if (booked.has(owner) || booked.size < bookedOwnersMax)
-    booked.set(owner, atMs + turnMs(site, nowMs) * Math.max(1, booked.size));
+    booked.set(owner, atMs + turn * Math.max(1, booked.size));
   // Those that are too many for the longest wait are spread, not to come back as one wave.
   const latestMs = Math.max(earliestMs, nowMs + bookedMsMax * (0.5 + random() / 2));
   return Math.min(atMs, latestMs);
