@@ -96,7 +96,7 @@ test("an entry that waits for its turn does not hold the places of those beside 
   await bus.queue.add([to("next@two.example"), to("last@two.example")]);
   const seen: string[] = [];
   const turn = Promise.withResolvers<void>();
-  await bus.queue.consume({ concurrency: 3 }, async (entries, _arrival, settled) => {
+  await bus.queue.consume({ concurrency: 2 }, async (entries, _arrival, settled) => {
     seen.push(...entries.map(({ recipient }) => recipient));
     if (!seen.includes("next@two.example")) {
       settled();
