@@ -5,7 +5,6 @@
  */
 import { loadavg } from "node:os";
 import { type Installation, startInstallation } from "@tyto/test/parts/installation.ts";
-import { freePort } from "@tyto/test/parts/ports.ts";
 import { until } from "@tyto/test/parts/until.ts";
 import { sendByApi, textOf } from "./api-load.ts";
 import { startTarpit } from "./isolation-servers.ts";
@@ -22,6 +21,8 @@ type Job = {
   bytes: number;
   sessions: number;
 };
+
+type Counting = Pick<Sink, "received">;
 
 const benched = ["gateway", "mta", "recorder", "nats-server", "convex-local"] as const;
 /** The site that the queue is for answers each command after this time. */
@@ -101,7 +102,7 @@ async function recorded(tyto: Installation, sink: Sink, job: Job): Promise<void>
 }
 
 /** Until the sink has `count` more; tells how many it got when nothing comes any more. */
-async function receive(sink: Sink, count: number) {
+async function receive(sink: Counting, count: number) {
   const before = sink.received();
   const startedAt = performance.now();
   let last = { received: before, atMs: startedAt };
@@ -114,7 +115,7 @@ async function receive(sink: Sink, count: number) {
 }
 
 /** The mta is killed; how long until its successor runs, and until it has delivered something. */
-async function killMta(tyto: Installation, sink: Sink) {
+async function killMta(tyto: Installation, sink: Counting) {
   const old = tyto.process("mta");
   if (old === undefined) throw new Error("there is no mta");
   process.kill(old.pid, "SIGKILL");
@@ -132,7 +133,7 @@ async function killMta(tyto: Installation, sink: Sink) {
 }
 
 /** All of it is stopped and started on the same data. */
-async function restartAll(tyto: Installation, sink: Sink) {
+async function restartAll(tyto: Installation, sink: Counting) {
   const rootOf = () => tyto.processes().find(({ command }) => /cli\/src\/main\.ts up/.test(command))?.pid;
   const old = rootOf();
   const restarting = tyto.restart();
@@ -152,14 +153,12 @@ async function restartAll(tyto: Installation, sink: Sink) {
 
 async function measure(job: Job) {
   const quick = await startSink();
-  const slowPort = await freePort();
-  const slow = await startTarpit(slowMs, slowPort);
+  const slow = await startTarpit(slowMs);
   const tyto = await startInstallation({
     routes: { "fresh.test": quick.address, "slow.test": slow.address },
     env: { RATE_LIMIT_PER_S: "1000000", MTA_SITE_CONNECTIONS: String(job.sessions) },
   });
   const memory = watch(tyto);
-  let drained: Sink | undefined;
   try {
     await tyto.addDomain("bench.test");
     // The first messages of a process are slow.
@@ -188,13 +187,13 @@ async function measure(job: Job) {
     const besidePeakMb = memory.peaksMb();
     console.error(`beside the queue: ${besidePerS} per second`);
     const takenSlowly = slow.taken();
-    await slow.stop();
-    drained = await startSink(slowPort);
+    slow.hurry();
+    const drained = { received: () => slow.taken() - takenSlowly };
 
     const mtaKilled = await killMta(tyto, drained);
     memory.refresh();
     console.error(`mta killed: ${JSON.stringify(mtaKilled)}`);
-    const left = () => filled.entries - takenSlowly - (drained?.received() ?? 0);
+    const left = () => filled.entries - slow.taken();
     const sample = await receive(drained, Math.min(job.drain, Math.floor(left() / 2)));
     console.error(`drained: ${JSON.stringify(sample)}`);
     const drainPeakMb = memory.peaksMb();
@@ -234,7 +233,7 @@ async function measure(job: Job) {
   } finally {
     memory.stop();
     await tyto.stop();
-    await Promise.all([quick.stop(), drained?.stop()]);
+    await Promise.all([quick.stop(), slow.stop()]);
   }
 }
 

@@ -14,15 +14,19 @@ export const startRefusing = async (): Promise<SickServer> => ({
 /** Takes connections and never greets. */
 export const startMute = async (): Promise<SickServer> => listen(await freePort(), () => {});
 
-/** Every reply comes `answerMs` after its command; all mail is taken in the end. `taken` counts it. */
+/** Every reply comes `answerMs` after its command, until `hurry`; all mail is taken in the end. `taken` counts it. */
 export async function startTarpit(
   answerMs: number,
   port?: number,
-): Promise<SickServer & { taken(): number }> {
+): Promise<SickServer & { taken(): number; hurry(): void }> {
   let taken = 0;
+  let waitMs = answerMs;
   const server = await listen(port ?? (await freePort()), (socket) => {
-    const say = (reply: string) =>
-      setTimeout(() => socket.writable && socket.write(`${reply}\r\n`), answerMs);
+    const say = (reply: string) => {
+      const write = () => void (socket.writable && socket.write(`${reply}\r\n`));
+      if (waitMs === 0) write();
+      else setTimeout(write, waitMs);
+    };
     let buffered = "";
     let isInData = false;
     say("220 tarpit.test ESMTP");
@@ -42,7 +46,13 @@ export async function startTarpit(
       }
     });
   });
-  return { ...server, taken: () => taken };
+  return {
+    ...server,
+    taken: () => taken,
+    hurry() {
+      waitMs = 0;
+    },
+  };
 }
 
 async function listen(port: number, serve: (socket: Socket) => void): Promise<SickServer> {

@@ -3,8 +3,8 @@ import { intake } from "../intake.ts";
 import { createPast } from "../past.ts";
 import type { Surroundings } from "./surroundings.ts";
 
-/** Messages that are on their way past the queue. */
-const intakeAtOnceMax = 10_000;
+/** Messages that are on their way past the queue; as many more are held. Each may have hundreds of recipients. */
+const intakeAtOnceMax = 2_000;
 /** Entries of the queue in hand for each connection: while one is sent, others store their outcomes. */
 const entriesPerConnection = 4;
 

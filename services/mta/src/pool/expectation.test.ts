@@ -48,10 +48,16 @@ test("a long queue for few connections comes back one behind the other, and not 
   expect(times.at(-1)).toBe(10_000 + 999 * 50);
 });
 
-test("nobody is sent away for more than a quarter of an hour, beyond what the line takes by itself", () => {
+test("those that are too many for a quarter of an hour come at any time of it, a hundred together", () => {
   const slow = siteWith({ taken: 1, gapMs: 1_000 });
-  const times = Array.from({ length: 2_000 }, () => comeAgain(slow, bulk(), 0, middle).untilMs);
-  expect(Math.max(...times)).toBe(675_000);
+  const shares = [0.25, 0.75, 0.5];
+  const random = () => shares.shift() ?? 0.5;
+  const times = Array.from({ length: 1_200 }, () => comeAgain(slow, bulk(), 0, random).untilMs);
+  expect(times.slice(0, 900)).toEqual(Array.from({ length: 900 }, (_, index) => (index + 1) * 1_000));
+  expect(new Set(times.slice(900))).toEqual(new Set([225_000, 675_000, 450_000]));
+  expect(times.filter((atMs) => atMs === 225_000)).toHaveLength(101);
+  // A turn that becomes free within the time is booked again.
+  expect(comeAgain(slow, bulk(), 10_000, random).untilMs).toBe(901_000);
 });
 
 test("those that a suspended site sends away come back over half its suspension, or ten seconds", () => {

@@ -6,6 +6,8 @@ import type { Wait } from "./waiting.ts";
 /** Nobody is sent away for longer: a site may become faster, and a turn that passes unused is lost. */
 const bookedMsMax = 900_000;
 const bookedOwnersMax = 200;
+/** As many entries as a message of the queue holds. */
+const blockMax = 100;
 /** A line has to stand this long before anybody is sent away because of it. */
 const judgedMs = 5_000;
 /** Up to this, everybody waits in line. */
@@ -54,22 +56,31 @@ export const spread = (leave: Wait, waitMs: number, random: () => number): Wait 
 
 /**
  * When one shall come again: `turn` behind the one of its owner that was sent away last, and not before `waitMs` from now. Each
- * owner gets its share of the turns.
+ * owner gets its share of the turns. Those that are too many come again at any time, so that there is always somebody who finds
+ * out that the site is quicker than expected.
  */
 function book(
-  { booked }: Site,
+  site: Site,
   { owner }: Place,
   nowMs: number,
   waitMs: number,
   turn: number,
   random: () => number,
 ): number {
+  const { booked } = site;
   for (const [other, untilMs] of booked) if (untilMs <= nowMs) booked.delete(other);
   const earliestMs = nowMs + waitMs;
   const atMs = Math.max(earliestMs, booked.get(owner) ?? 0);
+  if (atMs > nowMs + bookedMsMax) return Math.max(earliestMs, blockOf(site, nowMs, random));
   if (booked.has(owner) || booked.size < bookedOwnersMax)
     booked.set(owner, atMs + turn * Math.max(1, booked.size));
-  // Those that are too many for the longest wait are spread, not to come back as one wave.
-  const latestMs = Math.max(earliestMs, nowMs + bookedMsMax * (0.5 + random() / 2));
-  return Math.min(atMs, latestMs);
+  return atMs;
+}
+
+/** Neighbours come again together: they share a message of the queue. */
+function blockOf(site: Site, nowMs: number, random: () => number): number {
+  const { block } = site;
+  if (block.left > 0 && block.atMs > nowMs) block.left--;
+  else site.block = { atMs: nowMs + bookedMsMax * random(), left: blockMax - 1 };
+  return site.block.atMs;
 }

@@ -29,6 +29,8 @@ export type Site = {
   timer: Timer | undefined;
   /** Up to when those of each owner that were sent away have their turns. */
   readonly booked: Map<string, number>;
+  /** When the next `left` of those come again that are too many to be booked. */
+  block: { atMs: number; left: number };
 };
 
 /** A lease that may end before its holder ends it. */
@@ -72,6 +74,7 @@ const newSite = (key: SiteKey, provider: string | undefined, nowMs: number): Sit
   gapMs: 0,
   timer: undefined,
   booked: new Map(),
+  block: { atMs: 0, left: 0 },
 });
 
 /** As many as the remote server counts. */
