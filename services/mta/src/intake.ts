@@ -24,7 +24,7 @@ export type IntakePorts = {
 };
 
 /** Recipients of accepted messages that are on their way past the queue at a time. */
-const recipientsMax = 2_000;
+const recipientsMax = 4_000;
 
 /**
  * Sends an accepted message, or queues it. A message that nobody can have had before goes out at once, and the queue
