@@ -70,7 +70,7 @@ const siteWaitMs = 10_000;
  * and, when many wait already, for all whose site is busy: mail to other sites stands behind them.
  */
 const atOnceWaitMs = { few: 30_000, many: 3_000 };
-const fewMax = 1_000;
+const fewMax = 500;
 /** First attempts that were made past the queue, remembered by this process. */
 const atOnceMax = 50_000;
 

@@ -4,7 +4,7 @@ import { createPast } from "../past.ts";
 import type { Surroundings } from "./surroundings.ts";
 
 /** Messages that are on their way past the queue; as many more are held. Each may have hundreds of recipients. */
-const intakeAtOnceMax = 4_000;
+const intakeAtOnceMax = 2_000;
 /** Entries of the queue in hand for each connection: while one is sent, others store their outcomes. */
 const entriesPerConnection = 4;
 
