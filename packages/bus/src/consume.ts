@@ -287,6 +287,7 @@ export function consumeLanes(
       let held = weight;
       const settled = (events: number) => {
         const gone = Math.min(events, held - 1);
+        if (gone === 0) return;
         held -= gone;
         load.remove(gone);
         free(gone);

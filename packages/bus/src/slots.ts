@@ -45,7 +45,7 @@ export function createSlots(concurrency: number, placesOf: readonly number[]): S
         lane.running += places;
       };
       const free = (places: number) => {
-        hold(-Math.min(places, held - 1));
+        hold(-Math.max(0, Math.min(places, held - 1)));
         launch();
       };
       hold(task.weight);
