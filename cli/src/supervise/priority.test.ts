@@ -1,11 +1,12 @@
 import { expect, test } from "bun:test";
 import { getPriority } from "node:os";
+import { until } from "../../../test/parts/until.ts";
 import { giveWayAsSession, givingWay } from "./priority.ts";
 
 test("a part that gives way runs with a higher nice value", async () => {
   const child = Bun.spawn(givingWay(["sleep", "60"]));
   try {
-    await until(() => getPriority(child.pid) > getPriority());
+    await until("it is nice", () => getPriority(child.pid) > getPriority(), { everyMs: 1 });
   } finally {
     child.kill();
     await child.exited;
@@ -53,7 +54,3 @@ test("one that is refused for ever ends", async () => {
     ),
   ).toBe(false);
 });
-
-async function until(isTrue: () => boolean): Promise<void> {
-  while (!isTrue()) await new Promise((resolve) => setImmediate(resolve));
-}
