@@ -1,5 +1,13 @@
-/** What the person at the keyboard sees: marks, tables, a box. Colours only on a terminal (picocolors looks at NO_COLOR). */
-import colours from "picocolors";
+/** What the person at the keyboard sees: marks, tables, a box. Colours only on a terminal, or where FORCE_COLOR asks. */
+import picocolors from "picocolors";
+import { environment } from "./places.ts";
+
+/** Not picocolors' own choice, which colours everything under CI: a file or a pipe there is no more a terminal than here. */
+const colours = picocolors.createColors(wantsColours());
+function wantsColours(): boolean {
+  const { NO_COLOR, FORCE_COLOR, TERM } = environment();
+  return !NO_COLOR && (!!FORCE_COLOR || (process.stdout.isTTY === true && TERM !== "dumb"));
+}
 
 /** Who reads our output may have read enough (`| head`): that ends the command, and is no error. */
 process.stdout.on("error", endWhenUnread);

@@ -3,11 +3,15 @@ import { join } from "node:path";
 
 setDefaultTimeout(30_000);
 
+/** Nobody asks for colours, or against them; under CI a pipe is a pipe, too. */
+const { NO_COLOR: _no, FORCE_COLOR: _force, ...others } = process.env;
+const unasked = { ...others, CI: "true" };
+
 const tyto = async (args: readonly string[], env: Record<string, string> = {}) => {
   const child = Bun.spawn(["bun", join(import.meta.dir, "..", "main.ts"), "simulate", ...args], {
     stdout: "pipe",
     stderr: "pipe",
-    env: { ...process.env, ...env },
+    env: { ...unasked, ...env },
   });
   const [out, err, code] = await Promise.all([
     new Response(child.stdout).text(),
