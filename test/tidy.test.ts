@@ -127,7 +127,9 @@ test("nothing in the repository names a machine's path or a package registry's h
   );
   expect(places(text, forbidden)).toEqual([]);
   // A build leaves links with whole paths (Nuxt's `dist`), which a pattern with a slash at its end does not ignore.
-  const links = listed.filter((path) => lstatSync(`${root}/${path}`, { throwIfNoEntry: false })?.isSymbolicLink());
+  const links = listed.filter((path) =>
+    lstatSync(`${root}/${path}`, { throwIfNoEntry: false })?.isSymbolicLink(),
+  );
   expect(links.filter((path) => readlinkSync(`${root}/${path}`).startsWith("/"))).toEqual([]);
 });
 
