@@ -213,6 +213,14 @@ test("an entry says whether somebody may have had it before", async () => {
   });
 });
 
+test("a message that is gone already is taken out again without harm", async () => {
+  await Promise.all(["one", "two", "three"].map((name) => bus.queue.add([to(`ann@${name}.example`)])));
+  const found = await Array.fromAsync(bus.queue.scan({ withEntries: true }));
+  expect(found).toHaveLength(3);
+  for (const scanned of [...found, ...found]) await bus.queue.remove(scanned);
+  expect(await stored()).toBe(0);
+});
+
 test("an entry that is rejected or breaks its contract lies in DEAD", async () => {
   const rejected = sampleEntry();
   await bus.queue.consume({ concurrency: 2 }, async () => reject("nobody can send this"));

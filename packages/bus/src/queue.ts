@@ -13,8 +13,15 @@ import { encode, type Requests, StreamError } from "./requests.ts";
 import { createSweep, queueDurables } from "./sweep.ts";
 
 const stream = "QUEUE";
-/** JetStream's "no message found", or a position that the stream does not have. */
-const notThere = 10_037;
+/**
+ * What JetStream answers when a message to be deleted is gone: "no message found", "sequence not found", or "delete failed"
+ * with the store's own words.
+ */
+const isGone = (error: unknown): boolean =>
+  error instanceof StreamError &&
+  (error.errorCode === 10_037 ||
+    error.errorCode === 10_043 ||
+    (error.errorCode === 10_057 && /no message found|deleted message/.test(error.message)));
 /** Of the places, bulk mail leaves these to transactional mail. */
 const bulkShare = 0.8;
 
@@ -91,7 +98,7 @@ export function createQueue(
           giveUpAtMs: Date.now() + requestMs,
         });
       } catch (error) {
-        if (!(error instanceof StreamError && error.errorCode === notThere)) throw error;
+        if (!isGone(error)) throw error;
       }
     },
 
