@@ -60,7 +60,10 @@ export function answerQuestions(ports: AnswerPorts): { stop(): Promise<void> } {
   const answering = [
     control.answer("mta.queue", ports.count),
     control.answer("mta.state", async () => processState(state)),
-    control.answer("mta.act", (request) => actOn(request)),
+    control.answer("mta.act", async (request) => {
+      if (request.pool !== undefined) mustBeThere(request.pool, ports.pools());
+      return actOn(request);
+    }),
     control.answer("mta.withhold", async ({ deliveryIds, forMs }) => ({
       inHand: withholding.withhold(deliveryIds, forMs),
     })),
@@ -88,4 +91,13 @@ export function answerQuestions(ports: AnswerPorts): { stop(): Promise<void> } {
       await bringBack.stop();
     },
   };
+}
+
+/** Mail that is bound to a pool that nobody has would go its old way, and nobody would know. */
+function mustBeThere(wanted: string, pools: readonly PoolState[]): void {
+  const names = pools.map(({ pool }) => pool);
+  if (!names.includes(wanted))
+    throw new Failure("request.invalid", `no pool ${wanted}`, {
+      hint: `There is no pool ${wanted}; the pools are ${names.join(", ")}. Nothing was changed`,
+    });
 }

@@ -226,10 +226,21 @@ test("mail that is put off waits until then, and mail that is rebound keeps its 
   // Long waits are rounded up to the minute.
   const { nextAtMs } = (await queue("site", { messageId: id, domain: "one.example" })).total;
   expect(nextAtMs).toBe(Math.ceil(untilMs / 60_000) * 60_000);
-  const rebind = () => act("rebind", { messageId: id, domain: "two.example" }, { pool: "warm" });
+  const rebind = () => act("rebind", { messageId: id, domain: "two.example" }, { pool: "default" });
   expect(await rebind()).toMatchObject({ touched: 1 });
   expect(await rebind()).toMatchObject({ matched: 0 });
   expect((await queue("site", { messageId: id, domain: "two.example" })).total.nextAtMs).toBe(before);
+});
+
+test("a pool that does not exist takes no mail, and the answer names those that do", async () => {
+  const id = await submit(["a@one.example"]);
+  await deferred(id, 1);
+  for (const isDryRun of [true, false])
+    await expect(act("rebind", { messageId: id }, { pool: "nowhere", isDryRun })).rejects.toMatchObject({
+      code: "request.invalid",
+      hint: "There is no pool nowhere; the pools are default. Nothing was changed",
+    });
+  expect(await act("rebind", { messageId: id }, { pool: "default" })).toMatchObject({ touched: 1 });
 });
 
 test("a site tells its servers and what it answered, equal answers counted once", async () => {
