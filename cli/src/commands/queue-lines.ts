@@ -4,6 +4,7 @@ import type { z } from "zod";
 import { colours, duration, marks } from "../screen.ts";
 
 const number = (value: number) => value.toLocaleString("en-US");
+export const connections = (count: number) => `${number(count)} connection${count === 1 ? "" : "s"}`;
 /** Below this width only the columns that matter most are shown. */
 const columnsNarrow = 90;
 
@@ -21,6 +22,10 @@ const columnsOf = (by: QueueView["by"], nowMs: number): Column[] => [
   { title: "WAIT", isNumber: true, cell: ({ entries }) => number(entries) },
   { title: "DUE", isNumber: true, isOptional: true, cell: ({ ready }) => number(ready) },
   { title: "LATER", isNumber: true, isOptional: true, cell: ({ later }) => number(later) },
+  // Counted by site alone.
+  ...(by === "site"
+    ? [{ title: "HAND", isNumber: true, isOptional: true, cell: ({ in_hand }: QueueRow) => number(in_hand) }]
+    : []),
   { title: "OLDEST", isNumber: true, isOptional: true, cell: ({ oldest_at }) => since(oldest_at, nowMs) },
   { title: "NEXT", isNumber: true, isOptional: true, cell: ({ next_at }) => until(next_at, nowMs) },
   { title: "SENT/MIN", isNumber: true, cell: ({ last_minute }) => number(last_minute.delivered) },
@@ -32,10 +37,13 @@ const columnsOf = (by: QueueView["by"], nowMs: number): Column[] => [
   },
   {
     title: "STATE",
-    cell: ({ state, until: end }) =>
-      `${stateMark[state]} ${state}${end === undefined ? "" : ` for ${until(end, nowMs)}`}`,
+    cell: ({ state, until: end }) => `${stateMark[state]} ${state}${lasting(end, nowMs)}`,
   },
 ];
+
+/** For how long; what is over already ends with the next message, which asks for all. */
+export const lasting = (end: string | undefined, nowMs: number) =>
+  end === undefined ? "" : Date.parse(end) > nowMs ? ` for ${until(end, nowMs)}` : ", the next one asks";
 
 /** How many wait, since when, and row by row why. `columns` is the width of the terminal. */
 export function formatQueue(queue: QueueView, columns: number, nowMs: number): string[] {
@@ -46,7 +54,7 @@ export function formatQueue(queue: QueueView, columns: number, nowMs: number): s
       ? `${marks.ok} nothing waits`
       : `${colours.bold(number(total.entries))} wait: ${number(total.ready)} due, ${number(total.later)} later`,
     total.oldest_at === undefined ? undefined : `oldest ${since(total.oldest_at, nowMs)}`,
-    `${number(total.in_hand)} in hand over ${number(total.connections)} connections`,
+    `${number(total.in_hand)} in hand over ${connections(total.connections)}`,
     `last minute ${number(minute.delivered)} delivered, ${number(minute.deferred)} deferred, ${number(minute.bounced)} bounced`,
     queue.processes === 1 ? undefined : `${queue.processes} mta processes`,
   ].filter((fact) => fact !== undefined);

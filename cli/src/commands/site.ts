@@ -5,7 +5,7 @@ import { type Command, parseArguments } from "../arguments.ts";
 import { environment } from "../places.ts";
 import { colours, marks, say, table } from "../screen.ts";
 import { width } from "./queue.ts";
-import { formatHold, since, stateMark, until, wrapped } from "./queue-lines.ts";
+import { connections, formatHold, lasting, since, stateMark, until, wrapped } from "./queue-lines.ts";
 
 export const command: Command = {
   usage: [
@@ -69,7 +69,7 @@ function flow({ state }: Site, columns: number, nowMs: number): string[] {
   const { last_minute: minute, limits } = state;
   const rows = limits.map((limit) => [
     `${stateMark[limit.state]} ${limit.egress}`,
-    limit.state + (limit.until === undefined ? "" : ` for ${until(limit.until, nowMs)}`),
+    limit.state + lasting(limit.until, nowMs),
     limit.connections_max === undefined
       ? ""
       : `${limit.connections ?? 0} of ${limit.connections_max} connections`,
@@ -78,9 +78,8 @@ function flow({ state }: Site, columns: number, nowMs: number): string[] {
       : `${number(Math.round(limit.rate_per_minute_max))}/min at most`,
     limit.messages_per_connection === undefined ? "" : `${limit.messages_per_connection} per connection`,
   ]);
-  const end = state.until === undefined ? "" : ` for ${until(state.until, nowMs)}`;
   return [
-    `${stateMark[state.state]} ${state.state}${end}, ${state.in_hand} in hand over ${state.connections} connections`,
+    `${stateMark[state.state]} ${state.state}${lasting(state.until, nowMs)}, ${state.in_hand} in hand over ${connections(state.connections)}`,
     ...(state.why === undefined ? [] : wrapped(state.why, columns - 2, "  ").map(colours.dim)),
     `last minute ${number(minute.delivered)} delivered, ${number(minute.deferred)} deferred, ${number(minute.bounced)} bounced`,
     ...table(rows),

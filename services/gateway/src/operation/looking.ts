@@ -32,6 +32,7 @@ export async function viewQueue(
     processes.flatMap(({ organizations, campaigns }) => (by === "campaign" ? campaigns : organizations)),
   );
   const { rows, ...rest } = counted;
+  const isWhole = rest.rest === undefined && Object.values(conditions).every((value) => value === undefined);
   return shown(QueueView, {
     ...rest,
     by,
@@ -42,11 +43,24 @@ export async function viewQueue(
       connections: processes.reduce((sum, one) => sum + one.connections.open, 0),
       lastMinute: addMinutes(processes.map(({ lastMinute }) => lastMinute)),
     },
-    rows: rows.map((row) => ({
-      ...row,
-      ...(by === "site" ? siteFacts(sites.get(row.key)) : groupFacts(groups.get(row.key))),
-    })),
+    rows: [
+      ...rows.map((row) => ({
+        ...row,
+        ...(by === "site" ? siteFacts(sites.get(row.key)) : groupFacts(groups.get(row.key))),
+      })),
+      ...(by === "site" && isWhole ? onlyInHand(sites, rows, limit) : []),
+    ],
   });
+}
+
+/** Sites where mail is being sent and none waits: a tarpit has all of its mail in our hands, and none in the queue. */
+function onlyInHand(sites: ReadonlyMap<string, SiteState>, rows: readonly { key: string }[], limit: number) {
+  const waiting = new Set(rows.map(({ key }) => key));
+  return [...sites.values()]
+    .filter(({ site, inHand }) => inHand > 0 && !waiting.has(site))
+    .sort((one, other) => other.inHand - one.inHand)
+    .slice(0, Math.max(0, limit - rows.length))
+    .map((site) => ({ key: site.site, entries: 0, ready: 0, later: 0, ...siteFacts(site) }));
 }
 
 /** What is not open first, and then by traffic. */

@@ -118,6 +118,29 @@ test("GET /v1/queue joins what waits with what the sites are doing", async () =>
   ]);
 });
 
+test("a site that has mail in hand and none waiting is a row, unless conditions are given", async () => {
+  await answerQueue();
+  answering.pop()?.stop();
+  const tarpit = { ...state.sites[0], site: "mx.tarpit.example", state: "open" as const, inHand: 2 };
+  answering.push(
+    mta.control.answer("mta.state", async () => ({ ...state, sites: [...state.sites, tarpit] as never })),
+  );
+  await mta.bucket("CLAIMS").get("nothing");
+  const rowsOf = async (query: string) => {
+    const answer = (await (await gateway.call("GET", `/v1/queue${query}`)).json()) as {
+      rows: { key: string; entries: number; in_hand: number }[];
+    };
+    return answer.rows.map(({ key, entries, in_hand }) => [key, entries, in_hand]);
+  };
+  const waiting = [
+    ["google", 6, 3],
+    ["example.org", 1, 0],
+  ];
+  expect(await rowsOf("")).toEqual([...waiting, ["mx.tarpit.example", 0, 2]]);
+  for (const query of ["?limit=2", "?traffic=bulk", "?by=campaign"])
+    expect((await rowsOf(query)).map(([key]) => key)).toEqual(["google", "example.org"]);
+});
+
 test("by organisation the rows tell who is held", async () => {
   await answerQueue();
   answering[0]?.stop();
@@ -229,6 +252,19 @@ test("a site is held as such; other conditions put entries off, to one time for 
     filter: { organization: "acme", campaign: "spring" },
   });
   expect(await released.json()).toEqual({ hold: { key: "campaign:acme/spring", was_held: true } });
+});
+
+test("a trial of a hold counts all that it would be felt by, also what is due only after its end", async () => {
+  const acts = await answerActs([
+    { matched: 3, touched: 0, inHand: 0, sample: [] },
+    { matched: 1, touched: 0, inHand: 0, sample: [] },
+  ]);
+  for (const filter of [{ site: "google" }, { recipient: "bob@example.org" }])
+    await gateway.call("POST", "/v1/queue/hold", { filter, why: "asked to", for_s: 60, dry_run: true });
+  expect(acts.map(({ isDryRun, untilMs }) => [isDryRun, untilMs])).toEqual([
+    [true, gateway.clock.now + 5 * 86_400_000],
+    [true, gateway.clock.now + 60_000],
+  ]);
 });
 
 test("holds are listed, made and released", async () => {

@@ -24,8 +24,7 @@ const limitsMax = 16;
 export function processState(ports: StatePorts): ProcessState {
   const { process, startedAtMs, activity } = ports;
   const inHand = ports.inHand();
-  const sites = activity
-    .sites()
+  const sites = knownSites(ports, inHand)
     .map((known) => stateOf(ports, known, ports.limitsOf(known.site), inHand))
     .sort((one, other) => weight(other) - weight(one))
     .slice(0, sitesMax);
@@ -48,15 +47,25 @@ export function processState(ports: StatePorts): ProcessState {
 
 /** `undefined` for a site that nothing is known of. */
 export function siteState(ports: StatePorts, site: string): SiteState | undefined {
-  const known = ports.activity.sites().find((one) => one.site === site);
+  const inHand = ports.inHand();
+  const known = knownSites(ports, inHand).find((one) => one.site === site);
   const limits = ports.limitsOf(site);
   if (known === undefined && limits.length === 0) return undefined;
-  return stateOf(ports, known ?? { site }, limits, ports.inHand());
+  return stateOf(ports, known ?? { site }, limits, inHand);
+}
+
+type Known = { site: string; provider?: string };
+
+/** Also those that have answered nothing yet, such as a tarpit: that mail stands there is what an operator looks for. */
+function knownSites({ activity }: StatePorts, { bySite }: InHand): Known[] {
+  const seen = activity.sites();
+  const names = new Set(seen.map(({ site }) => site));
+  return [...seen, ...[...bySite.keys()].filter((site) => !names.has(site)).map((site) => ({ site }))];
 }
 
 function stateOf(
   { activity, holds }: StatePorts,
-  { site, provider }: { site: string; provider?: string },
+  { site, provider }: Known,
   limits: readonly SiteLimit[],
   { bySite }: InHand,
 ): SiteState {
@@ -99,8 +108,9 @@ export function heldBy(holds: readonly Hold[], scope: Hold["scope"], id: string)
   return { state: "held", why: `held by ${by}: ${why}`, ...(untilMs === undefined ? {} : { untilMs }) };
 }
 
-const weight = ({ state, lastMinute, connections }: SiteState) =>
+const weight = ({ state, lastMinute, connections, inHand }: SiteState) =>
   (state === "open" ? 0 : 1_000_000) +
+  inHand +
   lastMinute.delivered +
   lastMinute.deferred +
   lastMinute.bounced +
