@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import type { QueueView } from "@tyto/contracts";
-import { seconds } from "./queue.ts";
+import { command, seconds } from "./queue.ts";
 import { formatActed, formatQueue } from "./queue-lines.ts";
 import { formatSite } from "./site.ts";
 import { createFormat, eventsOf } from "./trace-live.ts";
@@ -60,6 +60,7 @@ test("a wide terminal shows all columns, numbers below each other, and why a sit
   expect(title.indexOf("WAIT") + 4).toBe(google.indexOf("12,000") + 6);
   expect(other.indexOf(" 345 ") + 4).toBe(google.indexOf("12,000") + 6);
   expect(google).toEndWith("✗ suspended for 20 min");
+  expect(title.indexOf("HAND") + 4).toBe(other.indexOf(" 40 ") + 3);
   expect(why).toContain("421 4.7.0 Try again later");
   expect(lines.at(-1)).toBe("and 11 more in 7 rows: --limit shows more");
 });
@@ -72,6 +73,14 @@ test("on a narrow terminal no line is wider than it", () => {
         line,
         fits: true,
       });
+});
+
+test("a suspension whose time has come says what ends it", () => {
+  const [row] = queue.rows;
+  const rows = row === undefined ? [] : [{ ...row, until: at(-1) }];
+  expect(plain(formatQueue({ ...queue, rows }, 160, nowMs)).join("\n")).toContain(
+    "suspended, the next one asks",
+  );
 });
 
 test("an empty queue says so", () => {
@@ -102,6 +111,41 @@ test("a dry run shows some entries and says how many more; what was left alone i
   expect(plain(formatActed({ ...acted, dry_run: false, touched: 1_999, in_hand: 1 }, nowMs))).toEqual([
     "✓ 1,999 entries given up; 1 entry being sent at this moment left alone",
   ]);
+});
+
+test.each([
+  ["requeue --site google --pool spare", "--pool means nothing"],
+  ["--why because", '--why means nothing to "tyto queue"'],
+  ["release --everything --site google", "everything, or only a part by --site?"],
+  ["bounce --everything --why x", "--everything means nothing"],
+])("what would be ignored is refused: %s", async (line, message) => {
+  const options = ["--url", "http://127.0.0.1:1", "--key", "a key of the test"];
+  await expect(command.run([...line.split(" "), ...options])).rejects.toThrow(message);
+});
+
+test("a trial of releasing everything releases nothing", async () => {
+  const asked: string[] = [];
+  const hold = {
+    ...{ key: "everything:*", scope: "everything", id: "*", why: "stop", by: "root" },
+    since: at(0),
+  };
+  const server = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    fetch(request) {
+      asked.push(`${request.method} ${new URL(request.url).pathname}`);
+      return Response.json(request.method === "GET" ? { data: [hold] } : { key: hold.key, was_held: true });
+    },
+  });
+  const release = ["release", "--everything", "--url", String(server.url), "--key", "a key of the test"];
+  try {
+    await command.run([...release, "--dry-run"]);
+    expect(asked.filter((one) => !one.startsWith("GET"))).toEqual([]);
+    await command.run([...release, "--yes"]);
+    expect(asked.filter((one) => !one.startsWith("GET"))).toEqual(["DELETE /v1/holds/everything%3A*"]);
+  } finally {
+    await server.stop(true);
+  }
 });
 
 test("times are written with a unit", () => {

@@ -54,7 +54,7 @@ export const command: Command = {
     "  --older-than 2h        accepted at least so long ago (s, m, h, d)",
     "  --reason REASON        why the last attempt failed, such as rate.limited or network.unreachable",
     "",
-    "  --everything   with hold and release: all sending",
+    "  --everything   with hold and release, in place of conditions: all sending",
     "  --dry-run      say how many it would be, and change nothing",
     "  --yes          do not ask",
     "  --limit N      rows (default 40)      --json   as the API answers",
@@ -68,6 +68,7 @@ export const command: Command = {
     const [action = "show"] = positionals;
     const act = actions[action];
     if (act === undefined) throw new Trouble(`there is no "tyto queue ${action}"`, this.usage);
+    mustApply(action, values);
     return act(api, values);
   },
 };
@@ -76,6 +77,31 @@ const read = (argv: readonly string[], usage: string) =>
   parseArguments(argv, options, usage, { least: 0, most: 1 });
 
 const rowsDefault = "40";
+
+const changing = ["hold", "release", "requeue", "rebind", "bounce"];
+/** What means something to some actions only. Elsewhere somebody expects of it what will not happen. */
+const appliesTo: Partial<Record<keyof Values, readonly string[]>> = {
+  by: ["show"],
+  limit: ["show"],
+  why: ["hold", "bounce"],
+  for: ["hold"],
+  pool: ["rebind"],
+  everything: ["hold", "release"],
+  yes: changing,
+  "dry-run": changing,
+};
+
+function mustApply(action: string, values: Values): void {
+  for (const [name, actions] of Object.entries(appliesTo))
+    if (values[name as keyof Values] !== undefined && !actions.includes(action))
+      throw new Trouble(
+        `--${name} means nothing to "tyto queue${action === "show" ? "" : ` ${action}`}"`,
+        `it goes with ${actions.map((one) => (one === "show" ? "tyto queue" : `tyto queue ${one}`)).join(", ")}`,
+      );
+  const filter = Object.keys(filterOptions).find((name) => values[name as keyof Values] !== undefined);
+  if (values.everything && filter !== undefined)
+    throw new Trouble(`everything, or only a part by --${filter}?`, "leave one of them out");
+}
 
 const actions: Record<string, (api: Api, values: Values) => Promise<number>> = {
   async show(api, values) {
@@ -120,11 +146,7 @@ const actions: Record<string, (api: Api, values: Values) => Promise<number>> = {
   },
 
   async release(api, values) {
-    if (values.everything) {
-      await callApi(api, "DELETE", `/v1/holds/${encodeURIComponent("everything:*")}`);
-      say(`${marks.ok} sending goes on`);
-      return 0;
-    }
+    if (values.everything) return releaseEverything(api, values);
     return inParts(api, values, "release", "Release", {}, (answer) => {
       const { hold, entries } = QueueReleased.parse(answer);
       if (hold !== undefined)
@@ -149,6 +171,25 @@ const actions: Record<string, (api: Api, values: Values) => Promise<number>> = {
       pool: needed(values.pool, "which pool?", "--pool NAME; GET /v1/pools lists them"),
     }),
 };
+
+/** Ends the hold on everything; holds on sites, senders and the like stay, and are told. */
+async function releaseEverything(api: Api, values: Values): Promise<number> {
+  const { data } = HoldList.parse(await callApi(api, "GET", "/v1/holds"));
+  const others = data.filter(({ scope }) => scope !== "everything");
+  const stay =
+    others.length === 0 ? [] : ["still held:", ...others.map((one) => formatHold(one, Date.now()))];
+  if (others.length === data.length) {
+    return tell(values, { was_held: false }, () => {
+      for (const line of [`${marks.partly} sending as a whole was not held`, ...stay]) say(line);
+    });
+  }
+  if (values["dry-run"]) return actions.holds?.(api, values) ?? 0;
+  await agree(values, "Let all sending go on?");
+  const released = await callApi(api, "DELETE", `/v1/holds/${encodeURIComponent("everything:*")}`);
+  return tell(values, released, () => {
+    for (const line of [`${marks.ok} sending goes on`, ...stay]) say(line);
+  });
+}
 
 type Acted = z.infer<typeof QueueActed>;
 

@@ -60,7 +60,10 @@ export async function hold(
   const scope = scopeOf(request.filter);
   if (scope !== undefined && !request.dry_run)
     return { hold: await addHold(ports, { ...scope, why: request.why, for_s: request.for_s }, by) };
-  return { entries: await putOff(ports, request, by) };
+  // A hold as such is felt by all that waits, also by what is due only after it ends.
+  return {
+    entries: await putOff(ports, scope === undefined ? request : { ...request, for_s: undefined }, by),
+  };
 }
 
 /** The first request says until when; what follows it keeps to that, or entries would be put off again and again. */
