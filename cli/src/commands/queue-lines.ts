@@ -1,5 +1,5 @@
 /** The queue as lines for a terminal, as wide as it is. */
-import type { HoldView, QueueActed, QueueRow, QueueView } from "@tyto/contracts";
+import type { HoldView, MeasureView, QueueActed, QueueRow, QueueView } from "@tyto/contracts";
 import type { z } from "zod";
 import { colours, duration, marks } from "../screen.ts";
 
@@ -167,4 +167,15 @@ export function formatActed(acted: Acted, nowMs: number): string[] {
 export function formatHold({ key, why, by, until: end, since: begun }: HoldView, nowMs: number): string {
   const ends = end === undefined ? "until it is released" : `for ${until(end, nowMs)}`;
   return `${marks.bad} ${colours.bold(key)} held ${ends}  ${colours.dim(`${why} (${by}, ${since(begun, nowMs)} ago)`)}`;
+}
+
+/** What a rule does with the mail of a site, until when, and the key that ends it. */
+export function formatMeasure(measure: MeasureView, nowMs: number): string {
+  const { key, action, rule, site, egress, pool, why, since: begun, until: end } = measure;
+  const what =
+    action === "switch-pool"
+      ? `mail of ${egress} to ${site} leaves by the pool ${pool}`
+      : `mail to ${site} that the rule ${rule} matches is given up`;
+  const told = `${why} (rule:${rule}, ${since(begun, nowMs)} ago; ends with tyto queue release --hold ${key})`;
+  return `${marks.partly} ${colours.bold(what)} for ${until(end, nowMs)}  ${colours.dim(told)}`;
 }

@@ -158,6 +158,18 @@ test("a site is told with its servers, limits, what waits, and what it answered 
     formatSite(
       {
         ...{ domain: "example.org", site: "google", provider: "google", holds: [] },
+        measures: [
+          {
+            ...{ key: "switch-pool:mail1/google", action: "switch-pool", rule: "listed", site: "google" },
+            ...{
+              egress: "mail1",
+              pool: "spare",
+              why: "On a list: 554",
+              since: at(-60_000),
+              until: at(3_600_000),
+            },
+          },
+        ],
         hosts: [
           { name: "mx1.google.com", port: 25, addresses: ["192.0.2.1", "192.0.2.2"] },
           { name: "mx2.google.com", port: 25, addresses: [], trouble: "no address" },
@@ -197,6 +209,7 @@ test("a site is told with its servers, limits, what waits, and what it answered 
   );
   for (const part of [
     "example.org  site google",
+    "! mail of mail1 to google leaves by the pool spare for 1 h  On a list: 554 (rule:listed, 1 min ago; ends with tyto queue release --hold switch-pool:mail1/google)",
     "  mx1.google.com  192.0.2.1 192.0.2.2",
     "  mx2.google.com  ✗ no address",
     "  MTA-STS: enforced, known for 1 d more",

@@ -1,12 +1,20 @@
 import { createInterface } from "node:readline/promises";
-import { HoldList, HoldView, QueueActed, QueueHeld, QueueReleased, QueueView } from "@tyto/contracts";
+import {
+  HoldList,
+  HoldReleased,
+  HoldView,
+  QueueActed,
+  QueueHeld,
+  QueueReleased,
+  QueueView,
+} from "@tyto/contracts";
 import type { z } from "zod";
 import { type Api, apiOptions, apiUsage, callApi, findApi } from "../api/client.ts";
 import { type Command, parseArguments } from "../arguments.ts";
 import { environment } from "../places.ts";
 import { colours, marks, say } from "../screen.ts";
 import { Trouble } from "../trouble.ts";
-import { formatActed, formatHold, formatQueue } from "./queue-lines.ts";
+import { formatActed, formatHold, formatMeasure, formatQueue } from "./queue-lines.ts";
 
 const filterOptions = {
   site: { type: "string" },
@@ -31,6 +39,7 @@ const options = {
   why: { type: "string" },
   for: { type: "string" },
   pool: { type: "string" },
+  hold: { type: "string" },
   everything: { type: "boolean" },
 } as const;
 
@@ -44,7 +53,8 @@ export const command: Command = {
     "tyto queue requeue CONDITIONS                                try it now instead of at its time",
     "tyto queue rebind CONDITIONS --pool NAME                     send it from another pool of addresses",
     "tyto queue bounce CONDITIONS --why TEXT                      give up on it; its sender sees the bounce",
-    "tyto queue holds                                             what is held, by whom and why",
+    "tyto queue holds                                             what is held, and what rules do with mail, by whom and why",
+    "tyto queue release --hold KEY                                end one of these, by its key",
     "",
     "CONDITIONS, which must all hold:",
     "  --site SITE            as tyto queue names it; google* stands for all that begin so",
@@ -120,10 +130,14 @@ const actions: Record<string, (api: Api, values: Values) => Promise<number>> = {
   },
 
   async holds(api, values) {
-    const { data } = HoldList.parse(await callApi(api, "GET", "/v1/holds"));
-    if (values.json) say(JSON.stringify(data));
-    else if (data.length === 0) say(`${marks.ok} nothing is held`);
-    else for (const hold of data) say(formatHold(hold, Date.now()));
+    const { data, measures } = HoldList.parse(await callApi(api, "GET", "/v1/holds"));
+    if (values.json) {
+      say(JSON.stringify([...data, ...measures]));
+      return 0;
+    }
+    if (data.length === 0) say(`${marks.ok} nothing is held`);
+    for (const hold of data) say(formatHold(hold, Date.now()));
+    for (const measure of measures) say(formatMeasure(measure, Date.now()));
     return 0;
   },
 
@@ -146,6 +160,7 @@ const actions: Record<string, (api: Api, values: Values) => Promise<number>> = {
   },
 
   async release(api, values) {
+    if (values.hold !== undefined) return releaseHold(api, values, values.hold);
     if (values.everything) return releaseEverything(api, values);
     return inParts(api, values, "release", "Release", {}, (answer) => {
       const { hold, entries } = QueueReleased.parse(answer);
@@ -189,6 +204,19 @@ async function releaseEverything(api: Api, values: Values): Promise<number> {
   return tell(values, released, () => {
     for (const line of [`${marks.ok} sending goes on`, ...stay]) say(line);
   });
+}
+
+/** Ends a hold, or what a rule does, by the key that `tyto queue holds` shows. */
+async function releaseHold(api: Api, values: Values, key: string): Promise<number> {
+  const answer = await callApi(api, "DELETE", `/v1/holds/${encodeURIComponent(key)}`);
+  const released = HoldReleased.parse(answer);
+  return tell(values, released, () =>
+    say(
+      released.was_held
+        ? `${marks.ok} ${key} has ended`
+        : `${marks.partly} there is no ${key}: see tyto queue holds`,
+    ),
+  );
 }
 
 type Acted = z.infer<typeof QueueActed>;

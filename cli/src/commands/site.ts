@@ -5,7 +5,16 @@ import { type Command, parseArguments } from "../arguments.ts";
 import { environment } from "../places.ts";
 import { colours, marks, say, table } from "../screen.ts";
 import { width } from "./queue.ts";
-import { connections, formatHold, lasting, since, stateMark, until, wrapped } from "./queue-lines.ts";
+import {
+  connections,
+  formatHold,
+  formatMeasure,
+  lasting,
+  since,
+  stateMark,
+  until,
+  wrapped,
+} from "./queue-lines.ts";
 
 export const command: Command = {
   usage: [
@@ -35,6 +44,7 @@ export function formatSite(site: Site, columns: number, nowMs: number): string[]
     `${colours.bold(site.domain)}${name}`,
     ...(site.trouble === undefined ? [] : [`${marks.bad} no way there: ${site.trouble}`]),
     ...site.holds.map((hold) => formatHold(hold, nowMs)),
+    ...site.measures.map((measure) => formatMeasure(measure, nowMs)),
     ...section("mail servers", hosts(site)),
     ...section("policies", policies(site, columns, nowMs)),
     ...section("now", flow(site, columns, nowMs)),

@@ -3,7 +3,7 @@
  * above each.
  */
 import { z } from "zod";
-import { Hold } from "./control.ts";
+import { Hold, Measure } from "./control.ts";
 import { QuarantineRecord, WarmingRecord } from "./egress.ts";
 import { type ErrorCode, errors } from "./errors.ts";
 import { events, isSubject } from "./events.ts";
@@ -287,6 +287,11 @@ export const buckets = {
   SITES: { value: SiteRecord, ttlMs: 24 * hourMs, history: 1 },
   /** Key: `bucketKey(scope, id)`. The mta's alone; every mta watches it. Lost means that nothing is held. */
   HOLDS: { value: Hold, ttlMs: 0, history: 1 },
+  /**
+   * Key: `bucketKey(action, egress or rule, site)`. The mta's alone; all processes change it in turns. Lost means that a rule has to see
+   * its replies again. Each lasts a day at most.
+   */
+  MEASURES: { value: Measure, ttlMs: 2 * 24 * hourMs, history: 1 },
   /** Key: `bucketKey(scope, id)`. The mta's alone; all processes change it in turns. Lost means that rates are counted from nothing. */
   BREAKERS: { value: BreakerRecord, ttlMs: 30 * 24 * hourMs, history: 1 },
   /** Key: the egress. The mta's alone. Lost means that addresses which are not warm begin at the day of their date, or at 1. */

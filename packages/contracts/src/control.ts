@@ -139,6 +139,24 @@ export const Hold = z.object({
 });
 export type Hold = z.infer<typeof Hold>;
 
+/** What a rule has done with a site's mail until its time is over: it leaves by another pool, or what matches is given up. */
+export const Measure = z.object({
+  /** Names it: `switch-pool:<egress>/<site>` or `bounce:<rule>/<site>`. */
+  key: z.string().max(400),
+  action: z.enum(["switch-pool", "bounce"]),
+  rule: name,
+  site: name,
+  /** Whose mail goes elsewhere, for `switch-pool`. */
+  egress: name.optional(),
+  pool: name.optional(),
+  why: words,
+  sinceMs: TimeMs,
+  untilMs: TimeMs,
+});
+export type Measure = z.infer<typeof Measure>;
+/** So many are in force at most. */
+export const measuresMax = 1_000;
+
 /** How far one egress has got with its warm-up at one provider. */
 export const WarmingState = z.object({
   provider: name,
@@ -405,7 +423,10 @@ export const controls = {
   "mta.holds": {
     answeredBy: "one",
     request: z.object({}),
-    answer: z.object({ holds: z.array(Hold).max(2_000) }),
+    answer: z.object({
+      holds: z.array(Hold).max(2_000),
+      measures: z.array(Measure).max(measuresMax).optional(),
+    }),
     answerMsMax: 5_000,
     answersMax: 1,
   },
@@ -416,9 +437,10 @@ export const controls = {
     answerMsMax: 5_000,
     answersMax: 1,
   },
+  /** Ends a hold, or what a rule does, by its key. */
   "mta.release": {
     answeredBy: "one",
-    request: z.object({ key: z.string().max(300), by: z.string().max(120) }),
+    request: z.object({ key: z.string().max(400), by: z.string().max(120) }),
     answer: z.object({ wasHeld: z.boolean() }),
     answerMsMax: 5_000,
     answersMax: 1,

@@ -4,6 +4,7 @@ import {
   BreakerState,
   FlowState,
   LastMinute,
+  Measure,
   QueueAction,
   QueueGrouping,
   RuleDefinition,
@@ -158,7 +159,27 @@ export const HoldView = z.object({
   until: time.optional(),
 });
 export type HoldView = z.infer<typeof HoldView>;
-export const HoldList = z.object({ data: z.array(HoldView) });
+export const MeasureView = z.object({
+  key: z.string(),
+  action: Measure.shape.action.describe(
+    "`switch-pool`: mail of `egress` to the site leaves by `pool`; `bounce`: what the rule matches there is given up",
+  ),
+  rule: z.string(),
+  site: z.string(),
+  egress: z.string().optional(),
+  pool: z.string().optional(),
+  why: z.string(),
+  since: time,
+  until: time,
+});
+export type MeasureView = z.infer<typeof MeasureView>;
+export const HoldList = z.object({
+  data: z.array(HoldView),
+  measures: z
+    .array(MeasureView)
+    .default([])
+    .describe("What rules do with the mail of sites until a time; DELETE /v1/holds/{key} ends one, too"),
+});
 export const HoldAdd = z
   .object({
     scope: holdScope,
@@ -243,6 +264,7 @@ export const SiteDetail = z.object({
   waiting: z.object(waiting),
   replies: z.array(ReplyRow).describe("The last ones, newest first; equal ones are counted"),
   holds: z.array(HoldView),
+  measures: z.array(MeasureView).default([]).describe("What rules do with its mail until a time"),
 });
 export type SiteDetail = z.infer<typeof SiteDetail>;
 

@@ -34,6 +34,7 @@ const ownOfMta = [
   "SHARES",
   "SITES",
   "HOLDS",
+  "MEASURES",
   "BREAKERS",
   "WARMING",
   "QUARANTINES",

@@ -14,6 +14,7 @@ import {
 import { Registry, silentLog } from "@tyto/service";
 import type { Attempted } from "./attempt.ts";
 import { createDeliveries, type DeliverPorts } from "./deliver.ts";
+import { createStore } from "./joint-records.testing.ts";
 import { createMetrics } from "./metrics.ts";
 import type { Observation } from "./observation.ts";
 import { Rule } from "./rules/rule.ts";
@@ -231,11 +232,17 @@ describe("what a rule with the action bounce matches", () => {
     ...{ kind: "refused", reply: { code: 451, text: "Never, whatever we say" }, conversation, via },
   };
   /** Deliveries whose outcomes the rule learns from, and is asked about, as the gates wire it. */
-  const deliveriesWith = (published: AttemptMark["event"][], clock = { nowMs }) => {
-    const rules = createRules({ rules: [rule], shipped: new Set(), apply() {}, now: () => clock.nowMs });
+  const deliveriesWith = (published: AttemptMark["event"][], clock = { nowMs }, seen: Observation[] = []) => {
+    const rules = createRules({
+      ...{ rules: [rule], shipped: new Set(), apply() {}, bucket: createStore(), now: () => clock.nowMs },
+      log: { warn() {} },
+    });
     const deliveries = createDeliveries({
       ...ports(),
-      see: rules.see,
+      see(observation) {
+        seen.push(observation);
+        rules.see(observation);
+      },
       giveUp: (place) => (reason, reply) => rules.bounces(place, reason, reply),
       publish: async (event) => void published.push(event),
       now: () => clock.nowMs,
@@ -247,7 +254,8 @@ describe("what a rule with the action bounce matches", () => {
   test("is given up for good with the rule's reason, once the rule is in force, and as long as it is", async () => {
     const published: AttemptMark["event"][] = [];
     const clock = { nowMs };
-    const deliver = deliveriesWith(published, clock);
+    const seen: Observation[] = [];
+    const deliver = deliveriesWith(published, clock, seen);
     outcomes = [never, never, never, { ...deferred, via } as Attempted, never];
     for (const at of [0, 1, 2, 3]) expect(await deliver(at)).toEqual({ kind: "done" });
     expect(published.map(({ subject }) => subject)).toEqual([
@@ -262,6 +270,7 @@ describe("what a rule with the action bounce matches", () => {
       reply: { code: 451, text: "Never, whatever we say" },
       explanation: "given up by the rule never-again: They will not take this later either",
     });
+    expect(seen.map(({ madeBy }) => madeBy)).toEqual([undefined, undefined, "rule", undefined]);
     expect(marks.get(deliveryId(messageId, 2))).toMatchObject({ attempt: 1, final: true });
     // The third has no next attempt; each of the others has one.
     expect(steps.filter((name) => name.startsWith("queue"))).toHaveLength(3);

@@ -241,9 +241,13 @@ async function finish(
     firstWaitMs: ports.firstWaitMs,
     delayNoticeMs: ports.delayNoticeMs,
   };
-  const { mark, next } = settle(entry, outcome, clock, via && ports.giveUp?.(via.site));
+  const { mark, next, madeBy } = settle(entry, outcome, clock, via && ports.giveUp?.(via.site));
   observe(ports, entry, outcome, mark, startedMs);
-  if (via !== undefined) ports.see(observation(entry, via, mark.event, ports.now()));
+  if (via !== undefined)
+    ports.see({
+      ...observation(entry, via, mark.event, ports.now()),
+      ...(madeBy === undefined ? {} : { madeBy }),
+    });
 
   if (isMarked) await stored(ports, () => ports.putMark(entry.deliveryId, mark));
   await stored(ports, () => ports.publish(mark.event));

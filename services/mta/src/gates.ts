@@ -48,6 +48,7 @@ export type Gates = {
 };
 
 const expireEveryMs = 5_000;
+const tidyEveryMs = 1_000;
 /** What other processes counted is known after so long; an organisation or campaign is written so often at most. */
 const countEveryMs = 1_000;
 
@@ -63,19 +64,25 @@ export async function openGates(ports: GatePorts): Promise<Gates> {
     ...(ports.pauseFirstMs === undefined ? {} : { pauseFirstMs: ports.pauseFirstMs }),
     ...(ports.shareOf === undefined ? {} : { shareOf: ports.shareOf }),
   });
-  const rules = createRules({ rules: written, shipped, apply: applyEffects(shaping, holds, log), now });
+  const measures = bus.bucket("MEASURES");
+  const rules = createRules({
+    ...{ rules: written, shipped, bucket: measures, now, log },
+    apply: applyEffects(shaping, holds, log),
+  });
   const counts = bus.bucket("BREAKERS");
   const breakers = createBreakers({ bucket: counts, hold: holds.hold, now, random, log });
   holds.onReleased(breakers.released);
 
-  const [memory, counted] = await Promise.all([
+  const [memory, ruled, counted] = await Promise.all([
     remember(bus.bucket("SITES"), shaping, log),
+    measures.watch(rules.restore),
     counts.watch((_, record, revision) => {
       if (record !== undefined) breakers.restore(record, revision);
     }),
   ]);
   const rounds = [
     every(countEveryMs, breakers.save, (error) => log.warn("mta.breakers-not-stored", { error })),
+    every(tidyEveryMs, rules.tidy, (error) => log.warn("mta.measures-not-stored", { error })),
     every(expireEveryMs, holds.expire, (error) => log.warn("mta.holds-not-ended", { error })),
   ];
 
@@ -101,6 +108,7 @@ export async function openGates(ports: GatePorts): Promise<Gates> {
       await Promise.all(rounds.map((round) => round.stop()));
       await breakers.save();
       counted.stop();
+      ruled.stop();
       await memory.stop();
       holds.stop();
     },

@@ -19,7 +19,7 @@ export type Observation = {
   /** Our own words where there was no reply. */
   explanation?: string;
   conversation?: Conversation;
-  /** A rule decided this and no server did: nothing may learn from it. */
+  /** A rule gave it up, and the server only put it off: it speaks against nobody, and is no evidence for a rule. */
   madeBy?: "rule";
 };
 

@@ -39,6 +39,8 @@ export type Failed = {
 export type Settlement = {
   mark: AttemptMark & { event: StoredEvent };
   next?: { entry: QueueEntry; atMs: number };
+  /** A rule gave it up; the server only put it off. */
+  madeBy?: "rule";
 };
 
 /** `delayNoticeMs`: how long a message waits before its sender should know; 4 h without it, as mail servers have always had it. */
@@ -121,7 +123,10 @@ function defer(
   const { nowMs, random, firstWaitMs, delayNoticeMs = delayNoticeMsUsual } = clock;
   const givenUp = giveUp(reason, evidence.reply);
   if (givenUp !== undefined)
-    return bounce(entry, { ...verdictOf(reason), hard: false }, givenUp, evidence, clock);
+    return {
+      ...bounce(entry, { ...verdictOf(reason), hard: false }, givenUp, evidence, clock),
+      madeBy: "rule",
+    };
   const atMs = retryAt(entry.attempt, reason, evidence.reply, nowMs, random, firstWaitMs);
   if (atMs >= entry.expiresAt) {
     const last = `gave up after ${entry.attempt} attempts; the last one: ${explanation ?? reasons[reason].say}`;

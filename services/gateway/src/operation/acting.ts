@@ -87,8 +87,10 @@ export async function release(
   return { entries: await act(ports, "requeue", request, by) };
 }
 
-export const listHolds = async (ports: OperationPorts): Promise<z.infer<typeof HoldList>> =>
-  shown(HoldList, { data: await holdsOf(ports) });
+export async function listHolds(ports: OperationPorts): Promise<z.infer<typeof HoldList>> {
+  const { holds, measures = [] } = await holdsOf(ports);
+  return shown(HoldList, { data: holds, measures });
+}
 
 export async function addHold(
   { control, now }: OperationPorts,

@@ -1,5 +1,5 @@
 import type { Bus } from "@tyto/bus";
-import { Failure, type Hold, type ProcessState } from "@tyto/contracts";
+import { type ControlAnswer, Failure, type ProcessState } from "@tyto/contracts";
 
 export type OperationPorts = {
   control: Pick<Bus["control"], "ask" | "askAll" | "follow">;
@@ -13,8 +13,9 @@ export async function processesOf({ control }: OperationPorts): Promise<ProcessS
   return answers;
 }
 
-export const holdsOf = async ({ control }: OperationPorts): Promise<Hold[]> =>
-  (await control.ask("mta.holds", {})).holds;
+/** What is held, and what rules do with the mail of sites. */
+export const holdsOf = ({ control }: OperationPorts): Promise<ControlAnswer<"mta.holds">> =>
+  control.ask("mta.holds", {});
 
 export const noMta = () =>
   new Failure("upstream.down", "no mta process answers", { hint: "No mta is running" });

@@ -16,7 +16,7 @@ export async function viewSite(ports: OperationPorts, name: string): Promise<z.i
       ? { domain: name, site: name, hosts: [], policies: [] }
       : await ports.control.ask("mta.site", { domain });
   const site = heard === undefined ? (found.site ?? name) : name;
-  const [told, counted, holds] = await Promise.all([
+  const [told, counted, { holds, measures = [] }] = await Promise.all([
     heard ?? tellReplies(ports, site),
     ports.control.ask("mta.queue", { by: "site", filter: { site }, rowsMax: 1 }),
     holdsOf(ports),
@@ -29,6 +29,7 @@ export async function viewSite(ports: OperationPorts, name: string): Promise<z.i
     waiting: counted.total,
     replies: repliesOf(told),
     holds: holds.filter((hold) => isAbout(hold, site, found.domain)),
+    measures: measures.filter((measure) => measure.site === site),
   });
 }
 

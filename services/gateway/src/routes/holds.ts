@@ -15,7 +15,11 @@ import type { Operation } from "../operation/operation.ts";
 import { HoldReleasedShown, HoldShown, HoldsShown } from "../schemas.ts";
 
 const HoldParams = z.object({
-  key: z.string().min(1).max(300).describe("The hold's `key`, such as `site:google`, with URL encoding"),
+  key: z
+    .string()
+    .min(1)
+    .max(400)
+    .describe("The `key` of a hold or of a rule's measure, such as `site:google`, with URL encoding"),
 });
 
 /** GET and POST /v1/holds, DELETE /v1/holds/{key} */
@@ -29,7 +33,7 @@ export function holds(
     path: "/v1/holds",
     operationId: "listHolds",
     tags: ["Queue"],
-    summary: "What is held, by whom, why and until when",
+    summary: "What is held, and what rules do with the mail of sites: by whom, why and until when",
     security: secured,
     middleware: [guard(guards, "emails:read")] as const,
     responses: {
@@ -61,7 +65,7 @@ export function holds(
     path: "/v1/holds/{key}",
     operationId: "releaseHold",
     tags: ["Queue"],
-    summary: "Release a hold, whoever made it",
+    summary: "Release a hold, whoever made it, or end what a rule does with the mail of a site",
     security: secured,
     middleware: [guard(guards, "admin")] as const,
     request: { params: HoldParams },

@@ -271,8 +271,12 @@ test("holds are listed, made and released", async () => {
   const held: Hold[] = [
     { key: "everything:*", scope: "everything", id: "*", why: "stop", by: "root", sinceMs: 0 },
   ];
+  const measure = {
+    ...{ key: "switch-pool:mail1/google", action: "switch-pool" as const, rule: "listed", site: "google" },
+    ...{ egress: "mail1", pool: "spare", why: "554 blocked", sinceMs: 0, untilMs: 3_600_000 },
+  };
   answering.push(
-    mta.control.answer("mta.holds", async () => ({ holds: held })),
+    mta.control.answer("mta.holds", async () => ({ holds: held, measures: [measure] })),
     mta.control.answer("mta.hold", async (wanted) => ({ ...wanted, key: "site:x", sinceMs: 0 })),
     mta.control.answer("mta.release", async ({ key, by }) => ({
       wasHeld: key === "site:a/b" && by === "root",
@@ -281,6 +285,7 @@ test("holds are listed, made and released", async () => {
   await mta.bucket("CLAIMS").get("nothing");
   expect(await (await gateway.call("GET", "/v1/holds")).json()).toMatchObject({
     data: [{ key: "everything:*" }],
+    measures: [{ key: "switch-pool:mail1/google", pool: "spare", until: "1970-01-01T01:00:00.000Z" }],
   });
   expect((await gateway.call("POST", "/v1/holds", { scope: "site", id: "x", why: "y" })).status).toBe(201);
   expect((await gateway.call("POST", "/v1/holds", { scope: "site", why: "y" })).status).toBe(400);

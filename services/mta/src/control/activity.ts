@@ -134,14 +134,16 @@ function read(slots: Slots, nowMs: number): LastMinute {
 }
 
 function replyOf(
-  { atMs, outcome, reason, reply, conversation, egress }: Observation,
+  { atMs, outcome, reason, reply, conversation, egress, madeBy }: Observation,
   domain: string,
   words: string | undefined,
 ): RecentReply {
   const said =
     reply === undefined
       ? words
-      : [reply.code, reply.enhanced, reply.text].filter((part) => part !== undefined).join(" ");
+      : [reply.code, reply.enhanced, reply.text, madeBy === "rule" && words ? `(${words})` : undefined]
+          .filter((part) => part !== undefined)
+          .join(" ");
   return {
     ...{ atMs, outcome, domain, times: 1, egress: egress.id },
     ...(reason === undefined ? {} : { reason }),

@@ -5,6 +5,7 @@ import {
   type DeliveryId,
   Failure,
   type Hold,
+  type Measure,
   type PoolState,
 } from "@tyto/contracts";
 import type { Holds } from "../holds/holds.ts";
@@ -27,6 +28,8 @@ export type AnswerPorts = {
   pools(): PoolState[];
   rules(): ControlAnswer<"mta.rules">["rules"];
   tryRules(request: ControlRequest<"mta.rules-trial">): Promise<ControlAnswer<"mta.rules-trial">>;
+  /** What rules do with the mail of sites. */
+  measures: { list(): Measure[]; release(key: string): Promise<boolean> };
   holds: {
     list(): Hold[];
     hold(hold: ControlRequest<"mta.hold">): Promise<Hold>;
@@ -37,7 +40,7 @@ export type AnswerPorts = {
 
 /** Answers what the gateway asks of a running mta, and what mta processes ask each other. */
 export function answerQuestions(ports: AnswerPorts): { stop(): Promise<void> } {
-  const { control, state, withholding, traces, holds, act } = ports;
+  const { control, state, withholding, traces, holds, measures, act } = ports;
   const { activity } = state;
 
   /** What any process has in hand of these; nothing is changed when one of them does not say. */
@@ -75,9 +78,13 @@ export function answerQuestions(ports: AnswerPorts): { stop(): Promise<void> } {
     control.answer("mta.pools", async () => ({ process: state.process, pools: ports.pools() })),
     control.answer("mta.rules", async () => ({ rules: ports.rules() })),
     control.answer("mta.rules-trial", ports.tryRules),
-    control.answer("mta.holds", async () => ({ holds: holds.list() })),
+    control.answer("mta.holds", async () => ({ holds: holds.list(), measures: measures.list() })),
     control.answer("mta.hold", holds.hold),
     control.answer("mta.release", async ({ key, by }) => {
+      if (await measures.release(key)) {
+        act.log.info("mta.measure-released", { measure: key, by });
+        return { wasHeld: true };
+      }
       const hold = holds.list().find((one) => one.key === key);
       const wasHeld = await holds.release(key, by);
       if (wasHeld && hold !== undefined) bringBack.release(hold);

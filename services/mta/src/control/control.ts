@@ -37,6 +37,7 @@ export type ControlPorts = {
     connectionsFrom(egress: string): number;
     rules(): RuleState[];
     tryRules: AnswerPorts["tryRules"];
+    measures: AnswerPorts["measures"];
     holds: AnswerPorts["holds"];
   };
   registry: Registry;
@@ -101,6 +102,7 @@ export function createControl(ports: ControlPorts) {
         act: { ...ports.act, queue: bus.queue, siteOf: sites.siteOf, now, log },
         rules: parts.rules,
         tryRules: parts.tryRules,
+        measures: parts.measures,
         holds: parts.holds,
       }),
   };

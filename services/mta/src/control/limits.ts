@@ -1,13 +1,12 @@
-import type { FlowState, SiteLimit } from "@tyto/contracts";
-import type { PoolSwitch } from "../rules/rules.ts";
+import type { FlowState, Measure, SiteLimit } from "@tyto/contracts";
 import type { Shaping, SiteStatus } from "../shaping/shaping.ts";
 
 export type LimitParts = {
   shaping: Pick<Shaping, "status">;
   /** Connections that are open now. */
   connectionsTo(egress: string, site: string): number;
-  /** Pools that rules send the site's mail by; rules.switchesOf. */
-  switchesOf(site: string): readonly PoolSwitch[];
+  /** What rules do with the site's mail; rules.measures. */
+  measuresOf(site: string): readonly Measure[];
   /** Why the mail leaves from this address all the same. */
   staysBecause(egress: string, site: string, sinceMs: number): string | undefined;
 };
@@ -24,9 +23,9 @@ const states: Record<SiteStatus["state"], FlowState> = {
 
 /** What limits a site, as operators read it: what shaping knows, and where rules send the mail of our addresses instead. */
 export const limitsFrom =
-  ({ shaping, connectionsTo, switchesOf, staysBecause }: LimitParts) =>
+  ({ shaping, connectionsTo, measuresOf, staysBecause }: LimitParts) =>
   (site: string): SiteLimit[] => {
-    const switches = new Map(switchesOf(site).map((one) => [one.egress, one]));
+    const switches = new Map(measuresOf(site).flatMap((one) => (isSwitch(one) ? [[one.egress, one]] : [])));
     return shaping.status(site).map((row) => {
       const moved = switches.get(row.egress);
       const stays = moved && staysBecause(row.egress, site, moved.sinceMs);
@@ -44,6 +43,10 @@ export const limitsFrom =
       };
     });
   };
+
+type PoolSwitch = Measure & { egress: string; pool: string };
+const isSwitch = (measure: Measure): measure is PoolSwitch =>
+  measure.egress !== undefined && measure.pool !== undefined;
 
 /** A switch lasts a day at most, so its hour says when it ends. */
 function wordsOf({ egress, pool, rule, untilMs, why }: PoolSwitch, stays: string | undefined): string {

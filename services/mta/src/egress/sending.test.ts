@@ -199,6 +199,23 @@ test("a rule sends a site's mail by another pool, and the site says so with the 
   });
 });
 
+test("what a rule does is listed with its reason and its end, and released like a hold", async () => {
+  const { measures = [] } = await gateway.control.ask("mta.holds", {});
+  expect(measures).toMatchObject([
+    {
+      ...{ action: "switch-pool", rule: "elsewhere", egress: "known", pool: "spare" },
+      why: expect.stringContaining("They have this address on a list (2 times)"),
+    },
+  ]);
+  const [{ key, sinceMs, untilMs } = { key: "", sinceMs: 0, untilMs: 0 }] = measures;
+  expect(untilMs - sinceMs).toBe(3_600_000);
+  expect(await gateway.control.ask("mta.release", { key, by: "ann" })).toEqual({ wasHeld: true });
+  expect(await gateway.control.ask("mta.release", { key, by: "ann" })).toEqual({ wasHeld: false });
+  await send("transactional", 2, "back");
+  await until(() => delivered("back").length === 2);
+  expect(new Set(delivered("back"))).toEqual(new Set(["127.0.0.31"]));
+});
+
 test("a complaint finds the address that sent the mail by its return path, and counts for its warming and for the sender", async () => {
   const [sent] = events.flatMap((event) =>
     event.subject === "mail.delivered" && event.payload.recipient.startsWith("bulk") ? [event.payload] : [],

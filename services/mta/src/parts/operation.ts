@@ -36,11 +36,12 @@ export function createOperation(
       limitsOf: limitsFrom({
         shaping: gates.shaping,
         connectionsTo: (egress, site) => sessions().connectionsTo({ egress, site }),
-        switchesOf: gates.rules.switchesOf,
+        measuresOf: gates.rules.measures,
         staysBecause: wayOut.staysBecause,
       }),
       breakers: gates.breakers.status,
       rules: gates.rules.status,
+      measures: { list: gates.rules.measures, release: gates.rules.release },
       tryRules: gates.tryRules,
       holds: gates.holds,
     },

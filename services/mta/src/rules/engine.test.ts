@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { Address, DeliveryId, defaultOrganization, MessageId, OrganizationId } from "@tyto/contracts";
+import { createStore } from "../joint-records.testing.ts";
 import type { Observation } from "../observation.ts";
 import { applyEffects } from "./effects.ts";
 import { compile, newEngineState, step } from "./engine.ts";
@@ -204,7 +205,10 @@ describe("effects", () => {
       { warn() {}, info() {} },
     );
     const rulesOf = (...rules: Rule[]) =>
-      createRules({ rules, shipped: new Set(["no"]), apply, now: () => clock.nowMs });
+      createRules({
+        ...{ rules, shipped: new Set(["no"]), apply, bucket: createStore(), now: () => clock.nowMs },
+        log: { warn() {} },
+      });
     return { done, clock, rulesOf };
   };
   const immediate = (action: Rule["action"], more: Record<string, unknown> = {}) =>
@@ -253,16 +257,17 @@ describe("effects", () => {
     rules.see(observation({ atMs: 0 }));
     expect(rules.poolFor("192.0.2.1", "google")).toBe("overflow");
     expect(rules.poolFor("192.0.2.2", "google")).toBeUndefined();
-    expect(rules.switchesOf("google")).toEqual([
+    expect(rules.measures("google")).toEqual([
       {
+        ...{ key: "switch-pool:192.0.2.1/google", action: "switch-pool" },
         ...{ egress: "192.0.2.1", site: "google", pool: "overflow", rule: "no" },
         ...{ why: "The receiver says no: 451 No more of this", sinceMs: 0, untilMs: 600_000 },
       },
     ]);
-    expect(rules.switchesOf("yahoo")).toEqual([]);
+    expect(rules.measures("yahoo")).toEqual([]);
     clock.nowMs = 600_000;
     expect(rules.poolFor("192.0.2.1", "google")).toBeUndefined();
-    expect(rules.switchesOf("google")).toEqual([]);
+    expect(rules.measures("google")).toEqual([]);
   });
 
   test("are counted, and shown with the rule", () => {

@@ -1,4 +1,4 @@
-import type { OrganizationId } from "@tyto/contracts";
+import type { Measure, OrganizationId } from "@tyto/contracts";
 import { BoundedMap } from "@tyto/service";
 import { campaignId } from "../holds/holds.ts";
 import type { Observation } from "../observation.ts";
@@ -98,6 +98,20 @@ export function isBouncing(
   if (action !== "bounce") return false;
   return threshold === "immediate" || (state.inForce.get(`${id} ${site}`) ?? 0) > nowMs;
 }
+
+/** A rule does something now: here, in another process, or in one before this. It waits for its end before it does so again. */
+export function begun({ matches, inForce }: EngineState, measure: Measure): void {
+  const key = `${measure.rule} ${subjectOfMeasure(measure)}`;
+  inForce.set(key, measure.untilMs);
+  matches.delete(key);
+}
+
+/** It is over, or a person ended it: what comes from now on counts anew. */
+export function ended({ inForce }: EngineState, measure: Measure): void {
+  inForce.delete(`${measure.rule} ${subjectOfMeasure(measure)}`);
+}
+
+const subjectOfMeasure = ({ egress, site }: Measure) => (egress === undefined ? site : `${egress} ${site}`);
 
 function react(state: EngineState, rule: Rule, observation: Observation, text: string): Effect | undefined {
   const { atMs, site, egress, entry, reply } = observation;

@@ -1,7 +1,17 @@
-import type { Reason, Reply, RuleState } from "@tyto/contracts";
-import { BoundedMap } from "@tyto/service";
+import type { Measure, Reason, Reply, RuleState } from "@tyto/contracts";
 import type { Observation } from "../observation.ts";
-import { compile, type Effect, isBouncing, matches, newEngineState, plainText, step } from "./engine.ts";
+import {
+  begun,
+  compile,
+  type Effect,
+  ended,
+  isBouncing,
+  matches,
+  newEngineState,
+  plainText,
+  step,
+} from "./engine.ts";
+import { type MeasurePorts, Measures } from "./measures.ts";
 import type { Rule } from "./rule.ts";
 
 export type RulesPorts = {
@@ -10,7 +20,10 @@ export type RulesPorts = {
   shipped: ReadonlySet<string>;
   /** Does what a rule wants: `effects.ts`. `bounce` and `switch-pool` are asked for instead. */
   apply(effect: Effect): void;
+  /** Where all processes keep what rules do with the mail of sites. */
+  bucket: MeasurePorts["bucket"];
   now: () => number;
+  log: MeasurePorts["log"];
 };
 
 export type Rules = {
@@ -23,42 +36,42 @@ export type Rules = {
   ): string | undefined;
   /** The pool that mail to the site leaves from, in place of that of this egress. */
   poolFor(egress: string, site: string): string | undefined;
-  /** All pools that mail to the site leaves from now in place of others. */
-  switchesOf(site: string): PoolSwitch[];
+  /** What rules do with the mail of sites now, the newest first; without a site, of all. */
+  measures(site?: string): Measure[];
+  /** Ends one of them, by its key, for all processes. False when there was none. */
+  release(key: string): Promise<boolean>;
+  /** What the bucket holds of them, from its watch. */
+  restore(key: string, measure: Measure | undefined, revision: number): void;
+  /** Removes those whose time is over; to be called every second or so. */
+  tidy(): Promise<void>;
   status(): RuleState[];
 };
 
-/** Mail to a site leaves from this pool in place of that of `egress`. */
-export type PoolSwitch = {
-  egress: string;
-  site: string;
-  pool: string;
-  rule: string;
-  why: string;
-  sinceMs: number;
-  untilMs: number;
-};
-
-const switchesMax = 5_000;
-
 /** Rules as data: what servers say, to what we do about it. */
-export function createRules({ rules, shipped, apply, now }: RulesPorts): Rules {
+export function createRules({ rules, shipped, apply, bucket, now, log }: RulesPorts): Rules {
   const compiled = compile(rules);
+  const inUse = new Map(compiled.map(({ rule }) => [rule.id, rule]));
   const bouncing = compiled.filter(({ rule }) => rule.action === "bounce");
   const state = newEngineState();
   const fired = new Map<string, { count: number; atMs: number }>();
-  const switches = new BoundedMap<string, PoolSwitch>(switchesMax);
+  const measures = new Measures({
+    ...{ bucket, now, log },
+    onBegun: (measure) => begun(state, measure),
+    onEnded: (measure) => ended(state, measure),
+  });
 
   const count = (rule: string, atMs: number) =>
     fired.set(rule, { count: (fired.get(rule)?.count ?? 0) + 1, atMs });
+  /** A rule that was switched off since, or is not known here, moves nothing. */
+  const isInUse = ({ rule, pool }: Measure) => inUse.has(rule) && inUse.get(rule)?.pool === pool;
 
   return {
     see(observation) {
       for (const effect of step(state, compiled, observation)) {
         count(effect.rule, effect.atMs);
-        const { rule, egress, site, pool, why, atMs, untilMs } = effect;
-        if (pool !== undefined)
-          switches.set(`${egress} ${site}`, { rule, egress, site, pool, why, sinceMs: atMs, untilMs });
+        // What is given up at the first match is so always: nothing begins.
+        if (effect.action !== "bounce" || inUse.get(effect.rule)?.threshold !== "immediate")
+          void measures.begin(effect);
         apply(effect);
       }
     },
@@ -77,11 +90,15 @@ export function createRules({ rules, shipped, apply, now }: RulesPorts): Rules {
     },
 
     poolFor(egress, site) {
-      const found = switches.get(`${egress} ${site}`);
-      return found === undefined || found.untilMs <= now() ? undefined : found.pool;
+      const found = measures.switchOf(egress, site);
+      return found === undefined || !isInUse(found) ? undefined : found.pool;
     },
 
-    switchesOf: (site) => [...switches.values()].filter((one) => one.site === site && one.untilMs > now()),
+    measures: (site) =>
+      measures.list().filter((one) => isInUse(one) && (site === undefined || one.site === site)),
+    release: (key) => measures.release(key),
+    restore: (key, measure, revision) => measures.restore(key, measure, revision),
+    tidy: () => measures.tidy(),
 
     status: () =>
       rules.map((rule) => {

@@ -34,3 +34,10 @@ test.each<[Sign, "deferred" | "bounced", Reason, string | undefined]>([
   const reply = raw === undefined ? undefined : parseReply(raw);
   expect(signOf({ outcome, reason, ...(reply === undefined ? {} : { reply }) })).toBe(sign);
 });
+
+test("what a rule gave up was put off by the server, which wants less", () => {
+  const reply = { code: 451, enhanced: "4.7.1", text: "not now" };
+  const refused = { outcome: "bounced", reason: "policy.refused", reply } as const;
+  expect(signOf({ ...refused, madeBy: "rule" })).toBe("much");
+  expect(signOf(refused)).toBe("alive");
+});

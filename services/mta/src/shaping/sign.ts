@@ -17,7 +17,12 @@ const isOfServer = (reply: Observation["reply"]) =>
   reply !== undefined && (reply.code === 421 || reply.enhanced?.startsWith("4.3.") === true);
 
 /** Pure: the one place that decides which outcomes slow a site. */
-export function signOf({ outcome, reason, reply }: Pick<Observation, "outcome" | "reason" | "reply">): Sign {
+export function signOf({
+  outcome,
+  reason,
+  reply,
+  madeBy,
+}: Pick<Observation, "outcome" | "reason" | "reply" | "madeBy">): Sign {
   if (outcome === "delivered") return "taken";
   switch (reason) {
     case "rate.limited":
@@ -27,7 +32,7 @@ export function signOf({ outcome, reason, reply }: Pick<Observation, "outcome" |
     // For good it is about this message; for now it means "not so much of this".
     case "policy.refused":
     case "content.refused":
-      return outcome === "deferred" ? "much" : "alive";
+      return outcome === "deferred" || madeBy === "rule" ? "much" : "alive";
     case "receiver.busy":
       return isOfServer(reply) ? "busy" : "alive";
     case "network.unreachable":

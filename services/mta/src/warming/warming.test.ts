@@ -128,11 +128,12 @@ test("outcomes are told apart: what is about us, about the list, and about neith
   warming.see(observed({ outcome: "bounced", reason: "reputation.listed", hard: false, reply }));
   warming.see(observed({ outcome: "bounced", reason: "mailbox.unknown", hard: true, reply }));
   warming.see(observed({ outcome: "bounced", reason: "mailbox.full", hard: false, reply }));
-  warming.see(observed({ outcome: "deferred", reason: "rate.limited", reply, madeBy: "rule" }));
+  // The server put it off; that a rule gave it up says nothing else about the address.
+  warming.see(observed({ outcome: "bounced", reason: "rate.limited", hard: false, reply, madeBy: "rule" }));
   warming.see(observed({ site: { id: "mx.example.net" } }));
   await warming.save(noon);
   expect(store.rows.get("mail1")?.record.providers).toMatchObject({
-    google: { delivered: 1, deferred: 2, bounced: 1 },
+    google: { delivered: 1, deferred: 3, bounced: 1 },
     other: { delivered: 1, deferred: 0, bounced: 0 },
   });
 });

@@ -55,7 +55,7 @@ export function createWarming({ egresses, update }: WarmingPorts) {
     /** Learns from the outcome of an attempt. */
     see(observation: Observation): void {
       const cold = coldOf(observation.egress.id);
-      if (cold !== undefined && observation.madeBy !== "rule") learnFrom(cold, observation);
+      if (cold !== undefined) learnFrom(cold, observation);
     },
 
     /**
