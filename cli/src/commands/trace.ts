@@ -3,6 +3,7 @@ import { apiOptions, apiUsage, callApi, findApi } from "../api/client.ts";
 import { type Command, parseArguments } from "../arguments.ts";
 import { environment } from "../places.ts";
 import { colours, duration, marks, say, table } from "../screen.ts";
+import { detailWords } from "./trace-detail.ts";
 import { traceLive } from "./trace-live.ts";
 
 export const command: Command = {
@@ -31,11 +32,7 @@ export function formatTrace(message: EmailDetail): string[] {
     const atMs = Date.parse(step.at);
     const before = steps[index - 1];
     const since = before ? `+${duration(atMs - Date.parse(before.at))}` : "";
-    const facts = [
-      step.recipient,
-      step.reply && colours.cyan(step.reply),
-      formatDetail(step.detail, step.reply),
-    ];
+    const facts = [step.recipient, step.reply && colours.cyan(step.reply)];
     return [
       colours.dim(step.at.slice(11, 23)),
       colours.dim(since),
@@ -47,7 +44,7 @@ export function formatTrace(message: EmailDetail): string[] {
     `${colours.bold(message.subject)}  ${message.status}`,
     colours.dim(`from ${message.from}, ${message.created_at}, ${message.id}`),
     "",
-    ...(rows.length > 0 ? table(rows) : [colours.dim("no step is recorded yet")]),
+    ...(rows.length > 0 ? withDetails(table(rows), steps) : [colours.dim("no step is recorded yet")]),
     "",
     ...table(
       message.recipients.map(({ address, status, attempts, reason }) => [
@@ -74,14 +71,9 @@ const tint = (event: string) => {
       : event;
 };
 
-function formatDetail(detail: Record<string, unknown> | undefined, reply: string | undefined): string {
-  const entries = Object.entries(detail ?? {}).filter(
-    // What the reply says already is not said again.
-    ([, value]) => value !== null && value !== undefined && value !== reply,
-  );
-  return colours.dim(
-    entries
-      .map(([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`)
-      .join(" "),
-  );
-}
+/** Under each step what else is known of it. */
+const withDetails = (lines: readonly string[], steps: EmailDetail["timeline"]) =>
+  lines.flatMap((line, index) => {
+    const words = detailWords(steps[index]?.detail, steps[index]?.reply);
+    return words.length === 0 ? [line] : [line, colours.dim(`    ${words.join(" · ")}`)];
+  });
