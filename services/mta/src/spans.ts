@@ -34,3 +34,7 @@ export function attributesOf(attempted: Attempted): Attributes {
 /** A refusal is an answer; only what was never answered is a failure of the attempt. */
 export const problemOf = (attempted: Attempted): string | undefined =>
   attempted.kind === "failed" ? attempted.explanation : undefined;
+
+/** A look that sends nothing is no attempt: mail that waits for days would leave hundreds of spans. */
+export const isTried = ({ kind }: Pick<Attempted, "kind">): boolean =>
+  kind !== "wait" && kind !== "interrupted";

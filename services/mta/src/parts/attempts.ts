@@ -8,7 +8,7 @@ import type { WayOut } from "../egress/way-out.ts";
 import type { Gates } from "../gates.ts";
 import { personalFields } from "../personal.ts";
 import { createProviders } from "../providers/choice.ts";
-import { attributesOf, beginAttempt, problemOf } from "../spans.ts";
+import { attributesOf, beginAttempt, isTried, problemOf } from "../spans.ts";
 import type { TlsPolicies } from "../tls/policies.ts";
 import type { Sessions } from "./sessions.ts";
 import type { MessageStore } from "./store.ts";
@@ -61,10 +61,12 @@ const watched =
     const span = tracer.isOn ? beginAttempt(tracer, entry) : undefined;
     try {
       const attempted = await tryOnce(entry, siteWaitMs, hold);
-      span?.end(attributesOf(attempted), problemOf(attempted));
+      if (isTried(attempted)) span?.end(attributesOf(attempted), problemOf(attempted));
       return attempted;
-    } finally {
+    } catch (error) {
       span?.end({}, "it broke off");
+      throw error;
+    } finally {
       end();
     }
   };
