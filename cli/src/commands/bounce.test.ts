@@ -68,6 +68,14 @@ test("standard input, an empty file and bytes of no sense are read; a missing fi
   }
 });
 
+test("a provider that is not known is told, and the reply read as anybody's", async () => {
+  const reply = "550 5.1.1 no such user";
+  const slip = await tyto(["bounce", "reply", reply, "--provider", "gmial"]);
+  expect(slip).toMatchObject({ code: 0, lines: [{ reason: "mailbox.unknown" }] });
+  expect(slip.err).toContain('no provider is known here as "gmial"');
+  expect((await tyto(["bounce", "reply", reply, "--provider", "mx.example.net"])).err).toBe("");
+});
+
 test("a reply is classified, by its provider where that matters; what is no reply is refused", async () => {
   const reply = "550 5.4.1 Recipient address rejected: Access denied.";
   const [line] = (await tyto(["bounce", "reply", reply, "--provider", "microsoft"])).lines;

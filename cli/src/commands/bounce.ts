@@ -1,6 +1,6 @@
 import { classifyReply, parseReply, readProvider } from "@tyto/mail";
 import { type Command, parseArguments } from "../arguments.ts";
-import { say } from "../screen.ts";
+import { complain, say } from "../screen.ts";
 import { Trouble } from "../trouble.ts";
 import { filesMax, lineOfReply, parseFiles } from "./bounce-lines.ts";
 
@@ -27,8 +27,16 @@ export const command: Command = {
     const reply = parseReply(rest.join(" ").replaceAll("\\n", "\n").replaceAll("\\r", ""));
     if (reply === undefined)
       throw new Trouble("that is no SMTP reply: it starts with no code such as 550", this.usage);
-    const provider = values.provider === undefined ? undefined : readProvider(values.provider);
+    const provider = values.provider === undefined ? undefined : providerNamed(values.provider);
     say(JSON.stringify(lineOfReply(reply, classifyReply(reply, provider))));
     return 0;
   },
 };
+
+/** `undefined` for whom we do not know; a single word may be a slip that changes the answer, and is told. */
+function providerNamed(name: string) {
+  const provider = readProvider(name);
+  if (provider === undefined && !name.includes("."))
+    complain(`no provider is known here as "${name}": read as anybody's reply`);
+  return provider;
+}

@@ -67,7 +67,7 @@ export const errors = {
     retry: false,
     http: 422,
     smtp: [550, "5.7.1"],
-    say: "The sender's domain is not set up here",
+    say: "The domain is not set up here",
   },
   "bulk.refused": {
     retry: false,

@@ -56,13 +56,27 @@ function issuesOf(error: z.ZodError): Issue[] {
       );
       const deepest = branches.toSorted((one, other) => depth(other) - depth(one))[0];
       if (deepest !== undefined && deepest.length > 0)
-        return deepest.map(({ path, message }) => ({ path: pathOf(path), problem: message }));
+        return deepest.map((inner) => ({ path: pathOf(inner.path), problem: problemOf(inner) }));
     }
     if (issue.code === "unrecognized_keys")
       return issue.keys.map((key) => ({ path: pathOf([...issue.path, key]), problem: "is not known here" }));
-    return [{ path: pathOf(issue.path), problem: issue.message }];
+    return [{ path: pathOf(issue.path), problem: problemOf(issue) }];
   });
 }
+
+/** In words of the API: zod speaks of its input, and calls what is not there undefined. */
+function problemOf({ code, message }: { code: string | undefined; message: string }): string {
+  const [, expected, received] = /^Invalid input: expected (\w+), received (\w+)$/.exec(message) ?? [];
+  if (code !== "invalid_type" || expected === undefined) return message;
+  return received === "undefined"
+    ? "is missing"
+    : `must be ${nounOf[expected] ?? expected}, not ${nounOf[received ?? ""] ?? received}`;
+}
+
+const nounOf: Readonly<Record<string, string>> = {
+  ...{ string: "text", number: "a number", int: "a whole number", boolean: "true or false" },
+  ...{ array: "a list", object: "an object" },
+};
 
 const depth = (branch: readonly { path: readonly PropertyKey[] }[]) =>
   Math.max(0, ...branch.map(({ path }) => path.length));

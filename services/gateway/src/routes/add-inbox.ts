@@ -1,3 +1,4 @@
+import { Failure } from "@tyto/contracts";
 import {
   type Api,
   bounded,
@@ -29,5 +30,16 @@ export function addInbox(api: Api, guards: GuardPorts, store: Pick<Store, "addIn
       ...problems("domain.unknown", "request.too-large", "request.unsupported-type"),
     },
   });
-  api.openapi(route, async (c) => c.json(await store.addInbox(c.req.valid("json").pattern), 201));
+  api.openapi(route, async (c) => {
+    const { pattern } = c.req.valid("json");
+    try {
+      return c.json(await store.addInbox(pattern), 201);
+    } catch (error) {
+      if (!(error instanceof Failure && error.code === "domain.unknown")) throw error;
+      const domain = pattern.slice(pattern.lastIndexOf("@") + 1);
+      throw new Failure("domain.unknown", error.message, {
+        hint: `Mail is taken for domains of yours alone. Add ${domain} first: POST /v1/domains {"domain":"${domain}"}, or in the dashboard under Domains`,
+      });
+    }
+  });
 }

@@ -34,7 +34,10 @@ test("400 for what is no address or domain, or a domain that is not ours", async
   for (const pattern of ["support", "*", "a*b@example.com", "@example.com", "*@", 7])
     expect({ pattern, status: (await add(pattern)).status }).toEqual({ pattern, status: 400 });
   const foreign = await add("ann@elsewhere.example");
-  expect(await foreign.json()).toMatchObject({ code: "domain.unknown" });
+  expect(await foreign.json()).toMatchObject({
+    code: "domain.unknown",
+    detail: expect.stringContaining("Add elsewhere.example first"),
+  });
 });
 
 test("403 without the scope", async () => {

@@ -285,6 +285,16 @@ describe("400", () => {
   });
 });
 
+test("400 says what is missing and what is of the wrong kind, in words of the API", async () => {
+  const answer = await gateway.call("POST", "/v1/emails", { to: 7, subject: true, tags: "news" });
+  expect(((await answer.json()) as { errors: unknown }).errors).toEqual([
+    { path: "from", problem: "is missing" },
+    { path: "to", problem: "must be text, not a number" },
+    { path: "subject", problem: "must be text, not true or false" },
+    { path: "tags", problem: "must be a list, not text" },
+  ]);
+});
+
 test("401 without a key, with one that is not known, and with one that was removed", async () => {
   const bare = await gateway.request("/v1/emails", {
     method: "POST",
