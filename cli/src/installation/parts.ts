@@ -87,6 +87,12 @@ export const urls = ({ settings: { ports } }: Pick<Installation, "settings">) =>
   nats: `nats://127.0.0.1:${ports.NATS_PORT}`,
 });
 
+/**
+ * How often JavaScriptCore runs a piece of code before it is compiled a third time, 64,000 by itself. The paths of a message are wide
+ * and flat: with that, threads compile for a fifth of the service's time and mail is no faster. docs/performance.md has the figures.
+ */
+const lateThirdCompiler = { BUN_JSC_thresholdForFTLOptimizeAfterWarmUp: "500000" };
+
 export function servicePart(installation: Installation, name: ServiceName): Part {
   const { settings, secrets, env, places } = installation;
   const { health } = services[name];
@@ -102,7 +108,7 @@ export function servicePart(installation: Installation, name: ServiceName): Part
       MAIL_HOSTNAME: settings.mailHostname,
     },
     scanner: { CLAMAV_HOST: "127.0.0.1", CLAMAV_PORT: String(ports.CLAMAV_PORT) },
-    mta: { MAIL_HOSTNAME: settings.mailHostname, SITE_URL: settings.siteUrl },
+    mta: { MAIL_HOSTNAME: settings.mailHostname, SITE_URL: settings.siteUrl, ...lateThirdCompiler },
     bounce: {
       BOUNCE_PORT: String(ports.BOUNCE_PORT),
       BOUNCE_TLS_DIR: join(places.dataDir, "bounce"),
