@@ -1,4 +1,5 @@
 import pino from "pino";
+import { censored } from "./censor.ts";
 import { createLines } from "./lines.ts";
 
 export type Level = "debug" | "info" | "warn" | "error";
@@ -24,17 +25,13 @@ export function createLog(service: string, level: Level = "info"): Log {
     base: { service },
     messageKey: "event",
     formatters: { level: (label) => ({ level: label }) },
-    serializers: { error: pino.stdSerializers.err },
-    redact: {
-      paths: ["password", "secret", "token", "authorization", "*.password", "*.secret", "*.token"],
-      censor: "***",
-    },
+    serializers: { error: (error: Error) => censored(pino.stdSerializers.err(error)) },
   };
   const logger = pino(options, lines);
   const write =
     (method: Level) =>
     (event: string, fields: Fields = {}) =>
-      logger[method](fields, event);
+      logger[method](censored(fields), event);
   const error = write("error");
   return {
     debug: write("debug"),
