@@ -56,6 +56,15 @@ test("fields keep their folding, and lose it in the relaxed form", () => {
   expect(fields.map(relaxedField)).toEqual(["subject:a b", "x:c"]);
 });
 
+test("of a field's ends only spaces, tabs and line ends are taken, whatever else looks blank in Latin-1", () => {
+  const fields = headerFields(Buffer.from("Subject: \t voilà\r\n \r\nTo:\r\n\ta@b.example \r\nX:\f\r\n"));
+  expect(fields.map((field) => Buffer.from(relaxedField(field), "latin1").toString())).toEqual([
+    "subject:voilà",
+    "to:a@b.example",
+    "x:\f",
+  ]);
+});
+
 test("the body starts behind the empty line", () => {
   expect(bodyStart(Buffer.from("A: b\r\n\r\nbody"))).toBe(8);
   expect(bodyStart(Buffer.from("\r\nbody"))).toBe(2);

@@ -4,7 +4,6 @@ const CR = 13;
 const LF = 10;
 const SPACE = 32;
 const TAB = 9;
-const COLON = 58;
 
 /**
  * The message with CRLF for every bare CR and bare LF, as it goes on the wire (RFC 5321 §2.3.8). Signing has to see
@@ -89,29 +88,37 @@ export type Field = { name: string; text: string };
 /** The header fields in order. Lines before the first name, and lines without a colon, belong to no field. */
 export function headerFields(header: Buffer): Field[] {
   const fields: Field[] = [];
+  const all = header.toString("latin1");
   let start = 0;
-  while (start < header.length) {
-    let end = header.indexOf("\r\n", start);
-    while (end !== -1 && (header[end + 2] === SPACE || header[end + 2] === TAB))
-      end = header.indexOf("\r\n", end + 2);
-    const stop = end === -1 ? header.length : end;
-    const colon = header.indexOf(COLON, start);
+  while (start < all.length) {
+    let end = all.indexOf("\r\n", start);
+    while (end !== -1 && isBlank(all.charCodeAt(end + 2))) end = all.indexOf("\r\n", end + 2);
+    const stop = end === -1 ? all.length : end;
+    const colon = all.indexOf(":", start);
     if (colon > start && colon < stop)
       fields.push({
-        name: header.toString("latin1", start, colon).trim().toLowerCase(),
-        text: header.toString("latin1", start, stop),
+        name: all.slice(start, colon).trim().toLowerCase(),
+        text: all.slice(start, stop),
       });
     start = stop + 2;
   }
   return fields;
 }
 
+const isBlank = (code: number) => code === SPACE || code === TAB;
+
 /** RFC 6376 §3.4.2, without the final line end. */
 export function relaxedField({ name, text }: Field): string {
-  const value = text
-    .slice(text.indexOf(":") + 1)
-    .replaceAll("\r\n", "")
-    .replace(/[ \t]+/g, " ")
-    .trim();
-  return `${name}:${value}`;
+  let from = text.indexOf(":") + 1;
+  let to = text.length;
+  // Not trim(), which takes A0 too: in UTF-8 that is the second half of a letter.
+  while (from < to && isSpace(text.charCodeAt(from))) from++;
+  while (to > from && isSpace(text.charCodeAt(to - 1))) to--;
+  const value = text.slice(from, to);
+  // Most fields stand on one line, and their words one space apart.
+  return `${name}:${hasSpaceToReduce(value) ? value.replaceAll("\r\n", "").replace(/[ \t]+/g, " ") : value}`;
 }
+
+const isSpace = (code: number) => isBlank(code) || code === CR || code === LF;
+const hasSpaceToReduce = (value: string) =>
+  value.includes("  ") || value.includes("\t") || value.includes("\r\n");

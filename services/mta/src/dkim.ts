@@ -1,4 +1,4 @@
-import { createHash, type KeyObject, sign } from "node:crypto";
+import { hash, type KeyObject, sign } from "node:crypto";
 import type { Domain } from "@tyto/contracts";
 import { bodyStart, type Field, headerFields, relaxedBody, relaxedField } from "./canonical.ts";
 
@@ -75,9 +75,7 @@ export async function signatures(
 
 /** For `bh=`: the hash of the relaxed body, in base64. */
 export const bodyHashOf = (message: Buffer): string =>
-  createHash("sha256")
-    .update(relaxedBody(message.subarray(bodyStart(message))))
-    .digest("base64");
+  hash("sha256", relaxedBody(message.subarray(bodyStart(message))), "base64");
 
 /** The names for `h=` and the canonical fields in that order; of equal names the lowest comes first (RFC 6376 §5.4.2). */
 function selectFields(
@@ -125,13 +123,11 @@ function fold(names: readonly string[]): string {
   return text;
 }
 
-function signData(data: string, { algorithm, key }: SigningKey): Buffer | Promise<Buffer> {
+function signData(text: string, { algorithm, key }: SigningKey): Buffer | Promise<Buffer> {
+  const data = Buffer.from(text, "latin1");
   // Ed25519 signs the SHA-256 hash of the data, not the data (RFC 8463 §3).
-  if (algorithm === "ed25519-sha256")
-    return sign(undefined, createHash("sha256").update(data, "latin1").digest(), key);
+  if (algorithm === "ed25519-sha256") return sign(undefined, hash("sha256", data, "buffer"), key);
   return new Promise((resolve, reject) =>
-    sign("sha256", Buffer.from(data, "latin1"), key, (error, signature) =>
-      error === null ? resolve(signature) : reject(error),
-    ),
+    sign("sha256", data, key, (error, signature) => (error === null ? resolve(signature) : reject(error))),
   );
 }
