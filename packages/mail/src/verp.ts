@@ -10,6 +10,8 @@ import { createHmac, timingSafeEqual } from "node:crypto";
 import { Address, DeliveryId, Origin } from "@tyto/contracts";
 
 const macChars = 20;
+/** That hold the bits of so many characters. */
+const macBytes = Math.ceil((macChars * 5) / 8);
 const returnPathPattern = /^b-([0-9a-hjkmnp-tv-z]{26}-\d{1,4})(?:-([a-z2-7]{8}))?-([a-z2-7]{20})$/;
 
 /** The envelope sender of one delivery. `host` is the domain's return path host; the local part has at most 63 characters. */
@@ -53,7 +55,7 @@ function mac(marked: string, host: string, key: string): string {
   const digest = createHmac("sha256", key)
     .update(`tyto return path 1\n${marked}\n${host.toLowerCase()}`)
     .digest();
-  return base32(digest).slice(0, macChars);
+  return base32(digest.subarray(0, macBytes)).slice(0, macChars);
 }
 
 /** RFC 4648 §6 in lower case, without padding. */
