@@ -7,10 +7,10 @@ import { type Endpoint, hungUp, type Sent, type Trouble, untrusted } from "./tro
 import { authenticate, type Credentials } from "./wire/authenticate.ts";
 import { connect } from "./wire/connect.ts";
 import type { Mail } from "./wire/envelope.ts";
-import { greet, type TlsLevel } from "./wire/greeting.ts";
+import { type Greeted, greet, type TlsLevel } from "./wire/greeting.ts";
 import { type MessageTimeouts, type Progress, transact } from "./wire/transaction.ts";
-import { createScribe, noScribe, type Transcript } from "./wire/transcript.ts";
-import { createWire } from "./wire/wire.ts";
+import { createScribe, noScribe, type Scribe, type Transcript } from "./wire/transcript.ts";
+import { createWire, type Wire } from "./wire/wire.ts";
 
 export type { Mail } from "./wire/envelope.ts";
 export type { TlsLevel } from "./wire/greeting.ts";
@@ -70,44 +70,63 @@ const problemCharsMax = 300;
  * looked at and told, not demanded (RFC 7435).
  */
 export async function openSession(endpoint: Endpoint, options: OpenOptions): Promise<Session | Trouble> {
-  const { egress, timeouts, serverName = endpoint.name } = options;
   const scribe = options.transcript === undefined ? noScribe : createScribe(options.transcript);
-  const startedMs = performance.now();
-  const connected = await connect(endpoint, egress, timeouts.connectMs, options.signal);
-  if (connected.kind === "trouble") {
-    scribe.note("*", connected.explanation);
-    return connected;
+  const stands = await stand(endpoint, options, scribe);
+  if (stands.kind === "trouble") {
+    scribe.note("*", stands.explanation);
+    return stands;
   }
-  const connectMs = performance.now() - startedMs;
-  scribe.note("*", `connected to ${endpoint.name} [${endpoint.ip}]:${endpoint.port}`);
-  const greeted = await greet(connected.socket, endpoint, {
-    ehloName: egress.ehloName,
-    tls: options.tls,
-    serverName,
-    authorities: options.authorities,
-    greetingMs: timeouts.greetingMs,
-    commandMs: timeouts.commandMs,
-    scribe,
-    signal: options.signal,
-  });
-  if (greeted.kind === "trouble") {
-    scribe.note("*", greeted.explanation);
-    return greeted;
-  }
-  const { socket, offers, early, tlsMs } = greeted;
-  const tls = describeTls(socket, serverName);
-  const problem = socket instanceof TLSSocket ? options.checkPeer?.(socket) : undefined;
-  if (problem !== undefined) {
-    socket.destroy();
-    scribe.note("*", problem);
-    return { ...untrusted(endpoint, problem), tls };
-  }
+  const { socket, offers, early, tls } = stands;
   if (tls !== null) scribe.note("*", `encrypted with ${tls.version} ${tls.cipher}`);
   const wire = createWire(socket, early, scribe);
-  const { credentials } = options;
+  const { credentials, timeouts } = options;
   const refused =
     credentials && (await authenticate(wire, endpoint, offers, credentials, timeouts.commandMs));
   if (refused !== undefined) return { ...refused, tls };
+  return sessionOf({ endpoint, stands, wire, timeouts, scribe });
+}
+
+/** A connection that was greeted, perhaps encrypted, to a peer that was looked at. */
+type Stands = Omit<Greeted, "kind"> & {
+  kind: "stands";
+  localIp: string | undefined;
+  tls: Conversation["tls"];
+  connectMs: number;
+};
+
+async function stand(endpoint: Endpoint, options: OpenOptions, scribe: Scribe): Promise<Stands | Trouble> {
+  const { egress, timeouts, serverName = endpoint.name, authorities, signal } = options;
+  const startedMs = performance.now();
+  const connected = await connect(endpoint, egress, timeouts.connectMs, signal);
+  if (connected.kind === "trouble") return connected;
+  const connectMs = performance.now() - startedMs;
+  scribe.note("*", `connected to ${endpoint.name} [${endpoint.ip}]:${endpoint.port}`);
+  const greeted = await greet(connected.socket, endpoint, {
+    ...{ tls: options.tls, serverName, authorities, scribe, signal },
+    ehloName: egress.ehloName,
+    greetingMs: timeouts.greetingMs,
+    commandMs: timeouts.commandMs,
+  });
+  if (greeted.kind === "trouble") return greeted;
+  const { socket } = greeted;
+  const tls = describeTls(socket, serverName);
+  const problem = socket instanceof TLSSocket ? options.checkPeer?.(socket) : undefined;
+  if (problem === undefined)
+    return { ...greeted, kind: "stands", localIp: connected.localIp, tls, connectMs };
+  socket.destroy();
+  return { ...untrusted(endpoint, problem), tls };
+}
+
+type Parts = {
+  endpoint: Endpoint;
+  stands: Stands;
+  wire: Wire;
+  timeouts: Timeouts;
+  scribe: Scribe;
+};
+
+function sessionOf({ endpoint, stands, wire, timeouts, scribe }: Parts): Session {
+  const { offers, localIp, tls, connectMs, tlsMs } = stands;
   let timings = timingsOf({ connectMs, tlsMs });
   let isFresh = true;
   const interruption = createInterruption(() => wire.close("stopped"));
@@ -116,14 +135,7 @@ export async function openSession(endpoint: Endpoint, options: OpenOptions): Pro
   async function send(mail: Mail, signal?: AbortSignal): Promise<Sent> {
     if (signal?.aborted) return { kind: "interrupted" };
     if (!wire.isOpen) return hungUp(endpoint);
-    const progress: Progress = {
-      isBodyStarted: false,
-      isBodyEnded: false,
-      startedMs: performance.now(),
-      envelopeMs: undefined,
-      bodyMs: undefined,
-      replyMs: undefined,
-    };
+    const progress = newProgress();
     wire.isAsked = true;
     scribe.begin(mail.to);
     interruption.watch(signal, progress);
@@ -139,16 +151,13 @@ export async function openSession(endpoint: Endpoint, options: OpenOptions): Pro
   }
 
   return {
-    endpoint,
-    localIp: connected.localIp,
-    tls,
+    ...{ endpoint, localIp, tls, send },
     get isOpen() {
       return wire.isOpen;
     },
     get timings() {
       return timings;
     },
-    send,
     async reset() {
       if (!wire.isOpen) return false;
       wire.isAsked = true;
@@ -160,9 +169,18 @@ export async function openSession(endpoint: Endpoint, options: OpenOptions): Pro
       return isReset;
     },
     quit: () => wire.quit(quitMsMax),
-    onEnd: wire.onEnd,
+    onEnd: (listener) => wire.onEnd(listener),
   };
 }
+
+const newProgress = (): Progress => ({
+  isBodyStarted: false,
+  isBodyEnded: false,
+  startedMs: performance.now(),
+  envelopeMs: undefined,
+  bodyMs: undefined,
+  replyMs: undefined,
+});
 
 function timingsOf(steps: Partial<Record<keyof Timings, number | undefined>>): Timings {
   const { connectMs, tlsMs, envelopeMs, bodyMs, replyMs } = steps;

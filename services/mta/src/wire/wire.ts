@@ -34,111 +34,132 @@ export type Wire = {
 };
 
 /** Takes a socket over. `early` is what the server said before that without being asked. */
-export function createWire(socket: Socket, early: string, scribe: Scribe = noScribe): Wire {
-  const replies = createReplies();
-  const endListeners: (() => void)[] = [];
-  let broken: Break | undefined;
-  let wake: (() => void) | undefined;
-  let isLeaving = false;
+export const createWire = (socket: Socket, early: string, scribe: Scribe = noScribe): Wire =>
+  new SocketWire(socket, early, scribe);
 
-  const deadline = createDeadline(() => end("no answer in time", true));
+class SocketWire implements Wire {
+  isAsked = false;
+  readonly #socket: Socket;
+  readonly #scribe: Scribe;
+  readonly #replies = createReplies();
+  readonly #endListeners: (() => void)[] = [];
+  readonly #deadline = createDeadline(() => this.#end("no answer in time", true));
+  #broken: Break | undefined;
+  #wake: (() => void) | undefined;
+  #isLeaving = false;
 
-  function notify() {
-    const waiting = wake;
-    wake = undefined;
+  constructor(socket: Socket, early: string, scribe: Scribe) {
+    this.#socket = socket;
+    this.#scribe = scribe;
+    socket.setTimeout(0);
+    socket.on("data", (bytes: Buffer) => this.#hear(bytes));
+    socket.on("end", () => this.#end("it closed the connection"));
+    socket.on("close", () => this.#end("the connection was closed"));
+    socket.on("error", (error: Error & { code?: string }) => this.#end(error.code ?? error.message));
+    if (early !== "") this.#replies.feed(Buffer.from(early, "latin1"));
+    if (socket.destroyed) this.#end("the connection was closed");
+    else if (this.#replies.hasUnread) this.#end("it spoke without being asked");
+  }
+
+  get isOpen(): boolean {
+    return this.#broken === undefined && !this.#isLeaving;
+  }
+  get hasUnread(): boolean {
+    return this.#replies.hasUnread;
+  }
+
+  write(bytes: string | Buffer, shown?: string): void {
+    if (this.#broken !== undefined) return;
+    this.#follow(bytes, shown);
+    this.#socket.write(bytes);
+  }
+
+  async reply(timeoutMs: number): Promise<WireReply | Break> {
+    if (this.#broken === undefined) this.#deadline.set(timeoutMs);
+    for (;;) {
+      const reply = this.#replies.next();
+      if (reply?.kind === "malformed") this.#end(`it answered with ${reply.why}`);
+      else if (reply !== undefined) {
+        this.#deadline.clear();
+        if (this.#scribe.isHeard()) this.#scribe.note("<", reply.text);
+        return reply;
+      }
+      if (this.#broken !== undefined) return this.#broken;
+      await this.#wait();
+    }
+  }
+
+  async deliver(
+    piece: Buffer,
+    shown: string | undefined,
+    timeoutMs: number,
+  ): Promise<"taken" | "answered" | Break> {
+    if (this.#broken !== undefined) return this.#broken;
+    this.#follow(piece, shown);
+    this.#deadline.set(timeoutMs);
+    let isTaken = false;
+    // The event `drain` comes only for those writes that filled the buffer; this comes for all.
+    this.#socket.write(piece, () => {
+      isTaken = true;
+      this.#notify();
+    });
+    while (this.#broken === undefined && !isTaken && !this.#replies.hasUnread) await this.#wait();
+    this.#deadline.clear();
+    if (this.#replies.hasUnread) return "answered";
+    return this.#broken ?? "taken";
+  }
+
+  close(why: string): void {
+    this.#end(why);
+  }
+
+  quit(quitMsMax: number): void {
+    if (this.#broken !== undefined || this.#isLeaving) return;
+    this.#isLeaving = true;
+    this.isAsked = true;
+    this.write("QUIT\r\n");
+    void this.reply(quitMsMax).then((reply) => {
+      if (reply.kind !== "reply") return;
+      this.#deadline.set(quitMsMax);
+      this.#socket.end();
+    });
+  }
+
+  onEnd(listener: () => void): void {
+    if (this.#broken === undefined) this.#endListeners.push(listener);
+    else listener();
+  }
+
+  #hear(bytes: Buffer): void {
+    this.#replies.feed(bytes);
+    if (this.isAsked) this.#notify();
+    else if (this.#replies.hasUnread) this.#end("it spoke without being asked");
+  }
+
+  #end(why: string, isTimeout = false): void {
+    if (this.#broken !== undefined) return;
+    this.#broken = { kind: "break", why, isTimeout, unfinished: this.#replies.unfinished };
+    this.#deadline.stop();
+    // The data that the system still holds goes nowhere: what was cut must not look complete.
+    this.#socket.destroy();
+    this.#scribe.note("*", why);
+    this.#notify();
+    for (const listener of this.#endListeners) listener();
+  }
+
+  #wait(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+  #notify(): void {
+    const waiting = this.#wake;
+    this.#wake = undefined;
     waiting?.();
   }
-  function end(why: string, isTimeout = false) {
-    if (broken !== undefined) return;
-    broken = { kind: "break", why, isTimeout, unfinished: replies.unfinished };
-    deadline.stop();
-    // The data that the system still holds goes nowhere: what was cut must not look complete.
-    socket.destroy();
-    scribe.note("*", why);
-    notify();
-    for (const listener of endListeners) listener();
+
+  #follow(bytes: string | Buffer, shown: string | undefined): void {
+    if (!this.#scribe.isHeard()) return;
+    this.#scribe.note(">", shown ?? (typeof bytes === "string" ? bytes : `(${bytes.length} bytes)`));
   }
-  const wait = () =>
-    new Promise<void>((resolve) => {
-      wake = resolve;
-    });
-
-  function follow(bytes: string | Buffer, shown: string | undefined) {
-    if (!scribe.isHeard()) return;
-    scribe.note(">", shown ?? (typeof bytes === "string" ? bytes : `(${bytes.length} bytes)`));
-  }
-
-  socket.setTimeout(0);
-  socket.on("data", (bytes: Buffer) => {
-    replies.feed(bytes);
-    if (wire.isAsked) notify();
-    else if (replies.hasUnread) end("it spoke without being asked");
-  });
-  socket.on("end", () => end("it closed the connection"));
-  socket.on("close", () => end("the connection was closed"));
-  socket.on("error", (error: Error & { code?: string }) => end(error.code ?? error.message));
-
-  const wire: Wire = {
-    isAsked: false,
-    get isOpen() {
-      return broken === undefined && !isLeaving;
-    },
-    get hasUnread() {
-      return replies.hasUnread;
-    },
-    write(bytes, shown) {
-      if (broken !== undefined) return;
-      follow(bytes, shown);
-      socket.write(bytes);
-    },
-    async reply(timeoutMs) {
-      if (broken === undefined) deadline.set(timeoutMs);
-      for (;;) {
-        const reply = replies.next();
-        if (reply?.kind === "malformed") end(`it answered with ${reply.why}`);
-        else if (reply !== undefined) {
-          deadline.clear();
-          if (scribe.isHeard()) scribe.note("<", reply.text);
-          return reply;
-        }
-        if (broken !== undefined) return broken;
-        await wait();
-      }
-    },
-    async deliver(piece, shown, timeoutMs) {
-      if (broken !== undefined) return broken;
-      follow(piece, shown);
-      deadline.set(timeoutMs);
-      let isTaken = false;
-      // The event `drain` comes only for those writes that filled the buffer; this comes for all.
-      socket.write(piece, () => {
-        isTaken = true;
-        notify();
-      });
-      while (broken === undefined && !isTaken && !replies.hasUnread) await wait();
-      deadline.clear();
-      if (replies.hasUnread) return "answered";
-      return broken ?? "taken";
-    },
-    close: (why) => end(why),
-    quit(quitMsMax) {
-      if (broken !== undefined || isLeaving) return;
-      isLeaving = true;
-      wire.isAsked = true;
-      wire.write("QUIT\r\n");
-      void wire.reply(quitMsMax).then((reply) => {
-        if (reply.kind !== "reply") return;
-        deadline.set(quitMsMax);
-        socket.end();
-      });
-    },
-    onEnd(listener) {
-      if (broken === undefined) endListeners.push(listener);
-      else listener();
-    },
-  };
-  if (early !== "") replies.feed(Buffer.from(early, "latin1"));
-  if (socket.destroyed) end("the connection was closed");
-  else if (replies.hasUnread) end("it spoke without being asked");
-  return wire;
 }
