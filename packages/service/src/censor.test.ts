@@ -14,7 +14,7 @@ test("what names a secret is not written, at the top or one level down", () => {
 });
 
 test("a secret that is no text is not written either", () => {
-  expect(censored<object>({ secret: { parts: ["a"] }, token: undefined })).toEqual({
+  expect(censored<Record<string, unknown>>({ secret: { parts: ["a"] }, token: undefined })).toEqual({
     secret: "***",
     token: "***",
   });
