@@ -11,6 +11,7 @@ import { kill } from "./kill.ts";
 import { mta } from "./mta.ts";
 import { parser } from "./parser.ts";
 import { path } from "./path.ts";
+import { sending } from "./sending.ts";
 import { shares } from "./shares.ts";
 import { store } from "./store.ts";
 
@@ -29,6 +30,7 @@ const benchmarks: readonly Benchmark[] = [
   flood,
   kill,
   mta,
+  sending,
   isolation,
   backlog,
   shares,
