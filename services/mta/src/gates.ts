@@ -2,7 +2,7 @@
 import type { Bus } from "@tyto/bus";
 import type { QueueEntry } from "@tyto/contracts";
 import type { Log } from "@tyto/service";
-import { type Breakers, createBreakers } from "./breakers/breakers.ts";
+import { type BreakerPorts, type Breakers, createBreakers } from "./breakers/breakers.ts";
 import { createHolds, type Holds } from "./holds/holds.ts";
 import { remember } from "./memory.ts";
 import type { Leave, Observation } from "./observation.ts";
@@ -21,6 +21,9 @@ export type GatePorts = {
   profiles: Profiles;
   rules: RuleSet;
   shareOf?: ShapingPorts["shareOf"];
+  /** The part of the trials after a hold that is this process's; breakers.ts. */
+  trialsOf?: BreakerPorts["trialsOf"];
+  onTrialsWanted?: BreakerPorts["onTrialsWanted"];
   pauseFirstMs?: number;
   now: () => number;
   /** From 0 up to 1. */
@@ -70,7 +73,11 @@ export async function openGates(ports: GatePorts): Promise<Gates> {
     apply: applyEffects(shaping, holds, log),
   });
   const counts = bus.bucket("BREAKERS");
-  const breakers = createBreakers({ bucket: counts, hold: holds.hold, now, random, log });
+  const breakers = createBreakers({
+    ...{ bucket: counts, hold: holds.hold, now, random, log },
+    ...(ports.trialsOf === undefined ? {} : { trialsOf: ports.trialsOf }),
+    ...(ports.onTrialsWanted === undefined ? {} : { onTrialsWanted: ports.onTrialsWanted }),
+  });
   holds.onReleased(breakers.released);
 
   const [memory, ruled, counted] = await Promise.all([
@@ -107,6 +114,7 @@ export async function openGates(ports: GatePorts): Promise<Gates> {
     async stop() {
       await Promise.all(rounds.map((round) => round.stop()));
       await breakers.save();
+      breakers.endTrials();
       counted.stop();
       ruled.stop();
       await memory.stop();

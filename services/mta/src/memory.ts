@@ -5,6 +5,10 @@ import type { Log } from "@tyto/service";
 /** What learns, and can tell what it learned: records by key, without a record where there is nothing to tell any more. */
 export type Learner<V> = {
   restore(record: V): void;
+  /** What another process stored since, or this one itself. */
+  hear?(record: V): void;
+  /** Calls back when something was learned that others should know at once. */
+  onUrgent?(tell: () => void): void;
   /** What changed since the last call, at most `max`. */
   changes(max: number): { key: string; record: V | undefined }[];
 };
@@ -24,11 +28,11 @@ export async function remember<B extends BucketName>(
 ): Promise<{ stop(): Promise<void> }> {
   let isRead = false;
   const watch = await bucket.watch((_, record) => {
-    // What comes afterwards is what this process writes, or another one that counts for itself.
-    if (!isRead && record !== undefined) learner.restore(record);
+    if (record === undefined) return;
+    if (isRead) learner.hear?.(record);
+    else learner.restore(record);
   });
   isRead = true;
-  watch.stop();
 
   const write = async () => {
     for (const { key, record } of learner.changes(recordsPerWriteMax)) {
@@ -42,11 +46,14 @@ export async function remember<B extends BucketName>(
     }
   };
   let writing = Promise.resolve();
-  const timer = setInterval(() => {
+  const next = () => {
     writing = writing.then(write);
-  }, writeEveryMs);
+  };
+  const timer = setInterval(next, writeEveryMs);
+  learner.onUrgent?.(next);
   return {
     async stop() {
+      watch.stop();
       clearInterval(timer);
       await writing;
       await write();

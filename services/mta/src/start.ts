@@ -1,4 +1,5 @@
 import type { Log, Running } from "@tyto/service";
+import { isTrialKey } from "./breakers/breakers.ts";
 import type { Config } from "./config.ts";
 import { createDeliveries } from "./deliver.ts";
 import { startWayOut } from "./egress/way-out.ts";
@@ -27,7 +28,9 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
   const tls = createTls(surroundings, (policy, result) => metrics.tlsSessions.inc({ policy, result }));
 
   // What may leave, by which way, and how many at a time.
-  const sharing = await startSharing(surroundings, (key) => sessions.connectionsTo(key));
+  const sharing = await startSharing(surroundings, (key) =>
+    isTrialKey(key) ? gates.breakers.trialsUnderWay(key) : sessions.connectionsTo(key),
+  );
   const gates = await startGates(surroundings, sharing);
   const wayOut = await startWayOut({
     ...{ bus, resolver, now, log },

@@ -21,7 +21,8 @@ export type Opening = { kind: "bounces" | "complaints"; why: string; forMs: numb
 
 const holdFirstMs = { bounces: 1_800_000, complaints: 4 * 3_600_000 };
 const holdMsMax = 24 * 3_600_000;
-const trialsMax = 5;
+/** Over all processes. */
+export const trialsMax = 5;
 const trialMsMax = 900_000;
 /** Messages that a trial takes; a bad list shows itself in far fewer. */
 const trialSent = 50;
@@ -74,13 +75,22 @@ function settle(breaker: Breaker, isTrouble: boolean, nowMs: number): Opening | 
 }
 
 /** During a trial few messages leave at a time. Changes the breaker. */
-export function tryLeave(breaker: Breaker, deliveryId: string, nowMs: number): "go" | "wait" {
-  if (!breaker.isOnTrial || isOpen(breaker, nowMs)) return "go";
+export function tryLeave(
+  breaker: Breaker,
+  deliveryId: string,
+  nowMs: number,
+  partOf: () => number = () => trialsMax,
+): "go" | "wait" {
+  if (!isTrying(breaker, nowMs)) return "go";
   for (const [id, untilMs] of breaker.trials) if (untilMs <= nowMs) breaker.trials.delete(id);
-  if (!breaker.trials.has(deliveryId) && breaker.trials.size >= trialsMax) return "wait";
+  if (!breaker.trials.has(deliveryId) && breaker.trials.size >= partOf()) return "wait";
   breaker.trials.set(deliveryId, nowMs + trialMsMax);
   return "go";
 }
+
+/** Its hold is over, and few messages find out whether all is well. */
+export const isTrying = (breaker: Breaker, nowMs: number): boolean =>
+  breaker.isOnTrial && !isOpen(breaker, nowMs);
 
 /** The counts start anew. */
 export function forget(breaker: Breaker): void {

@@ -21,7 +21,9 @@ const breakersMax = 300;
 const limitsMax = 16;
 
 /** One process as it stands. */
-export function processState(ports: StatePorts): ProcessState {
+export function processState(of: StatePorts): ProcessState {
+  const held = of.holds();
+  const ports = { ...of, holds: () => held };
   const { process, startedAtMs, activity } = ports;
   const inHand = ports.inHand();
   const sites = knownSites(ports, inHand)

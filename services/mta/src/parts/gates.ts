@@ -18,4 +18,7 @@ export const startGates = (
     rules: config.rules,
     pauseFirstMs: restMs,
     shareOf: sharing.shareOf,
+    trialsOf: (key, max) =>
+      sharing.shareOf(key, { connectionsMax: max, perMinute: Number.POSITIVE_INFINITY }).connectionsMax,
+    onTrialsWanted: sharing.demand,
   });

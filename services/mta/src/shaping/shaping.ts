@@ -50,6 +50,10 @@ export type Shaping = {
   changes(max: number): { key: string; record: SiteRecord | undefined }[];
   /** What an earlier process knew. Rows that are old are left out. */
   restore(record: SiteRecord): void;
+  /** What another process learned just now: that a site is left alone, or that one which is left alone here speaks again. */
+  hear(record: SiteRecord): void;
+  /** Calls back when a site is left alone from now on, or speaks again: others should know before one of them asks. */
+  onUrgent(tell: () => void): void;
 };
 
 const pauseFirstMsUsual = 30_000;
@@ -59,13 +63,25 @@ export function createShaping(ports: ShapingPorts): Shaping {
   const { profiles, now, shareOf } = ports;
   const pauses = { firstMs: ports.pauseFirstMs ?? pauseFirstMsUsual, random: ports.random };
   const rows = new Rows(profiles);
+  const listeners: (() => void)[] = [];
+  /** Does `learning`, and tells when that stops or opens the site. */
+  const telling = (key: SiteKey, learning: () => void) => {
+    const before = rows.get(key)?.throttle.state;
+    const untilMs = rows.get(key)?.throttle.untilMs;
+    learning();
+    const { throttle } = rows.get(key) ?? {};
+    const isStopped =
+      throttle?.state === "suspended" && (before !== "suspended" || throttle.untilMs !== untilMs);
+    const isOpened = throttle?.state === "slowed" && (before === "probing" || before === "suspended");
+    if (isStopped || isOpened) for (const tell of listeners) tell();
+  };
 
   return {
     leave(key, provider, nowMs = now()) {
       const row = rows.of(key, provider, nowMs);
       const before = row.throttle.state;
-      takeShare(row, profiles, shareOf, nowMs);
-      const leave = takeToken(row.throttle, rows.profileOf(row), nowMs);
+      const part = takeShare(row, profiles, shareOf, nowMs);
+      const leave = takeToken(row.throttle, rows.profileOf(row), nowMs, part.connectionsMax >= 1);
       if (row.throttle.state !== before) rows.touch(row);
       if (leave.kind === "go") return leave;
       return { ...leave, why: `${row.provider ?? key.site}: ${leave.why}` };
@@ -85,13 +101,17 @@ export function createShaping(ports: ShapingPorts): Shaping {
 
     messagesMax: (key, provider) => profiles(key.site, provider ?? rows.get(key)?.provider).messagesMax,
 
-    see: (observation) => learnFrom(rows, observation, pauses, now()),
+    see: (observation) =>
+      telling({ egress: observation.egress.id, site: observation.site.id }, () =>
+        learnFrom(rows, observation, pauses, now()),
+      ),
 
-    suspend(key, provider, untilMs, why) {
-      const row = rows.of(key, provider, now());
-      suspend(row.throttle, untilMs, shortened(why), now());
-      rows.touch(row);
-    },
+    suspend: (key, provider, untilMs, why) =>
+      telling(key, () => {
+        const row = rows.of(key, provider, now());
+        suspend(row.throttle, untilMs, shortened(why), now());
+        rows.touch(row);
+      }),
 
     slow(key, provider, why) {
       const row = rows.of(key, provider, now());
@@ -111,6 +131,8 @@ export function createShaping(ports: ShapingPorts): Shaping {
     status: (site) => statusesOf(rows, site, now()),
     changes: (max) => rows.changes(max, now()),
     restore: (record) => rows.restore(record, now()),
+    hear: (record) => rows.hear(record, now()),
+    onUrgent: (tell) => void listeners.push(tell),
   };
 }
 

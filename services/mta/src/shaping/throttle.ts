@@ -1,3 +1,4 @@
+import type { SiteRecord } from "@tyto/contracts";
 import { countOf, countOne, type Minute, newMinute } from "./minute.ts";
 import type { Profile } from "./profiles.ts";
 import type { Sign } from "./sign.ts";
@@ -111,6 +112,8 @@ export function takeToken(
   throttle: Throttle,
   profile: Profile,
   nowMs: number,
+  /** Of the one connection to a site that is left alone: whoever of the processes has it asks for all. */
+  mayProbe = true,
 ): { kind: "go" } | { kind: "wait"; untilMs: number; why: string } {
   if (throttle.state === "suspended" || throttle.state === "probing") {
     if (nowMs < throttle.untilMs) {
@@ -118,6 +121,10 @@ export function takeToken(
         return { kind: "wait", untilMs: throttle.untilMs, why: throttle.why };
       const untilMs = Math.min(throttle.untilMs, nowMs + probeLookMs);
       return { kind: "wait", untilMs, why: `one message asks whether this is over: ${throttle.why}` };
+    }
+    if (!mayProbe) {
+      const why = `another process asks whether this is over: ${throttle.why}`;
+      return { kind: "wait", untilMs: nowMs + shareLookMs, why };
     }
     throttle.state = "probing";
     throttle.untilMs = nowMs + probeMsMax;
@@ -221,6 +228,29 @@ export function suspend(throttle: Throttle, untilMs: number, why: string, nowMs:
   throttle.why = why;
   throttle.troubleAtMs = nowMs;
   throttle.connections = 1;
+}
+
+/**
+ * What another process learned of the site. It is left alone here, too, unless it took mail from us since; and where it speaks again with
+ * that one, nobody here has to ask. Changes the throttle, and tells whether it did.
+ */
+export function hearOf(
+  throttle: Throttle,
+  { state, untilMs = 0, why = "", pauses, troubleAtMs, savedAtMs }: SiteRecord,
+  nowMs: number,
+): boolean {
+  if (throttle.state === "probing") return false;
+  if (state === "suspended") {
+    const isNews = untilMs > nowMs && (throttle.state !== "suspended" || untilMs > throttle.untilMs);
+    if (!isNews || throttle.takenAtMs >= troubleAtMs) return false;
+    suspend(throttle, untilMs, why, troubleAtMs);
+    throttle.pauses = Math.max(throttle.pauses, pauses);
+    return true;
+  }
+  if (throttle.state !== "suspended" || savedAtMs <= throttle.troubleAtMs) return false;
+  throttle.untilMs = Math.min(throttle.untilMs, nowMs);
+  reopen(throttle, nowMs);
+  return true;
 }
 
 /** Lowers the rate and the connections once. */

@@ -1,0 +1,162 @@
+/** What several mta processes find out together: by one nats-server, with the shares of limits. */
+import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
+import type { Bus } from "@tyto/bus";
+import { startNats, type TestNats } from "@tyto/bus/testing";
+import { Address, defaultOrganization, deliveryId, newMessageId } from "@tyto/contracts";
+import { silentLog } from "@tyto/service";
+import { until } from "../../../test/parts/until.ts";
+import { isTrialKey } from "./breakers/breakers.ts";
+import { type Gates, openGates } from "./gates.ts";
+import { createProfiles } from "./shaping/profiles.ts";
+import { createElapsed } from "./shares/elapsed.ts";
+import { createShares, type Shares } from "./shares/shares.ts";
+import { createShareKeys } from "./shares/site-keys.ts";
+
+type Process = { gates: Gates; shares: Shares; bus: Bus; demand(site: string, wanted: number): void };
+let nats: TestNats;
+let processes: Process[] = [];
+const clock = { aheadMs: 0 };
+const now = () => Date.now() + clock.aheadMs;
+beforeAll(async () => {
+  nats = await startNats({ users: true });
+});
+afterEach(async () => {
+  for (const { gates, shares, bus } of processes) {
+    await gates.stop();
+    await shares.stop();
+    await bus.drain();
+  }
+  processes = [];
+  clock.aheadMs = 0;
+  await nats.clear();
+});
+afterAll(() => nats.stop());
+
+/** Gates of one mta process, wired to the shares as the mta does it. */
+async function start(name: string): Promise<Process> {
+  const bus = await nats.connect("mta");
+  const { keyOf, inUse } = createShareKeys((key) =>
+    isTrialKey(key) ? gates.breakers.trialsUnderWay(key) : 0,
+  );
+  const elapsedMs = createElapsed(() => performance.now(), Date.now);
+  const shares = await createShares({
+    bucket: bus.bucket,
+    name,
+    inUse,
+    elapsedMs,
+    now: Date.now,
+    log: silentLog,
+  });
+  const shareOf = (key: { egress: string; site: string }, connectionsMax: number) =>
+    shares.shareOf(keyOf(key), { connectionsMax, perMinute: Number.POSITIVE_INFINITY }).connectionsMax;
+  const gates: Gates = await openGates({
+    ...{ bus, now, random: () => 0.5, log: { info() {}, warn() {} } },
+    profiles: createProfiles({ connectionsMax: 20 }),
+    rules: { rules: [], shipped: new Set() },
+    pauseFirstMs: 30_000,
+    shareOf: (key, limit) => shares.shareOf(keyOf(key), limit),
+    trialsOf: shareOf,
+    onTrialsWanted: (key, wanted) => shares.demand(keyOf(key), wanted),
+  });
+  const demand = (site: string, wanted: number) => shares.demand(keyOf({ egress: "mail1", site }), wanted);
+  const process = { gates, shares, bus, demand };
+  processes.push(process);
+  return process;
+}
+const startThree = async () => {
+  const three = [await start("one"), await start("two"), await start("three")];
+  await until("they know each other", () =>
+    three.every(({ shares }) => shares.status().mode === "shared" && shares.status().peers.length === 2),
+  );
+  return three;
+};
+
+function entryOf() {
+  const messageId = newMessageId();
+  return {
+    ...{ messageId, deliveryId: deliveryId(messageId, 0), organizationId: defaultOrganization },
+    ...{ recipient: Address.parse("bob@example.net"), attempt: 1 },
+  };
+}
+const site = { id: "mx.example.net" };
+const seen = (outcome: "delivered" | "deferred" | "bounced", entry = entryOf()) => ({
+  ...{ atMs: now(), entry, site, egress: { id: "mail1" }, outcome },
+});
+
+test("after a hold five messages are on trial in all processes together", async () => {
+  const three = await startThree();
+  const [one] = three;
+  for (let n = 0; n < 8; n++) one?.gates.see({ ...seen("bounced"), reason: "mailbox.unknown", hard: true });
+  await until("all know of it", () => three.every(({ gates }) => gates.holds.list().length === 1));
+  await until("all count together", () =>
+    three.every(({ gates }) => gates.breakers.status().some(({ state }) => state === "open")),
+  );
+  clock.aheadMs += 31 * 60_000;
+  const out: { gates: Gates; entry: ReturnType<typeof entryOf> }[] = [];
+  const tryAll = () => {
+    for (const { gates } of three) {
+      const entry = entryOf();
+      if (gates.isFree(entry, site.id).kind === "go") out.push({ gates, entry });
+    }
+  };
+  await until("five are out", () => {
+    tryAll();
+    return out.length >= 5;
+  });
+  // Long enough for claims to move.
+  const untilMs = performance.now() + 800;
+  await until("time has passed", () => {
+    tryAll();
+    return performance.now() > untilMs;
+  });
+  expect(out).toHaveLength(5);
+  expect(new Set(out.map(({ gates }) => gates)).size).toBeGreaterThan(1);
+
+  // What one of them knows to be well makes room for one more, by whomever.
+  const [first] = out;
+  first?.gates.see(seen("delivered", first.entry));
+  await until("one more is out", () => {
+    tryAll();
+    return out.length > 5;
+  });
+  expect(out).toHaveLength(6);
+}, 30_000);
+
+test("a site that is left alone is so by all processes, is asked by one message, and speaks with all again", async () => {
+  const three = await startThree();
+  const key = { egress: "mail1", site: site.id };
+  const [one] = three;
+  const busy = { ...seen("deferred"), reason: "network.unreachable" as const };
+  one?.gates.see(busy);
+  await until("all leave it alone", () =>
+    three.every(({ gates }) => gates.shaping.status(site.id)[0]?.state === "suspended"),
+  );
+
+  for (const round of [1, 2]) {
+    clock.aheadMs += 45_000 * round;
+    const probes: Gates[] = [];
+    const askAll = () => {
+      for (const { gates, demand } of three) {
+        demand(site.id, 100);
+        if (gates.shaping.leave(key, undefined).kind === "go") probes.push(gates);
+      }
+    };
+    await until("one asks", () => {
+      askAll();
+      return probes.length > 0;
+    });
+    const [probe] = probes;
+    // While it is under way, and when it ends badly, nobody else asks.
+    if (round === 1) probe?.see({ ...busy, atMs: now() });
+    const untilMs = performance.now() + 1_200;
+    await until("time has passed", () => {
+      askAll();
+      return performance.now() > untilMs;
+    });
+    expect(probes).toHaveLength(1);
+    if (round === 2) probe?.see({ ...seen("delivered"), atMs: now() });
+  }
+  await until("all know that it speaks", () =>
+    three.every(({ gates }) => gates.shaping.status(site.id)[0]?.state === "slowed"),
+  );
+}, 30_000);
