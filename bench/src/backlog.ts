@@ -7,8 +7,8 @@ import { loadavg } from "node:os";
 import { type Installation, startInstallation } from "@tyto/test/parts/installation.ts";
 import { until } from "@tyto/test/parts/until.ts";
 import { sendByApi, textOf } from "./api-load.ts";
+import { benchmark } from "./benchmark.ts";
 import { startTarpit } from "./isolation-servers.ts";
-import type { Benchmark } from "./main.ts";
 import { queueOf } from "./mta-queue.ts";
 import { watchMemoryByName } from "./processes.ts";
 import { type Sink, startSink } from "./sink.ts";
@@ -237,19 +237,18 @@ async function measure(job: Job) {
   }
 }
 
-export const backlog: Benchmark = {
+export const backlog = benchmark({
   name: "backlog",
-  about:
-    "memory, restart and speed with a long queue [--messages 1000000 (recipients) --recipients 50 (of each message) --fresh 10000 --drain 20000 --bytes 2048 --sessions 20]",
-  async run(options) {
-    const job: Job = {
-      messages: Number(options.messages ?? 1_000_000),
-      recipients: Number(options.recipients ?? 50),
-      fresh: Number(options.fresh ?? 10_000),
-      drain: Number(options.drain ?? 20_000),
-      bytes: Number(options.bytes ?? 2_048),
-      sessions: Number(options.sessions ?? 20),
-    };
+  about: "memory, restart and speed with a long queue",
+  options: {
+    messages: { usual: 1_000_000, about: "recipients with mail in the queue" },
+    recipients: { usual: 50, about: "of each message" },
+    fresh: { usual: 10_000, about: "new messages beside it" },
+    drain: { usual: 20_000, about: "messages sent from the queue at last" },
+    bytes: { usual: 2_048, about: "of each body" },
+    sessions: { usual: 20, about: "of the API's client" },
+  },
+  async run(job) {
     const [before] = loadavg();
     return {
       ...job,
@@ -263,4 +262,4 @@ export const backlog: Benchmark = {
       ],
     };
   },
-};
+});

@@ -6,8 +6,8 @@ import { readFile } from "node:fs/promises";
 import { deliveryId, newMessageId } from "@tyto/contracts";
 import { encodeReturnPath } from "@tyto/mail";
 import { until } from "@tyto/test/parts/until.ts";
+import { benchmark } from "./benchmark.ts";
 import { postfixReport } from "./dsn.ts";
-import type { Benchmark } from "./main.ts";
 import { type PortAlone, startPortAlone } from "./port-alone.ts";
 import { openSession, type Session } from "./smtp-session.ts";
 
@@ -161,18 +161,17 @@ async function flooded({ flood, hugeMegabytes }: Job) {
   }
 }
 
-export const flood: Benchmark = {
+export const flood = benchmark({
   name: "flood",
-  about:
-    "memory of the SMTP port and the waiting of others under idle, large and hostile senders [--idle 1000 --senders 200 --megabytes 25 --flood 1000 --huge-megabytes 2000]",
-  async run(options) {
-    const job: Job = {
-      idle: Number(options.idle ?? 1_000),
-      senders: Number(options.senders ?? 200),
-      megabytes: Number(options.megabytes ?? 25),
-      flood: Number(options.flood ?? 1_000),
-      hugeMegabytes: Number(options["huge-megabytes"] ?? 2_000),
-    };
+  about: "memory of the SMTP port and the waiting of others under idle, large and hostile senders",
+  options: {
+    idle: { usual: 1_000, about: "connections that hold on to what they have" },
+    senders: { usual: 200, about: "of large mail at once" },
+    megabytes: { usual: 25, about: "of each of them" },
+    flood: { usual: 1_000, about: "hostile connections" },
+    hugeMegabytes: { usual: 2_000, about: "of one sender" },
+  },
+  async run(job) {
     return { ...job, flooded: await flooded(job), many: await many(job) };
   },
-};
+});

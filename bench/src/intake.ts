@@ -15,8 +15,8 @@ import { startDns } from "@tyto/dns/testing";
 import { encodeReturnPath } from "@tyto/mail";
 import { type Installation, startInstallation } from "@tyto/test/parts/installation.ts";
 import { until } from "@tyto/test/parts/until.ts";
+import { benchmark } from "./benchmark.ts";
 import { postfixReport } from "./dsn.ts";
-import type { Benchmark } from "./main.ts";
 import { cpuByName, cpuSeconds, memoryMb, watchMemory } from "./processes.ts";
 import { openSession } from "./smtp-session.ts";
 
@@ -190,16 +190,15 @@ async function known(tyto: Installation, id: DeliveryId, sentAt: number): Promis
   return performance.now() - sentAt;
 }
 
-export const intake: Benchmark = {
+export const intake = benchmark({
   name: "intake",
-  about:
-    "delivery reports per second through the SMTP port to the event in Convex [--messages 3000 --sessions 40 --per-s 0 (as fast as it goes)]",
-  async run(options) {
-    const job: Job = {
-      messages: Number(options.messages ?? 3_000),
-      sessions: Number(options.sessions ?? 40),
-      perS: Number(options["per-s"] ?? 0),
-    };
+  about: "delivery reports per second through the SMTP port to the event in Convex",
+  options: {
+    messages: { usual: 3_000, about: "reports" },
+    sessions: { usual: 40, about: "of SMTP" },
+    perS: { usual: 0, least: 0, about: "reports a second; 0: as fast as it goes" },
+  },
+  async run(job) {
     return { ...job, ...(await measure(job)) };
   },
-};
+});

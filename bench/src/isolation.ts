@@ -6,8 +6,8 @@
 import { loadavg } from "node:os";
 import { startInstallation } from "@tyto/test/parts/installation.ts";
 import { sendByApi, textOf } from "./api-load.ts";
+import { benchmark } from "./benchmark.ts";
 import { startMute, startRefusing, startSilent, startTarpit } from "./isolation-servers.ts";
-import type { Benchmark } from "./main.ts";
 import { queueOf } from "./mta-queue.ts";
 import { watchMemoryByName } from "./processes.ts";
 import { startSink } from "./sink.ts";
@@ -122,19 +122,18 @@ async function run(job: Job, kinds: readonly Kind[]) {
   }
 }
 
-export const isolation: Benchmark = {
+export const isolation = benchmark({
   name: "isolation",
-  about:
-    "healthy messages per second beside dead and slow sites, over the same alone [--messages 100000 --healthy-per-s 100 (0: as fast as they are taken) --tarpit-ms 5000 --sessions 8 --batch 10 --bytes 2048]",
-  async run(options) {
-    const job: Job = {
-      messages: Number(options.messages ?? 100_000),
-      healthyPerS: Number(options["healthy-per-s"] ?? 100),
-      tarpitMs: Number(options["tarpit-ms"] ?? 5_000),
-      sessions: Number(options.sessions ?? 8),
-      batch: Number(options.batch ?? 10),
-      bytes: Number(options.bytes ?? 2_048),
-    };
+  about: "healthy messages per second beside dead and slow sites, over the same alone",
+  options: {
+    messages: { usual: 100_000, about: "of all kinds" },
+    healthyPerS: { usual: 100, least: 0, about: "healthy messages a second; 0: as fast as they are taken" },
+    tarpitMs: { usual: 5_000, about: "to each answer of the slow site" },
+    sessions: { usual: 8, about: "of the API's client" },
+    batch: { usual: 10, about: "messages of each request" },
+    bytes: { usual: 2_048, about: "of each body" },
+  },
+  async run(job) {
     const [before] = loadavg();
     const alone = await run(job, ["healthy"]);
     const beside = await run(job, mix);
@@ -153,4 +152,4 @@ export const isolation: Benchmark = {
       ],
     };
   },
-};
+});

@@ -7,17 +7,21 @@ import { loadavg } from "node:os";
 import { startNats } from "@tyto/bus/testing";
 import { type Sending, startSending } from "@tyto/test/parts/sending.ts";
 import { until } from "@tyto/test/parts/until.ts";
+import { benchmark } from "./benchmark.ts";
 
 const minuteMs = 60_000;
 
-export const kill = {
+export const kill = benchmark({
   name: "kill",
-  about: "kill -9 at random while sending: --messages 20000 --kills 100 --nats-kills 10 --connections 50",
-  async run(options: Record<string, string>): Promise<Record<string, unknown>> {
-    const messages = Number(options.messages ?? 20_000);
-    const kills = Number(options.kills ?? 100);
-    const natsKills = Number(options["nats-kills"] ?? 10);
-    const connections = options.connections ?? "50";
+  about: "kill -9 at random while sending: what is lost, and what comes twice",
+  options: {
+    messages: { usual: 20_000, about: "for each of the two" },
+    kills: { usual: 100, about: "of the mta" },
+    natsKills: { usual: 10, about: "of nats-server" },
+    connections: { usual: 50, about: "open at most" },
+  },
+  async run({ messages, kills, natsKills, ...job }) {
+    const connections = `${job.connections}`;
     const env = { MTA_CONCURRENCY: connections, MTA_SITE_CONNECTIONS: connections, LOG_LEVEL: "info" };
     const [before] = loadavg();
     return {
@@ -27,7 +31,7 @@ export const kill = {
       load: { before, after: loadavg()[0] },
     };
   },
-};
+});
 
 type Env = Readonly<Record<string, string>>;
 

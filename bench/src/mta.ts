@@ -9,7 +9,7 @@ import { Domain } from "@tyto/contracts";
 import { type Installation, startInstallation } from "@tyto/test/parts/installation.ts";
 import { until } from "@tyto/test/parts/until.ts";
 import { sendByApi, textOf } from "./api-load.ts";
-import type { Benchmark } from "./main.ts";
+import { benchmark } from "./benchmark.ts";
 import { startHaraka } from "./mta-haraka.ts";
 import { type Relay, startPostfixRelay } from "./postfix-relay.ts";
 import { cpuByName, cpuSeconds, watchMemory, watchMemoryByName } from "./processes.ts";
@@ -220,24 +220,24 @@ const lowest = (ratios: readonly (number | undefined)[]) => {
   return found.length === 0 || found.length < ratios.length ? undefined : Math.min(...found);
 };
 
-export const mta: Benchmark = {
+export const mta = benchmark({
   name: "mta",
-  about:
-    "messages per second from accepted to smtp-sink, beside other mail servers [--against postfix,haraka --messages 5000 --sessions 50 --sizes 2048,20480 --batch 100 --rounds 1]",
-  async run(options) {
-    const against = (options.against ?? "postfix,haraka").split(",").filter((name) => name !== "");
+  about: "messages per second from accepted to smtp-sink, beside other mail servers",
+  options: {
+    against: { usual: "postfix,haraka", about: "peers, by commas" },
+    messages: { usual: 5_000, about: "of each size and server" },
+    sessions: { usual: 50, about: "into each server" },
+    sizes: { usual: "2048,20480", about: "bytes of a body, by commas" },
+    batch: { usual: 100, about: "messages of each request of the API" },
+    rounds: { usual: 1, about: "of all; the median counts" },
+  },
+  async run({ messages, sessions, batch, rounds, ...lists }) {
+    const against = lists.against.split(",").filter((name) => name !== "");
     const unknown = against.find((name) => !(name in relays));
     if (unknown !== undefined)
       throw new Error(`--against knows ${Object.keys(relays).join(" and ")}, not ${unknown}`);
-    const messages = Number(options.messages ?? 5_000);
-    const shape = {
-      messages,
-      sessions: Number(options.sessions ?? 50),
-      batch: Number(options.batch ?? 100),
-      warmup: Math.min(500, Math.ceil(messages / 10)),
-    };
-    const rounds = Number(options.rounds ?? 1);
-    const sizes = (options.sizes ?? "2048,20480").split(",").map(Number);
+    const sizes = lists.sizes.split(",").map(Number);
+    const shape = { messages, sessions, batch, warmup: Math.min(500, Math.ceil(messages / 10)) };
     const lanes: Record<string, Lane> = {
       tyto: throughTyto(asItIs),
       tytoEd25519: throughTyto(ed25519Alone),
@@ -271,4 +271,4 @@ export const mta: Benchmark = {
       ],
     };
   },
-};
+});

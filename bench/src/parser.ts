@@ -1,15 +1,17 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { claimOf, readMessage } from "@tyto/mail";
-import type { Benchmark } from "./main.ts";
+import { benchmark } from "./benchmark.ts";
 
 const folder = new URL("../../packages/mail/fixtures/reports/", import.meta.url);
 
 /** Delivery reports of every format through the parser on one core: bytes to kind, recipients and reasons. */
-export const parser: Benchmark = {
+export const parser = benchmark({
   name: "parser",
-  about: "delivery reports per second through the parser alone [--seconds 5]",
-  async run(options) {
-    const secondsMax = Math.min(60, Number(options.seconds ?? 5));
+  about: "delivery reports per second through the parser alone",
+  options: {
+    seconds: { usual: 5, most: 60, about: "to go on for" },
+  },
+  async run({ seconds: secondsMax }) {
     const messages = readdirSync(folder)
       .filter((file) => file.endsWith(".eml"))
       .map((file) => new Uint8Array(readFileSync(new URL(file, folder))));
@@ -50,7 +52,7 @@ export const parser: Benchmark = {
       grownMB: round((process.memoryUsage.rss() - memoryBefore) / 1e6),
     };
   },
-};
+});
 
 function parse(bytes: Uint8Array): number {
   const message = readMessage(bytes);

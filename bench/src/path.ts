@@ -5,7 +5,7 @@
 import { type Installation, startInstallation } from "@tyto/test/parts/installation.ts";
 import { until } from "@tyto/test/parts/until.ts";
 import { sendByApi, textOf } from "./api-load.ts";
-import type { Benchmark } from "./main.ts";
+import { benchmark } from "./benchmark.ts";
 import { startPostfixRelay } from "./postfix-relay.ts";
 import { cpuByName, cpuSeconds, watchMemory } from "./processes.ts";
 import { startSink } from "./sink.ts";
@@ -113,17 +113,16 @@ async function throughPostfix(job: Job) {
   };
 }
 
-export const path: Benchmark = {
+export const path = benchmark({
   name: "path",
-  about:
-    "messages per second through the whole path to smtp-sink, beside Postfix [--messages 5000 --bytes 2048 --sessions 50 --batch 1]",
-  async run(options) {
-    const job: Job = {
-      messages: Number(options.messages ?? 5_000),
-      bytes: Number(options.bytes ?? 2_048),
-      sessions: Number(options.sessions ?? 50),
-      batch: Number(options.batch ?? 1),
-    };
+  about: "messages per second through the whole path to smtp-sink, beside Postfix",
+  options: {
+    messages: { usual: 5_000, about: "through each" },
+    bytes: { usual: 2_048, about: "of each body" },
+    sessions: { usual: 50, about: "into each" },
+    batch: { usual: 1, about: "messages of each request of the API" },
+  },
+  async run(job) {
     const postfix = await throughPostfix(job);
     const tyto = await throughTyto(job);
     return {
@@ -135,4 +134,4 @@ export const path: Benchmark = {
       cpuRatio: round(tyto.cpuSPer1000 / postfix.cpuSPer1000),
     };
   },
-};
+});

@@ -10,7 +10,7 @@ import { startNats, type TestNats } from "@tyto/bus/testing";
 import { Address, Domain, type DomainRecord, defaultOrganization, newMessageId } from "@tyto/contracts";
 import { until } from "@tyto/test/parts/until.ts";
 import { textOf } from "./api-load.ts";
-import type { Benchmark } from "./main.ts";
+import { benchmark } from "./benchmark.ts";
 import { startSink } from "./sink.ts";
 
 type Job = { messages: number; warmup: number; bytes: number; connections: number };
@@ -173,34 +173,36 @@ const environmentOf = (text: string) =>
       .map((pair) => pair.split("=", 2)),
   );
 
-export const sending: Benchmark = {
+export const sending = benchmark({
   name: "sending",
-  about:
-    "CPU of the mta alone by thread, beside itself [--messages 3000 --bytes 2048 --keys both|ed25519 --connections 50 --rounds 3 --against FOLDER --env NAME=value,... --env-against NAME=value,...]",
-  async run(options) {
-    const messages = Number(options.messages ?? 3_000);
-    const job: Job = {
-      messages,
-      warmup: Math.min(500, messages),
-      bytes: Number(options.bytes ?? 2_048),
-      connections: Number(options.connections ?? 50),
-    };
-    const keys = options.keys === "ed25519" ? ["ed25519-sha256"] : ["ed25519-sha256", "rsa-sha256"];
-    // As `tyto up` starts it.
-    const env = environmentOf(options.env ?? asStarted);
-    const variants: Variant[] = [{ name: "here", folder: here, env }];
-    if (options.against !== undefined || options["env-against"] !== undefined)
+  about: "CPU of the mta alone by thread, beside itself",
+  options: {
+    messages: { usual: 3_000, about: "of each round" },
+    bytes: { usual: 2_048, about: "of each body" },
+    keys: { usual: "both", about: "to sign with: both or ed25519" },
+    connections: { usual: 50, about: "to the remote server" },
+    rounds: { usual: 3, about: "of each variant; the median counts" },
+    against: { usual: "", about: "the folder of another checkout" },
+    env: { usual: asStarted, about: "the mta's environment, NAME=value by commas" },
+    envAgainst: { usual: "", about: "that of the other variant, the same if empty" },
+  },
+  async run(given) {
+    const { messages, bytes, connections } = given;
+    const job: Job = { messages, warmup: Math.min(500, messages), bytes, connections };
+    const keys = given.keys === "ed25519" ? ["ed25519-sha256"] : ["ed25519-sha256", "rsa-sha256"];
+    const variants: Variant[] = [{ name: "here", folder: here, env: environmentOf(given.env) }];
+    if (given.against !== "" || given.envAgainst !== "")
       variants.push({
         name: "against",
-        folder: options.against ?? here,
-        env: environmentOf(options["env-against"] ?? options.env ?? asStarted),
+        folder: given.against || here,
+        env: environmentOf(given.envAgainst || given.env),
       });
     const nats = await startNats({ users: true, syncAlways: true });
     try {
       const [gateway, recorder] = await Promise.all([nats.connect("gateway"), nats.connect("recorder")]);
       const convex = await startConvex(recorder, keys);
       const found = new Map<string, Figures[]>(variants.map(({ name }) => [name, []]));
-      for (let index = 0; index < Number(options.rounds ?? 3); index++)
+      for (let index = 0; index < given.rounds; index++)
         for (const variant of variants) {
           const figures = await measure(nats, gateway, convex, variant, job);
           console.error(`${variant.name}: ${JSON.stringify(figures)}`);
@@ -225,4 +227,4 @@ export const sending: Benchmark = {
       await nats.stop();
     }
   },
-};
+});

@@ -8,6 +8,7 @@ import { startNats } from "@tyto/bus/testing";
 import { type Mta, type Sending, startSending } from "@tyto/test/parts/sending.ts";
 import { mostBeyond, mostWithin, type SiteServer, startSiteServer } from "@tyto/test/parts/site-server.ts";
 import { until } from "@tyto/test/parts/until.ts";
+import { benchmark } from "./benchmark.ts";
 
 type Job = {
   processes: number;
@@ -136,20 +137,19 @@ async function run(job: Job, limit: Limit) {
   }
 }
 
-export const shares = {
+export const shares = benchmark({
   name: "shares",
-  about:
-    "several mta processes share one site's limits, and one is killed [--processes 3 --connections 20 --per-s 20 --seconds 30 --settle-s 10 --answer-ms 250 --backlog 1000]",
-  async run(options: Record<string, string>): Promise<Record<string, unknown>> {
-    const job: Job = {
-      processes: Number(options.processes ?? 3),
-      connections: Number(options.connections ?? 20),
-      perS: Number(options["per-s"] ?? 20),
-      seconds: Number(options.seconds ?? 30),
-      settleS: Number(options["settle-s"] ?? 10),
-      answerMs: Number(options["answer-ms"] ?? 250),
-      backlog: Number(options.backlog ?? 1_000),
-    };
+  about: "several mta processes share one site's limits, and one is killed",
+  options: {
+    processes: { usual: 3, about: "of the mta" },
+    connections: { usual: 20, about: "the site's limit" },
+    perS: { usual: 20, about: "messages a second, the site's limit" },
+    seconds: { usual: 30, about: "of measuring" },
+    settleS: { usual: 10, about: "seconds before it" },
+    answerMs: { usual: 250, about: "the site takes for a message" },
+    backlog: { usual: 1_000, about: "messages that wait" },
+  },
+  async run(job) {
     const [before] = loadavg();
     const connections = await run(job, connectionsLimit(job.connections));
     const rate = await run(job, rateLimit(job.perS));
@@ -166,4 +166,4 @@ export const shares = {
       load: { before, after: loadavg()[0] },
     };
   },
-};
+});

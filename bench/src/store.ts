@@ -6,7 +6,7 @@
 import { mkdtemp, rm, stat } from "node:fs/promises";
 import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Benchmark } from "./main.ts";
+import { benchmark } from "./benchmark.ts";
 import { cpuSeconds, memoryMb } from "./processes.ts";
 import { type Engine, startEngine, stopEngines } from "./store/engine.ts";
 import { events, item, owners } from "./store/items.ts";
@@ -174,24 +174,23 @@ async function growth(folder: string, job: Job) {
   };
 }
 
-export const store: Benchmark = {
+export const store = benchmark({
   name: "store",
-  about:
-    "convex-local beside bun:sqlite and convex-test [--callers 16 --mutations 20000 --queries 40000 --batches 100 --subscriptions 1000 --updates 500 --documents 1000000 --few 50000 --many 5000000]; 0 documents or 0 many leave that part out",
-  async run(options) {
-    const number = (name: string, usual: number) => Number(options[name] ?? usual);
-    const job: Job = {
-      callers: number("callers", 16),
-      mutations: number("mutations", 20_000),
-      queries: number("queries", 40_000),
-      batches: number("batches", 100),
-      subscriptions: number("subscriptions", 1_000),
-      updates: number("updates", 500),
-      documents: number("documents", 1_000_000),
-      few: number("few", 50_000),
-      many: number("many", 5_000_000),
-    };
-    const folder = await mkdtemp(join(options.folder ?? tmpdir(), "tyto-store-"));
+  about: "convex-local beside bun:sqlite and convex-test",
+  options: {
+    callers: { usual: 16, about: "at once" },
+    mutations: { usual: 20_000, about: "in all" },
+    queries: { usual: 40_000, about: "in all" },
+    batches: { usual: 100, about: "of events, as the recorder writes them" },
+    subscriptions: { usual: 1_000, about: "live" },
+    updates: { usual: 500, about: "that they see" },
+    documents: { usual: 1_000_000, least: 0, about: "before a restart; 0: without this part" },
+    few: { usual: 50_000, about: "documents before growth is measured" },
+    many: { usual: 5_000_000, least: 0, about: "documents after it; 0: without this part" },
+    folder: { usual: "", about: "for the data, the system's temporary one if empty" },
+  },
+  async run({ folder: given, ...job }) {
+    const folder = await mkdtemp(join(given || tmpdir(), "tyto-store-"));
     try {
       const parts = await small(folder, job);
       const synchronous = await durability(folder, job);
@@ -215,4 +214,4 @@ export const store: Benchmark = {
       await rm(folder, { recursive: true, force: true });
     }
   },
-};
+});
