@@ -5,14 +5,13 @@
 import { Failure, looks } from "@tyto/contracts";
 import type { Link } from "./link.ts";
 import { Disturbed, type Looked, Pulls } from "./pulls.ts";
-import { encode, type Requests } from "./requests.ts";
+import { encode, Interrupted, type Requests } from "./requests.ts";
 
 export type { Looked } from "./pulls.ts";
 
-/** Somebody else looked through the same durable, or the connection broke, this often. */
-const triesMax = 12;
-/** Longest wait after the first disturbance; further ones wait longer, step by step. */
+/** Longest wait after the first disturbance; each further one without a message in between may take twice as long. */
 const disturbedMs = 20;
+const disturbedMsMax = 1_000;
 
 export function createLook({ link, requests }: { link: Link; requests: Requests }, requestMs: number) {
   /** Durables that this process uses now. */
@@ -42,33 +41,40 @@ export function createLook({ link, requests }: { link: Link; requests: Requests 
 
   /**
    * Messages with a position of at least `fromSequence` in their order; what is stored meanwhile may be among them. Throws
-   * Failure `upstream.down`.
+   * Failure `upstream.down` when none came for `requestMs`, because somebody else looked through the same durable each time
+   * or NATS did not answer.
    */
   return async function* look(
     stream: string,
     { headersOnly, fromSequence = 1 }: { headersOnly: boolean; fromSequence?: number },
   ): AsyncGenerator<Looked> {
     let next = Math.max(1, fromSequence);
-    for (let tries = 1; ; tries++) {
+    let disturbances = 0;
+    let giveUpAtMs = Date.now() + requestMs;
+    for (;;) {
       const durable = durableFor(stream, headersOnly);
       used.add(durable);
       try {
+        // Once: heard a second time, it would take the durable back from under our own pulls.
         await requests.askJson({
           subject: `$JS.API.CONSUMER.RESET.${stream}.${durable}`,
           data: encode({ seq: next }),
           giveUpAtMs: Date.now() + requestMs,
+          once: true,
         });
         const pulls = new Pulls(link, stream, durable, () => handedOut(stream, durable));
         for await (const looked of pulls.all()) {
           next = looked.sequence + 1;
           yield looked;
+          disturbances = 0;
+          giveUpAtMs = Date.now() + requestMs;
         }
         return;
       } catch (error) {
-        if (!(error instanceof Disturbed)) throw error;
-        if (tries === triesMax) throw new Failure("upstream.down", error.message, { cause: error });
-        // Two that disturb each other in step would go on doing so.
-        await Bun.sleep(disturbedMs * tries * Math.random());
+        if (!(error instanceof Disturbed || error instanceof Interrupted)) throw error;
+        if (Date.now() >= giveUpAtMs) throw new Failure("upstream.down", error.message, { cause: error });
+        // Two that disturb each other in step would go on doing so, and on a busy machine a look takes longer.
+        await Bun.sleep(Math.random() * Math.min(disturbedMsMax, disturbedMs * 2 ** disturbances++));
         await link.whenConnected(Date.now() + requestMs);
       } finally {
         used.delete(durable);

@@ -78,6 +78,7 @@ export class Pulls {
   }
 
   #take(message: Msg, reply: string): void {
+    if (this.#isEnded) return;
     const { handedOut, left, sequence, storedAtMs } = readPlace(reply);
     if (handedOut !== this.#expected) {
       this.#trouble = this.#somebodyElse();
@@ -91,10 +92,14 @@ export class Pulls {
   }
 
   async #isOver(): Promise<boolean> {
-    if (this.#trouble !== undefined) throw this.#trouble;
+    // Who takes the durable after our last message disturbs nobody.
     if (this.#isEnded) return true;
+    if (this.#trouble !== undefined) throw this.#trouble;
     if (!this.#isEmpty) return false;
-    if ((await this.#handedOut()) === this.#expected - 1) return true;
+    const handedOut = await this.#handedOut();
+    // A pull that was on its way brought more while we asked.
+    if (this.#waiting.length > 0) return false;
+    if (handedOut === this.#expected - 1) return true;
     throw this.#somebodyElse();
   }
 
