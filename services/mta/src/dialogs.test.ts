@@ -26,10 +26,12 @@ const dialogs = await Promise.all(
     ),
 );
 
+const isSilent = ({ connections }: Dialog) => connections.flat().some(({ verb }) => verb === "stall");
 /** Servers that fall silent are given up soon, so that they do not hold up the suite; the others may be slow. */
-function timeoutsOf({ connections }: Dialog) {
-  const isSilent = connections.flat().some(({ verb }) => verb === "stall");
-  const stepMs = isSilent ? 500 : 10_000;
+const silentStepMs = 500;
+const slowStepMs = 10_000;
+
+function timeoutsOf(stepMs: number) {
   return {
     connectMs: stepMs,
     greetingMs: stepMs,
@@ -55,7 +57,7 @@ function mailOf({ mail }: Dialog): Mail {
   };
 }
 
-async function play(dialog: Dialog) {
+async function play(dialog: Dialog, stepMs: number) {
   const server = await startScripted(dialog.connections, certificate);
   const pool = createPool<Failed>({
     open: (host, _want, signal) =>
@@ -64,7 +66,7 @@ async function play(dialog: Dialog) {
         {
           resolver,
           egress: { id: "test", ehloName: "mail.tyto.example" },
-          timeouts: timeoutsOf(dialog),
+          timeouts: timeoutsOf(stepMs),
           allowPrivate: false,
         },
         signal,
@@ -122,16 +124,22 @@ function eventOf(carried: Carried, { mail }: Dialog) {
   return { subject: event.subject, ...event.payload };
 }
 
+async function judge(dialog: Dialog, stepMs: number) {
+  const { results, server } = await play(dialog, stepMs);
+  for (const [index, want] of dialog.wants.entries()) {
+    const { body, event, ...expected } = want as { body?: string; event?: object };
+    const result = results[index];
+    expect(result).toMatchObject(expected);
+    if (event !== undefined && result !== undefined) expect(eventOf(result, dialog)).toMatchObject(event);
+    if (body !== undefined) expect(server.bodies[index]).toEndWith(body);
+  }
+  expect(server.faults).toEqual([]);
+  expect(server.connections).toBe(dialog.connections.length);
+}
+
 for (const dialog of dialogs)
   test.concurrent(dialog.name, async () => {
-    const { results, server } = await play(dialog);
-    for (const [index, want] of dialog.wants.entries()) {
-      const { body, event, ...expected } = want as { body?: string; event?: object };
-      const result = results[index];
-      expect(result).toMatchObject(expected);
-      if (event !== undefined && result !== undefined) expect(eventOf(result, dialog)).toMatchObject(event);
-      if (body !== undefined) expect(server.bodies[index]).toEndWith(body);
-    }
-    expect(server.faults).toEqual([]);
-    expect(server.connections).toBe(dialog.connections.length);
+    if (!isSilent(dialog)) return await judge(dialog, slowStepMs);
+    // On a busy machine the part of the dialogue that is not silent may take longer than that: then with more time.
+    return await judge(dialog, silentStepMs).catch(() => judge(dialog, slowStepMs));
   });
