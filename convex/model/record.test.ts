@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { type Reason, reasons, type StoredEvent, suppressionKey, unknownRecipient } from "@tyto/contracts";
+import { rounds } from "../../test/parts/rounds.ts";
 import { api, internal } from "../_generated/api";
 import {
   address,
@@ -149,16 +150,17 @@ const histories: Record<string, { events: StoredEvent[]; status: string }> = {
 };
 
 describe("events give the same rows in every order", () => {
-  for (const [name, { events, status }] of Object.entries(histories))
+  for (const [first, [name, { events, status }]] of Object.entries(histories).entries())
     test(name, async () => {
       const reference = startConvex();
       await apply(reference, events);
       const expected = await trace(reference);
       expect(expected.messages).toMatchObject([{ messageId, status }]);
       expect(expected.timeline).toHaveLength(events.length);
-      // Every order once; the ways take turns, so that each way meets many orders.
-      for (const [turn, order] of permutations(events).entries()) {
-        const [way, batches] = ways[turn % ways.length] ?? ["in one batch", (events) => [events]];
+      // The ways take turns, so that each way meets many orders; every order once in the thorough run.
+      const orders = permutations(events).filter((_, index) => index % rounds(3, 1) === 0);
+      for (const [turn, order] of orders.entries()) {
+        const [way, batches] = ways[(first + turn) % ways.length] ?? ["in one batch", (events) => [events]];
         const t = startConvex();
         let applied = 0;
         for (const batch of batches(order)) applied += (await apply(t, batch)).applied;

@@ -1,5 +1,6 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
+import { command } from "./simulate.ts";
 
 setDefaultTimeout(30_000);
 
@@ -54,7 +55,11 @@ test.each([
   [["--unknown", "200"], "--unknown takes a percentage from 0 to 100"],
   [["--speed", "9"], "--speed"],
 ])("%j is refused with what it takes", async (args, message) => {
-  const { err, code } = await tyto(args);
+  await expect(command.run(args)).rejects.toThrow(message);
+});
+
+test("a refusal ends the program with 1", async () => {
+  const { err, code } = await tyto(["--days", "0"]);
   expect(code).toBe(1);
-  expect(err).toContain(message);
+  expect(err).toContain("--days takes a whole number");
 });

@@ -138,6 +138,7 @@ async function prepare(machine: Machine): Promise<Environment> {
     PATH: searchPath(given, machine.cacheDir),
     // Installations that tests start must not fetch signatures: tests reach nothing beyond this machine.
     TYTO_SIGNATURES: "test",
+    TYTO_TEST_ROUNDS: "all",
   };
 }
 

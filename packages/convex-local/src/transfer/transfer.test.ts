@@ -60,7 +60,7 @@ async function stable(read: () => Promise<State>): Promise<State> {
   for (;;) {
     const found = await read();
     if (!["requested", "in_progress", "uploaded"].includes(found.state)) return found;
-    await new Promise((resolve) => setImmediate(resolve));
+    await Bun.sleep(5);
   }
 }
 

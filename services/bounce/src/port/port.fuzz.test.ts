@@ -7,11 +7,12 @@ import { join } from "node:path";
 import { Failure } from "@tyto/contracts";
 import { Registry, silentLog } from "@tyto/service";
 import { generate } from "selfsigned";
+import { rounds } from "../../../../test/parts/rounds.ts";
 import { openSpool } from "../spool/spool.ts";
 import { converse } from "../testing.ts";
 import { openPort } from "./port.ts";
 
-const sessionsMax = 400;
+const sessionsMax = rounds(160, 400);
 const atOnce = 40;
 
 /** Park and Miller's generator: the same sessions every time. */

@@ -4,6 +4,7 @@
  */
 import { describe, expect, test } from "bun:test";
 import type { PeerRecord, ShareRecord } from "@tyto/contracts";
+import { rounds } from "../../../../test/parts/rounds.ts";
 import type { Limit } from "./claim.ts";
 import { createMember, type Member } from "./member.ts";
 import type { Write } from "./write.ts";
@@ -363,7 +364,10 @@ describe("several processes", () => {
 });
 
 describe("whatever happens", () => {
-  const seeds = Array.from({ length: Number(process.env.SHARES_SEEDS ?? 12) }, (_, index) => 100 + index);
+  const seeds = Array.from(
+    { length: Number(process.env.SHARES_SEEDS ?? rounds(4, 12)) },
+    (_, index) => 100 + index,
+  );
   test.each(seeds)("the sum is never above the limit, and soon in use again (seed %i)", (seed) => {
     const world = createWorld(seed);
     const { random } = world;
