@@ -2,16 +2,19 @@ import { expect, test } from "bun:test";
 import { Webhook } from "standardwebhooks";
 import { messageId, sample, startConvex, type TestDeployment, webhookSecret } from "./samples.testing.ts";
 
-const signed = (body: string, headers: Record<string, string> = {}): RequestInit => ({
-  method: "POST",
-  body,
-  headers: {
-    "webhook-id": "msg_1",
-    "webhook-timestamp": String(Math.floor(Date.now() / 1_000)),
-    "webhook-signature": new Webhook(webhookSecret).sign("msg_1", new Date(), body),
-    ...headers,
-  },
-});
+const signed = (body: string, headers: Record<string, string> = {}): RequestInit => {
+  const at = new Date();
+  return {
+    method: "POST",
+    body,
+    headers: {
+      "webhook-id": "msg_1",
+      "webhook-timestamp": String(Math.floor(at.getTime() / 1_000)),
+      "webhook-signature": new Webhook(webhookSecret).sign("msg_1", at, body),
+      ...headers,
+    },
+  };
+};
 const post = (t: TestDeployment, events: unknown) => t.fetch("/events", signed(JSON.stringify({ events })));
 const rows = (t: TestDeployment) => t.run((ctx) => ctx.db.query("timeline").collect());
 

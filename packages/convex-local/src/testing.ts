@@ -32,6 +32,9 @@ import type { Json } from "./values/wire.ts";
 export type { TestIdentity } from "./testing/identity.ts";
 export { type ModuleLoaders, modulesIn } from "./testing/modules.ts";
 
+/** Time on the wall, of which a machine with many tests gives each a part: only a loop without end takes this long. */
+const LEASH_MS_MAX = 30_000;
+
 export type TestOptions = {
   /** Environment variables of the deployment. */
   env?: Record<string, string>;
@@ -148,6 +151,7 @@ function open<Model extends GenericDataModel>(
     jobsRunningMax: JOBS_RUNNING_MAX,
     // Fake timers would make every limit of time pass at once.
     transactionMsMax: Number.POSITIVE_INFINITY,
+    leashMsMax: LEASH_MS_MAX,
   });
   deployment.setOrigins("https://test.convex.cloud", "https://test.convex.site");
   const { scheduler, environment } = deployment;
