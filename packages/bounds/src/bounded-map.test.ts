@@ -42,11 +42,17 @@ test("it forgets in the same order as a list would, whatever is set, deleted and
   }
 });
 
+/** Processor time of this process: unlike the clock on the wall, other work on the machine does not move it. */
+const processorMs = () => {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1_000;
+};
+
 test("forgetting costs the same however many there are", () => {
   const map = new BoundedMap<number, number>(100_000);
-  const startedMs = performance.now();
+  const startedMs = processorMs();
   for (let i = 0; i < 400_000; i++) map.set(i, i);
   // A walk over all that was deleted before would take half a minute.
-  expect(performance.now() - startedMs).toBeLessThan(5_000);
+  expect(processorMs() - startedMs).toBeLessThan(5_000);
   expect(map.size).toBe(100_000);
 });

@@ -135,7 +135,7 @@ test("a publish is given up at its deadline", async () => {
   await expect(gateway.publish("mail.cancelled", sampleEvent("mail.cancelled"))).rejects.toMatchObject({
     code: "upstream.down",
   });
-  expect(performance.now() - startedAt).toBeLessThan(2_000);
+  expect(performance.now() - startedAt).toBeLessThan(8_000);
   await nats.restart();
   await until("the bus is back", () => gateway.isConnected());
 });

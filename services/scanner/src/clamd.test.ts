@@ -50,7 +50,7 @@ test.each(faults)(
     for (const bytes of [large, small]) {
       const startedAtMs = performance.now();
       expect((await clamd.scan(bytes, shortMs)).kind).toBe("failed");
-      expect(performance.now() - startedAtMs).toBeLessThan(shortMs + 1_000);
+      expect(performance.now() - startedAtMs).toBeLessThan(shortMs + 5_000);
     }
     await until(() => fake.open() === 0);
   },

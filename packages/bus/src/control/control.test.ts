@@ -69,7 +69,7 @@ test("with nobody there a question for all has no answers, and one for one fails
   expect(await gateway.control.askAll("mta.state", {})).toEqual({ answers: [], silent: 0 });
   const startedMs = performance.now();
   await expect(gateway.control.ask("mta.holds", {})).rejects.toThrow("no process answers");
-  expect(performance.now() - startedMs).toBeLessThan(2_000);
+  expect(performance.now() - startedMs).toBeLessThan(4_500);
 });
 
 test("a Failure comes back with its code and its hint, and a defect as internal", async () => {

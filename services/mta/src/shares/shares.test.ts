@@ -79,7 +79,8 @@ test("a site that is new to all is shared within a moment", async () => {
   one.demand(site, 3);
   const startedMs = performance.now();
   await until("the claim is there", () => connections(one) > 0, { everyMs: 1 });
-  expect(performance.now() - startedMs).toBeLessThan(1_000);
+  // Sooner than the next beat.
+  expect(performance.now() - startedMs).toBeLessThan(1_900);
   expect(changed).toContain(site);
 });
 

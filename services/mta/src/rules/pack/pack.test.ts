@@ -5,6 +5,12 @@ import { compile, matches, plainText } from "../engine.ts";
 import { Rule } from "../rule.ts";
 import { pack } from "./index.ts";
 
+/** Processor time of this process: unlike the clock on the wall, other work on the machine does not move it. */
+const processorMs = () => {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1_000;
+};
+
 /** A host of each provider that rules name, as DNS gives it. */
 const hosts: Record<string, string> = {
   google: "gmail-smtp-in.l.google.com",
@@ -105,11 +111,11 @@ test("no reply makes a pattern slow", () => {
     return pieces[state % pieces.length] ?? "";
   };
   const compiled = compile(pack);
-  const startedMs = performance.now();
+  const startedMs = processorMs();
   for (let round = 0; round < 500; round++) {
     const text = plainText(Array.from({ length: 40 }, next).join(""));
     for (const { pattern } of compiled) pattern?.test(text);
   }
   // About 30,000 tests of 1,000 characters: a pattern that backtracks would take minutes.
-  expect(performance.now() - startedMs).toBeLessThan(4_000);
+  expect(processorMs() - startedMs).toBeLessThan(4_000);
 });
