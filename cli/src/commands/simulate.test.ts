@@ -2,7 +2,7 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { command } from "./simulate.ts";
 
-setDefaultTimeout(30_000);
+setDefaultTimeout(60_000);
 
 /** Nobody asks for colours, or against them; under CI a pipe is a pipe, too. */
 const { NO_COLOR: _no, FORCE_COLOR: _force, ...others } = process.env;
