@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import type { Subject } from "@tyto/contracts";
 import { internal } from "./_generated/api";
 import crons from "./crons.ts";
 import { hoursKeptDays, minutesKeptDays } from "./model/counters.ts";
@@ -25,7 +26,12 @@ async function sweep(t: TestDeployment) {
 test("mail leaves whole after its days, files included; suppressions stay", async () => {
   const t = startConvex({ now: () => noon });
   await t.mutation(internal.record.apply, {
-    events: JSON.stringify([sample("mail.accepted"), sample("mail.bounced"), sample("mail.received")]),
+    events: JSON.stringify([
+      ...["mail.accepted", "mail.held", "mail.deferred", "mail.delivered", "mail.bounced"].map((subject) =>
+        sample(subject as Subject),
+      ),
+      sample("mail.received"),
+    ]),
   });
   const storageId = await t.run((ctx) => ctx.storage.store(new Blob(["raw"])));
   await t.mutation(internal.inbound.keepRawFiles, { files: [{ rawId: "inbound1", storageId, bytes: 3 }] });

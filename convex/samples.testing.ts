@@ -22,6 +22,15 @@ export const asGateway = (t: TestDeployment) =>
 export const asRecorder = (t: TestDeployment) =>
   t.withIdentity({ issuer: issuers.recorder, subject: "recorder", role: "service" });
 
+/** Ids of the events that were applied to messages. */
+export const appliedEvents = (t: TestDeployment) =>
+  t.run(async (ctx) => [
+    ...(await ctx.db.query("messages").collect()).flatMap(({ events = [] }) =>
+      events.map(({ eventId }) => eventId),
+    ),
+    ...(await ctx.db.query("timeline").collect()).map(({ eventId }) => eventId),
+  ]);
+
 /** A person with a row in `users`. */
 export async function asUser(t: TestDeployment, user: { disabled?: boolean } = {}) {
   const id = await t.run((ctx) =>

@@ -14,9 +14,11 @@ import {
   domainRotation,
   domainState,
   failure,
+  heldEvent,
   inboundKind,
   marks,
   messageStatus,
+  onlyDelivery,
   retiredKey,
   role,
   scope,
@@ -49,6 +51,10 @@ const mail = {
     complaint: v.optional(suppressionWish),
     /** Failures that are counted once the domain is known; at most `uncountedMax`. */
     uncounted: v.optional(v.array(failure)),
+    /** The first `eventsHeldMax` events, in the order in which they came; later ones have rows in `timeline`. Absent in old rows. */
+    events: v.optional(v.array(heldEvent)),
+    /** How the only recipient stands, of a message that has but one: its row in `deliveries` does not say so then. */
+    only: v.optional(onlyDelivery),
   })
     .index("by_messageId", ["messageId"])
     .index("by_status_messageId", ["status", "messageId"])
@@ -72,7 +78,8 @@ const mail = {
     /** In lower case, for lists by recipient. */
     addressKey: v.string(),
     role: v.optional(role),
-    state: deliveryState,
+    /** Absent where the message says it (`only`): then an outcome changes one row. */
+    state: v.optional(deliveryState),
     /** A bounce, complaint or wish that suppresses the address as soon as it is sure. */
     suppression: v.optional(suppressionWish),
   })
@@ -80,8 +87,9 @@ const mail = {
     .index("by_messageId", ["messageId"])
     .index("by_addressKey_messageId", ["addressKey", "messageId"]),
 
-  // One row per event about a message: what happened, and the proof that the event was applied. Written once, read by
-  // detail pages. Events older than the stream keeps them (14 days) cannot come again, so rows may leave after that.
+  // One row per event about a message beyond those that its own row holds: what happened, and the proof that the event was
+  // applied. Written once, read by detail pages. Events older than the stream keeps them (14 days) cannot come again, so
+  // rows may leave after that.
   timeline: defineTable({
     eventId: v.string(),
     messageId: v.string(),

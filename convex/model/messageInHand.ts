@@ -2,12 +2,13 @@ import { type AcceptedMessage, unknownRecipient } from "@tyto/contracts";
 import type { WithoutSystemFields } from "convex/server";
 import type { Doc } from "../_generated/dataModel";
 import type { MutationCtx } from "../_generated/server";
+import { defined } from "./defined.ts";
 import { type Delivery, openDeliveries } from "./deliveriesInHand.ts";
 import { type Claim, touched, untouched, withClaim } from "./delivery.ts";
 import { detailsOf, messageStatus, noMarks, noTally, timeOf, withOutcome } from "./message.ts";
-import type { Failure, Marks, SuppressionWish } from "./shapes.ts";
+import { eventsHeldMax, type Failure, type Marks, type SuppressionWish } from "./shapes.ts";
 import { type Suppression, stronger } from "./suppressions.ts";
-import type { MessageEvent } from "./timeline.ts";
+import { addToTimeline, heldEventOf, holdsAll, isOnTimeline, type MessageEvent } from "./timeline.ts";
 
 type Message = WithoutSystemFields<Doc<"messages">>;
 type AboutDelivery = {
@@ -60,32 +61,51 @@ export class MessageInHand {
     this.#stored = stored;
     this.#tell = tell;
     this.#deliveries = openDeliveries(ctx, messageId, stored === null);
-    this.#message = {
-      messageId,
-      organizationId,
-      status: "accepted",
-      acceptedAt: timeOf(messageId),
-      updatedAt: 0,
-      marks: noMarks,
-      tally: noTally,
-      deliveryCount: 0,
-      ...stored,
-    };
+    this.#message =
+      stored === null
+        ? {
+            messageId,
+            organizationId,
+            status: "accepted",
+            acceptedAt: timeOf(messageId),
+            updatedAt: 0,
+            marks: noMarks,
+            tally: noTally,
+            deliveryCount: 0,
+            events: [],
+          }
+        : withoutSystemFields(stored);
+    const [address] = stored?.details?.preview ?? [];
+    if (stored?.only !== undefined && address !== undefined)
+      this.#deliveries.holdOnly({
+        ...newDelivery(messageId, this.#deliveryId(0), address, 0),
+        ...stored.only,
+      });
   }
 
-  /** False when the rows that it would have left tell that the event was not applied: that spares the timeline. */
-  async mayHave({ payload }: MessageEvent): Promise<boolean> {
+  /** Whether the event was applied by an earlier batch. */
+  async has({ payload }: MessageEvent): Promise<boolean> {
+    const stored = this.#stored;
     // The message's row comes with its first event.
-    if (this.#stored === null) return false;
-    if (!("attempt" in payload) || payload.attempt === undefined) return true;
-    // An outcome leaves the delivery with at least its attempt (withClaim).
-    const delivery = await this.#deliveries.find(payload.deliveryId);
-    return delivery !== undefined && delivery.state.attempts >= payload.attempt;
+    if (stored === null) return false;
+    if (stored.events?.some(({ eventId }) => eventId === payload.id) === true) return true;
+    if (holdsAll(stored)) return false;
+    if ("attempt" in payload && payload.attempt !== undefined) {
+      // An outcome leaves the delivery with at least its attempt (withClaim): that spares the timeline.
+      const delivery = await this.#deliveries.find(payload.deliveryId);
+      if (delivery === undefined || delivery.state.attempts < payload.attempt) return false;
+    }
+    return await isOnTimeline(this.#ctx, payload.id);
   }
 
-  touch(at: number): void {
+  /** Puts the event on the timeline. */
+  async add(event: MessageEvent): Promise<void> {
+    const { events, updatedAt } = this.#message;
     this.#isTouched = true;
-    this.#message.updatedAt = Math.max(this.#message.updatedAt, at);
+    this.#message.updatedAt = Math.max(updatedAt, event.payload.at);
+    // Old rows hold none: their events are all on the timeline.
+    if (events === undefined || events.length >= eventsHeldMax) await addToTimeline(this.#ctx, event);
+    else this.#message.events = [...events, heldEventOf(event)];
   }
 
   mark(name: keyof Marks): void {
@@ -145,11 +165,14 @@ export class MessageInHand {
 
   async close(): Promise<void> {
     if (!this.#isTouched) return;
-    await this.#deliveries.close();
     const { marks, tally, deliveryCount, details } = this.#message;
+    const only = await this.#deliveries.close(
+      details?.recipientCount === 1 ? this.#deliveryId(0) : undefined,
+    );
+    if (only !== undefined) this.#message.only = only;
     this.#message.status = messageStatus(marks, tally, deliveryCount, details?.scheduledAt);
-    if (this.#stored === null) await this.#ctx.db.insert("messages", this.#message);
-    else await this.#ctx.db.replace(this.#stored._id, this.#message);
+    if (this.#stored === null) await this.#ctx.db.insert("messages", defined(this.#message));
+    else await this.#ctx.db.patch(this.#stored._id, changesBetween(this.#stored, this.#message));
     await this.#tag();
   }
 
@@ -224,6 +247,18 @@ export class MessageInHand {
       .take(tagged);
     for (const row of rows) await this.#ctx.db.patch(row._id, { status });
   }
+}
+
+const withoutSystemFields = ({ _id, _creationTime: _when, ...message }: Doc<"messages">): Message => message;
+
+/** The members that are other ones now; those that are gone as `undefined`, which removes them. */
+function changesBetween(before: Message, after: Message): Partial<Message> {
+  const changes: Record<string, unknown> = {};
+  for (const name of Object.keys(withoutSystemFields(before as Doc<"messages">)) as (keyof Message)[])
+    if (after[name] === undefined) changes[name] = undefined;
+  for (const [name, value] of Object.entries(after))
+    if (value !== before[name as keyof Message]) changes[name] = value;
+  return changes;
 }
 
 /** The order of arrival must leave no trace. */

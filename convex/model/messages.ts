@@ -5,6 +5,7 @@ import { type Infer, v } from "convex/values";
 import type { Doc } from "../_generated/dataModel";
 import type { QueryCtx } from "../_generated/server";
 import { defined } from "./defined.ts";
+import { untouched } from "./delivery.ts";
 import { deliveryStatus, standing } from "./message.ts";
 import { details, messageStatus, reason, role } from "./shapes.ts";
 import { timelineOf } from "./timeline.ts";
@@ -115,7 +116,7 @@ export async function getMessage(
     },
     deliveries: rows
       .sort((a, b) => positionOf(a.deliveryId) - positionOf(b.deliveryId))
-      .map(({ deliveryId, address, role, state }) =>
+      .map(({ deliveryId, address, role, state = message.only?.state ?? untouched(acceptedAt) }) =>
         defined({
           deliveryId,
           address,
@@ -131,7 +132,7 @@ export async function getMessage(
       ),
     timeline: await timelineOf(
       ctx,
-      messageId,
+      message,
       new Map(rows.map(({ deliveryId, address }) => [deliveryId, address])),
     ),
   };

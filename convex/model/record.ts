@@ -1,6 +1,6 @@
 /**
- * Applies events: each once, by its id, in any order. A row of `timeline` (or of `inbound`) carries the id of the event
- * that made it, in the same transaction as everything else the event changes. Messages that several events of a batch
+ * Applies events: each once, by its id, in any order. The row of a message, of `timeline` or of `inbound` carries the id of
+ * the event, in the same transaction as everything else the event changes. Messages that several events of a batch
  * concern are read and written once.
  */
 import { type Payload, providerOf, type StoredEvent } from "@tyto/contracts";
@@ -18,7 +18,7 @@ import { floorTo, minuteMs } from "./periods.ts";
 import { applyQuarantined, applyUnquarantined } from "./quarantines.ts";
 import { addReply } from "./replies.ts";
 import { causeOf, type Suppression, suppress, suppresses, wishOf } from "./suppressions.ts";
-import { addToTimeline, isOnTimeline, type MessageEvent, replyIn } from "./timeline.ts";
+import { type MessageEvent, replyIn } from "./timeline.ts";
 import { applyTlsReport } from "./tlsReports.ts";
 
 export async function applyEvents(
@@ -63,9 +63,8 @@ async function applyToMessage(ctx: MutationCtx, batch: Batch, event: MessageEven
   const { payload } = event;
   const message = await batch.message(payload.messageId, payload.organizationId);
   if (batch.isRepeated(payload.id)) return false;
-  if ((await message.mayHave(event)) && (await isOnTimeline(ctx, payload.id))) return false;
-  message.touch(payload.at);
-  await addToTimeline(ctx, event);
+  if (await message.has(event)) return false;
+  await message.add(event);
   const reply = replyIn(event);
   if (reply !== undefined) message.heard({ at: payload.at, eventId: payload.id, text: reply });
   const failure = failureIn(event);

@@ -29,6 +29,12 @@ export const deliveryState = v.object({
 });
 export type DeliveryState = Infer<typeof deliveryState>;
 
+/** One event in its message's own row; `line` is the JSON of what the timeline shows of it (timeline.ts). */
+export const heldEvent = v.object({ eventId: v.string(), at: v.number(), line: v.string() });
+export type HeldEvent = Infer<typeof heldEvent>;
+/** Accepted and delivered, and two more: few messages have more, and lists read them with every message. */
+export const eventsHeldMax = 4;
+
 /** What is known of a message once an event with its details came. */
 export const details = v.object({
   messageIdHeader: v.string(),
@@ -149,6 +155,9 @@ export const suppressionWish = v.object({
   cause: v.optional(literals("complaint", "unsubscribe")),
 });
 export type SuppressionWish = Infer<typeof suppressionWish>;
+
+/** What changes of a delivery. */
+export const onlyDelivery = v.object({ state: deliveryState, suppression: v.optional(suppressionWish) });
 
 /** Messages by how DMARC saw them: `passed` by SPF or DKIM in alignment (RFC 9989 §4.3), and what receivers did. */
 export const dmarcCounts = {

@@ -1,6 +1,7 @@
 import { afterAll, beforeEach, expect, test } from "bun:test";
 import type { Arrival } from "@tyto/bus";
 import type { StoredEvent } from "@tyto/contracts";
+import { appliedEvents } from "@tyto/convex/samples.testing.ts";
 import { Registry, silentLog } from "@tyto/service";
 import { createMetrics } from "./metrics.ts";
 import { createPost } from "./post.ts";
@@ -36,8 +37,7 @@ const entry = (event: StoredEvent, more: Partial<Arrival> = {}) => ({
 });
 const kinds = async (entries: ReturnType<typeof entry>[]) =>
   (await recorder.record(entries)).map(({ kind }) => kind);
-const timeline = async () =>
-  (await site.convex.run((ctx) => ctx.db.query("timeline").collect())).map(({ eventId }) => eventId);
+const timeline = () => appliedEvents(site.convex);
 
 test("a batch is one signed request, and every event of it is done", async () => {
   expect(await kinds(messages(200).map((event) => entry(event)))).toEqual(Array(200).fill("done"));

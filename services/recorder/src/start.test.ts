@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import type { Bus } from "@tyto/bus";
 import { startNats, type TestNats } from "@tyto/bus/testing";
-import { webhookSecret } from "@tyto/convex/samples.testing.ts";
+import { appliedEvents, webhookSecret } from "@tyto/convex/samples.testing.ts";
 import { silentLog } from "@tyto/service";
 import { exportJWK, generateKeyPair } from "jose";
 import { connect, type NatsConnection } from "nats";
@@ -48,7 +48,7 @@ async function until(isTrue: () => Promise<boolean>): Promise<void> {
     if (Date.now() > giveUpAtMs) throw new Error("did not happen within 10 s");
 }
 
-const recorded = async () => (await site.convex.run((ctx) => ctx.db.query("timeline").collect())).length;
+const recorded = async () => (await appliedEvents(site.convex)).length;
 const manager = () => admin.jetstreamManager();
 const unsettled = async () => {
   const { num_pending, num_ack_pending } = await (await manager()).consumers.info("EVENTS", "recorder");
