@@ -20,7 +20,7 @@ const rawBytesMax = 20_971_520;
 const rawsMax = 200;
 const jsonBytesMax = 4_096;
 /** One transaction: far below Convex's 16,000 documents, 4,096 index ranges and 1 s of CPU time. */
-const rowsPerTransactionMax = 4_000;
+const rowsPerTransactionMax = 2_500;
 const bytesPerTransactionMax = 1_048_576;
 
 const http = httpRouter();
@@ -184,7 +184,7 @@ function byMessage(batch: readonly StoredEvent[]): StoredEvent[] {
 
 /** About how many rows an event reads and writes. */
 function rowsOf({ subject, payload }: StoredEvent): number {
-  const perMessage = 8;
+  const perMessage = 5;
   if (subject === "mail.accepted" || subject === "mail.submitted")
     return perMessage + 2 * payload.recipients.length + payload.tags.length;
   if (subject === "mail.scanned")

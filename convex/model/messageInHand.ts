@@ -2,7 +2,6 @@ import { type AcceptedMessage, unknownRecipient } from "@tyto/contracts";
 import type { WithoutSystemFields } from "convex/server";
 import type { Doc } from "../_generated/dataModel";
 import type { MutationCtx } from "../_generated/server";
-import { defined } from "./defined.ts";
 import { type Delivery, openDeliveries } from "./deliveriesInHand.ts";
 import { type Claim, touched, untouched, withClaim } from "./delivery.ts";
 import { detailsOf, messageStatus, noMarks, noTally, timeOf, withOutcome } from "./message.ts";
@@ -171,7 +170,7 @@ export class MessageInHand {
     );
     if (only !== undefined) this.#message.only = only;
     this.#message.status = messageStatus(marks, tally, deliveryCount, details?.scheduledAt);
-    if (this.#stored === null) await this.#ctx.db.insert("messages", defined(this.#message));
+    if (this.#stored === null) await this.#ctx.db.insert("messages", this.#message);
     else await this.#ctx.db.patch(this.#stored._id, changesBetween(this.#stored, this.#message));
     await this.#tag();
   }

@@ -30,7 +30,7 @@ export function createMetrics(registry: Registry, now: () => number): Metrics {
   const batch = new Histogram({
     name: "tyto_recorder_batch_events",
     help: "Events in a batch as the bus handed it over",
-    buckets: [1, 2, 5, 10, 20, 50, 100, 200],
+    buckets: [1, 2, 5, 10, 20, 50, 100, 200, 500],
     registers,
   });
   const post = new Histogram({

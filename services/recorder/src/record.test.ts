@@ -1,7 +1,7 @@
 import { afterAll, beforeEach, expect, test } from "bun:test";
 import type { Arrival } from "@tyto/bus";
 import type { StoredEvent } from "@tyto/contracts";
-import { appliedEvents } from "@tyto/convex/samples.testing.ts";
+import { appliedEvents, sample } from "@tyto/convex/samples.testing.ts";
 import { Registry, silentLog } from "@tyto/service";
 import { createMetrics } from "./metrics.ts";
 import { createPost } from "./post.ts";
@@ -65,6 +65,18 @@ test("of a batch with malformed events those are rejected and all others are app
   expect(verdicts[7]).toMatchObject({ reason: expect.stringContaining("events[0].payload.at") });
   expect(await timeline()).toHaveLength(20);
   expect(recorder.problem()).toBeUndefined();
+});
+
+test("events with many recipients go in several requests, in their order", async () => {
+  const recipients = Array.from({ length: 1_000 }, (_, i) => ({ address: `u${i}@example.net`, role: "to" }));
+  const requests: number[] = [];
+  site.interfere = (_path, body) => {
+    requests.push((JSON.parse(body) as { events: unknown[] }).events.length);
+    return Response.json({ applied: 0, repeated: 0 });
+  };
+  const events = Array.from({ length: 12 }, () => sample("mail.accepted", { recipients }));
+  expect(await kinds(events.map((event) => entry(event)))).toEqual(events.map(() => "done"));
+  expect(requests).toEqual([5, 5, 2]);
 });
 
 const away: [string, () => Response][] = [

@@ -6,6 +6,9 @@ import type { Metrics } from "./metrics.ts";
 import type { Answer, Post } from "./post.ts";
 import { createSettler, type Entry } from "./settle.ts";
 
+/** Of one request: well below the 16 MiB that Convex takes, and what its engine needs memory for at once. */
+const recipientsMax = 5_000;
+
 export type Ports = {
   post: Post;
   metrics: Metrics;
@@ -38,13 +41,38 @@ export function createRecorder({ post, metrics, tracer = noTracer, log, now, ran
       const isInHand = oldest === undefined ? () => {} : metrics.took(oldest.storedAtMs, batch.length);
       const spans = tracer.isOn ? batch.flatMap((entry) => spanOf(tracer, entry)) : [];
       try {
-        return await settle(batch);
+        const verdicts: Verdict[] = [];
+        for (const part of requestsOf(batch)) verdicts.push(...(await settle(part)));
+        return verdicts;
       } finally {
         for (const span of spans) span.end({ "tyto.batch": batch.length });
         isInHand();
       }
     },
   };
+}
+
+/** Cuts a batch, in order, into what one request may hold. */
+function* requestsOf(batch: readonly Entry[]): Generator<Entry[]> {
+  let part: Entry[] = [];
+  let recipients = 0;
+  for (const entry of batch) {
+    const more = recipientsOf(entry.event);
+    if (part.length > 0 && recipients + more > recipientsMax) {
+      yield part;
+      part = [];
+      recipients = 0;
+    }
+    part.push(entry);
+    recipients += more;
+  }
+  if (part.length > 0) yield part;
+}
+
+/** What makes one event larger than another. */
+function recipientsOf({ subject, payload }: StoredEvent): number {
+  if (subject === "mail.accepted" || subject === "mail.submitted") return payload.recipients.length;
+  return subject === "mail.scanned" ? payload.message.recipients.length : 1;
 }
 
 /** Events that say which trace they belong to. */

@@ -9,7 +9,8 @@ import { createRawRecorder } from "./raws.ts";
 import { createRecorder } from "./record.ts";
 import { createToken } from "./token.ts";
 
-const batchMax = 200;
+/** Convex applies what is about one message at once, and a mutation of so many keeps others waiting for a fifth of a second. */
+const batchMax = 500;
 /** Raw messages go side by side with them, and wait for nobody. */
 const rawBatchMax = 100;
 /** How long a batch waits to fill. People watch the dashboard live; a count that runs may run in larger steps. */

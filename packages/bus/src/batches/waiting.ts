@@ -2,6 +2,8 @@ import type { Entry } from "./settling.ts";
 
 type Fill = { batchMax: number; waitMs: number; flowWaitMs: number };
 
+const flowEventsMin = 10;
+
 /** Held in the order of the stream: a redelivery takes its place among the others. */
 export class Waiting {
   readonly #ending: AbortSignal;
@@ -30,8 +32,8 @@ export class Waiting {
   /** Resolves when there is a batch to take, as full as the time allows, or when the consumption ends. */
   async whenBatch({ batchMax, waitMs, flowWaitMs }: Fill): Promise<void> {
     const isFull = () => this.#entries.length >= batchMax;
-    // So many within one `waitMs` are a flow.
-    const flowMin = Math.max(2, batchMax / 20);
+    // So many within one `waitMs` are a flow, however many a batch may hold.
+    const flowMin = Math.max(2, Math.min(flowEventsMin, batchMax / 20));
     await this.#until(() => this.#entries.length > 0);
     await this.#until(isFull, waitMs);
     if (this.#entries.length >= flowMin && flowWaitMs > waitMs)

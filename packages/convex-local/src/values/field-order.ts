@@ -19,9 +19,19 @@ function isSorted(value: Json): boolean {
   return true;
 }
 
+/** Most writes bring fields in another order at one level or two; what is below and in order stays as it is. */
 function sorted(value: Json): Json {
-  if (Array.isArray(value)) return value.map(sorted);
+  if (Array.isArray(value)) return value.map((element) => (isSorted(element) ? element : sorted(element)));
   if (!isObject(value)) return value;
-  const names = Object.keys(value).sort();
-  return Object.fromEntries(names.map((name) => [name, sorted(value[name] as Json)]));
+  const result: JsonObject = {};
+  for (const name of Object.keys(value).sort()) {
+    const member = value[name] as Json;
+    const ordered = isSorted(member) ? member : sorted(member);
+    // An assignment to this one name would change the prototype.
+    if (name === "__proto__") Object.defineProperty(result, name, { ...ASSIGNED, value: ordered });
+    else result[name] = ordered;
+  }
+  return result;
 }
+
+const ASSIGNED = { configurable: true, enumerable: true, writable: true };
