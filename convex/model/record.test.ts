@@ -296,3 +296,40 @@ test("a tag's rows carry the message's status as it changes", async () => {
   await apply(t, [sample("mail.delivered")]);
   expect(await statuses()).toEqual(["a delivered", "b delivered"]);
 });
+
+test("more events than a message's row holds are all on its timeline, each once", async () => {
+  const t = startConvex();
+  const deferrals = Array.from({ length: 6 }, (_, index) =>
+    sample("mail.deferred", { id: `deferral${index}`, attempt: index + 1, at: noon + 1_000 * (index + 1) }),
+  );
+  const events = [
+    sample("mail.accepted"),
+    ...deferrals,
+    sample("mail.delivered", { attempt: 7, at: noon + 9_000 }),
+  ];
+  for (const event of events) expect(await apply(t, [event])).toEqual({ applied: 1, repeated: 0 });
+  for (const event of events) expect(await apply(t, [event])).toEqual({ applied: 0, repeated: 1 });
+  const found = await asGateway(t).query(api.service.getMessage, { messageId });
+  expect(found?.deliveries).toMatchObject([{ status: "delivered", attempts: 7 }]);
+  expect(found?.timeline.map(({ eventId }) => eventId)).toEqual(events.map(({ payload }) => payload.id));
+});
+
+test("rows from before messages held their events go on as they were", async () => {
+  const t = startConvex();
+  const accepted = sample("mail.accepted");
+  await apply(t, [accepted]);
+  await t.run(async (ctx) => {
+    const [message] = await ctx.db.query("messages").collect();
+    const [delivery] = await ctx.db.query("deliveries").collect();
+    if (message?.only === undefined || delivery === undefined) throw new Error("not applied");
+    await ctx.db.patch(delivery._id, { state: message.only.state });
+    await ctx.db.patch(message._id, { events: undefined, only: undefined });
+    const { id: eventId, at } = accepted.payload;
+    await ctx.db.insert("timeline", { eventId, messageId, at, subject: accepted.subject, detail: {} });
+  });
+  expect(await apply(t, [accepted, sample("mail.delivered")])).toEqual({ applied: 1, repeated: 1 });
+  expect(await apply(t, [accepted, sample("mail.delivered")])).toEqual({ applied: 0, repeated: 2 });
+  const found = await asGateway(t).query(api.service.getMessage, { messageId });
+  expect(found?.deliveries).toMatchObject([{ address: address(), role: "to", status: "delivered" }]);
+  expect(found?.timeline.map(({ subject }) => subject)).toEqual(["mail.accepted", "mail.delivered"]);
+});

@@ -9,7 +9,7 @@ import { createRawRecorder } from "./raws.ts";
 import { createRecorder } from "./record.ts";
 import { createToken } from "./token.ts";
 
-/** Convex applies what is about one message at once, and a mutation of so many keeps others waiting for a fifth of a second. */
+/** What is about one message is applied at once where it meets in a batch. Convex cuts so many into a few mutations. */
 const batchMax = 500;
 /** Raw messages go side by side with them, and wait for nobody. */
 const rawBatchMax = 100;
