@@ -1,5 +1,6 @@
 import { collectDefaultMetrics, Registry } from "prom-client";
 import { ConfigError } from "./config.ts";
+import { collectGarbage } from "./garbage.ts";
 import { createLog, type Level, type Log } from "./log.ts";
 
 /** A named question asked by /readyz. Resolving to a string means not ready, and says why. */
@@ -89,6 +90,7 @@ export async function runService<Config extends { logLevel: Level }>(
     log.error("service.failed", { error });
     process.exit(1);
   }
+  collectGarbage();
   log.info("service.started");
 
   const end = async (signal: string) => {

@@ -1,6 +1,7 @@
 /** What all routes share: the app's type, the door in front of /v1, and how errors look in the reference. */
 import { createRoute, OpenAPIHono } from "@hono/zod-openapi";
 import { type ErrorCode, errors, Failure, limits, type Scope } from "@tyto/contracts";
+import { places } from "@tyto/service";
 import type { Server } from "bun";
 import type { Context, MiddlewareHandler } from "hono";
 import { allow, type Caller, type CallerPorts, identify } from "./caller.ts";
@@ -47,15 +48,22 @@ export function guard(
   };
 }
 
-/** Bodies of all requests that are being read or handled, together. */
-const inFlightBytesMax = 256 * 1_048_576;
+/** Bodies of all requests that wait or are handled, together: a little more than the largest that there may be. */
+const inFlightBytesMax = 64 * 1_048_576;
 let inFlightBytes = 0;
 
 /**
- * Bounds the body before it is read, alone and together with the others in hand. Throws Failure `request.too-large`, or
- * `storage.full` while the others take all the room.
+ * Bodies with mail that are handled at a time; a larger one alone. Handling takes five times a body's bytes (its text, its
+ * values, the message, its pack, what goes to NATS), and more at once are handled no sooner.
  */
-export function bounded(bytesMax: number): MiddlewareHandler<GatewayEnv> {
+const mailBytesMax = 12 * 1_048_576;
+export const mailTurns = places(mailBytesMax);
+
+/**
+ * Bounds the body before it is read, alone and together with the others in hand; with `turns` it is handled when as many
+ * bytes have room there. Throws Failure `request.too-large`, or `storage.full` while the others take all the room.
+ */
+export function bounded(bytesMax: number, turns?: typeof mailTurns): MiddlewareHandler<GatewayEnv> {
   const tooLarge = () =>
     new Failure("request.too-large", `more than ${bytesMax} bytes`, {
       hint: `The request may have at most ${bytesMax} bytes`,
@@ -65,17 +73,23 @@ export function bounded(bytesMax: number): MiddlewareHandler<GatewayEnv> {
     const count = (bytes: number) => {
       if (counted + bytes > bytesMax) throw tooLarge();
       if (inFlightBytes + bytes > inFlightBytesMax)
-        throw new Failure("storage.full", "too many bytes in flight", { retryAfterS: 1 });
+        throw new Failure("storage.full", "too many bytes in flight", {
+          hint: "Too much mail is being taken at this moment; send it again in a second",
+          retryAfterS: 1,
+        });
       counted += bytes;
       inFlightBytes += bytes;
     };
+    let giveBack: (() => void) | undefined;
     try {
       const length = c.req.header("content-length") ?? "";
       if (/^\d{1,15}$/.test(length)) count(Number(length));
       // Without a length it is counted while it comes.
       else if (c.req.raw.body !== null) c.req.raw = await readWhole(c.req.raw, c.req.raw.body, count);
+      giveBack = await turns?.take(counted);
       await next();
     } finally {
+      giveBack?.();
       inFlightBytes -= counted;
     }
   };

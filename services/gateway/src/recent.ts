@@ -4,39 +4,67 @@
  */
 import type { EmailDetail, Payload } from "@tyto/contracts";
 
-const recentEntriesMax = 20_000;
+type Accepted = Payload<"mail.accepted">;
+type Suppressed = Payload<"mail.suppressed">;
+
+/** What the view shows of a message; of recipients there may be a thousand, of messages tens of thousands. */
+type Kept = Pick<
+  Accepted,
+  "at" | "messageId" | "from" | "subject" | "tags" | "metadata" | "scheduledAt" | "attachments" | "recipients"
+> & { suppressed: Pick<Suppressed, "at" | "recipient" | "role">[] };
+
+const keptMessagesMax = 20_000;
+/** Of all of them as text: a million recipients as objects took 200 MB, as text they take a fifth of it. */
+const keptCharsMax = 16_777_216;
 /** By then the recorder has caught up, or the dashboard shows that it has not. */
-const recentAgeMsMax = 15 * 60_000;
+const keptAgeMsMax = 15 * 60_000;
 
 export type Recent = {
-  add(message: Payload<"mail.accepted">, suppressed: readonly Payload<"mail.suppressed">[]): void;
+  add(message: Accepted, suppressed: readonly Suppressed[]): void;
   find(id: string): EmailDetail | undefined;
 };
 
-export function createRecent(now: () => number): Recent {
-  type Entry = { message: Payload<"mail.accepted">; suppressed: readonly Payload<"mail.suppressed">[] };
-  const entries = new Map<string, Entry>();
+export function createRecent(now: () => number, charsMax = keptCharsMax): Recent {
+  /** As JSON; the oldest stands first. */
+  const kept = new Map<string, { text: string; at: number }>();
+  let chars = 0;
+
+  const forget = (id: string) => {
+    chars -= kept.get(id)?.text.length ?? 0;
+    kept.delete(id);
+  };
   return {
     add(message, suppressed) {
-      entries.set(message.messageId, { message, suppressed });
-      for (const [id, oldest] of entries) {
-        if (entries.size <= recentEntriesMax && oldest.message.at > now() - recentAgeMsMax) break;
-        entries.delete(id);
+      const { messageId, at } = message;
+      const text = textOf(message, suppressed);
+      forget(messageId);
+      kept.set(messageId, { text, at });
+      chars += text.length;
+      for (const [id, oldest] of kept) {
+        const isRoom = kept.size <= keptMessagesMax && chars <= charsMax;
+        if (isRoom && oldest.at > now() - keptAgeMsMax) break;
+        forget(id);
       }
     },
     find(id) {
-      const entry = entries.get(id);
-      return entry && viewOf(entry.message, entry.suppressed);
+      const found = kept.get(id);
+      return found && viewOf(JSON.parse(found.text) as Kept);
     },
   };
 }
 
-function viewOf(
-  message: Payload<"mail.accepted">,
-  suppressed: readonly Payload<"mail.suppressed">[],
-): EmailDetail {
-  const status = message.scheduledAt === undefined ? "accepted" : "scheduled";
-  const created = new Date(message.at).toISOString();
+function textOf(message: Accepted, suppressed: readonly Suppressed[]): string {
+  const { at, messageId, from, subject, tags, metadata, scheduledAt, attachments, recipients } = message;
+  return JSON.stringify({
+    ...{ at, messageId, from, subject, tags, metadata, scheduledAt, attachments, recipients },
+    suppressed: suppressed.map(({ at: since, recipient, role }) => ({ at: since, recipient, role })),
+  });
+}
+
+function viewOf(message: Kept): EmailDetail {
+  const { at, recipients, suppressed, scheduledAt, attachments } = message;
+  const status = scheduledAt === undefined ? "accepted" : "scheduled";
+  const created = new Date(at).toISOString();
   return {
     id: message.messageId,
     status,
@@ -45,20 +73,18 @@ function viewOf(
     tags: message.tags,
     metadata: message.metadata,
     created_at: created,
-    ...(message.scheduledAt === undefined
-      ? {}
-      : { scheduled_at: new Date(message.scheduledAt).toISOString() }),
+    ...(scheduledAt === undefined ? {} : { scheduled_at: new Date(scheduledAt).toISOString() }),
     recipients: [
-      ...message.recipients.map(({ address, role }) => ({ address, role, status, attempts: 0 }) as const),
+      ...recipients.map(({ address, role }) => ({ address, role, status, attempts: 0 }) as const),
       ...suppressed.map(
         ({ recipient, role = "to" }) =>
           ({ address: recipient, role, status: "suppressed", attempts: 0 }) as const,
       ),
     ],
     timeline: [
-      { at: created, event: message.attachments > 0 ? "mail.submitted" : "mail.accepted" },
-      ...suppressed.map(({ at, recipient }) => ({
-        at: new Date(at).toISOString(),
+      { at: created, event: attachments > 0 ? "mail.submitted" : "mail.accepted" },
+      ...suppressed.map(({ at: since, recipient }) => ({
+        at: new Date(since).toISOString(),
         event: "mail.suppressed",
         recipient,
       })),

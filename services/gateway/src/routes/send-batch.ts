@@ -6,6 +6,7 @@ import {
   createRoute,
   type GuardPorts,
   guard,
+  mailTurns,
   problems,
   secured,
 } from "../api.ts";
@@ -25,7 +26,7 @@ export function sendBatch(api: Api, guards: GuardPorts, ports: SubmissionPorts):
     description:
       "Items stand on their own: those in order are accepted, the others are told with the problem that a request of their own would have got. `failed` is 0 when all were accepted.",
     security: secured,
-    middleware: [guard(guards, "emails:send"), bounded(batchBodyBytesMax)] as const,
+    middleware: [guard(guards, "emails:send"), bounded(batchBodyBytesMax, mailTurns)] as const,
     request: {
       headers: IdempotencyHeaders,
       body: { required: true, content: { "application/json": { schema: BatchRequest } } },

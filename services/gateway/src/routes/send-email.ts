@@ -8,6 +8,7 @@ import {
   type GuardPorts,
   guard,
   mailBodyBytesMax,
+  mailTurns,
   problems,
   secured,
 } from "../api.ts";
@@ -39,7 +40,7 @@ export function sendEmail(api: Api, guards: GuardPorts, ports: SubmissionPorts):
     description:
       "Answers 202 once the message is stored safely. Recipients on the suppression list are left out and told in the answer. Bulk mail has to keep the rules of Gmail, Yahoo and Microsoft: `bulk.refused` says which it breaks, and the fix.",
     security: secured,
-    middleware: [guard(guards, "emails:send"), bounded(mailBodyBytesMax)] as const,
+    middleware: [guard(guards, "emails:send"), bounded(mailBodyBytesMax, mailTurns)] as const,
     request: {
       headers: IdempotencyHeaders,
       body: { required: true, content: { "application/json": { schema: SendRequest } } },
