@@ -24,6 +24,7 @@ import type { Signer } from "./signers.ts";
 import type { Site } from "./site.ts";
 import type { Mail } from "./smtp.ts";
 import type { Demand } from "./tls/demand.ts";
+import type { Followers } from "./together.ts";
 
 /** The outside world, as one attempt needs it. */
 export type AttemptPorts = {
@@ -43,7 +44,7 @@ export type AttemptPorts = {
     mailOf: MailOf,
     hosts: readonly Host[],
     want: Want,
-    options: Pick<CarryOptions, "siteWaitMs" | "hold" | "demandOf">,
+    options: Pick<CarryOptions, "siteWaitMs" | "hold" | "demandOf" | "followers">,
   ): Promise<Carried>;
   /** Who delivers in our place; absent where nobody ever does. */
   providers?: Pick<Providers, "of" | "overflow"> | undefined;
@@ -67,7 +68,7 @@ export type Via = { site: Site; egress: Egress };
 /** An outcome and the way to it, or nothing tried: its turn is far away, or the service stops. */
 export type Attempted =
   | (Outcome & { via?: Via })
-  | { kind: "wait"; untilMs: number; why: string; site: Site }
+  | { kind: "wait"; untilMs: number; why: string; isBooked?: true; site: Site }
   | { kind: "interrupted" };
 
 /**
@@ -76,7 +77,7 @@ export type Attempted =
  */
 export const attempt =
   (ports: AttemptPorts) =>
-  async (entry: QueueEntry, siteWaitMs: number, hold: Hold): Promise<Attempted> => {
+  async (entry: QueueEntry, siteWaitMs: number, hold: Hold, followers?: Followers): Promise<Attempted> => {
     try {
       const signer = await ports.signerOf(entry.domain);
       if (signer === undefined)
@@ -87,6 +88,7 @@ export const attempt =
         const place = placeOf(provider);
         const free = ports.leave(entry, place);
         if (free.kind === "wait") return { ...free, site: place };
+        followers?.admit();
         return await handedOver(ports, provider, entry, signer, siteWaitMs, hold);
       }
 
@@ -98,7 +100,10 @@ export const attempt =
       if (leave.kind === "wait") return { ...leave, site };
       const choice = await ports.egressFor(entry, site);
       const overflow = choice.kind === "overflow" ? ports.providers?.overflow(entry) : undefined;
-      if (overflow !== undefined) return await handedOver(ports, overflow, entry, signer, siteWaitMs, hold);
+      if (overflow !== undefined) {
+        followers?.admit();
+        return await handedOver(ports, overflow, entry, signer, siteWaitMs, hold);
+      }
       if (choice.kind !== "egress") return { kind: "wait", untilMs: choice.untilMs, why: choice.why, site };
       const { egress } = choice;
 
@@ -109,6 +114,7 @@ export const attempt =
         siteWaitMs,
         hold,
         demandOf: (host) => ports.demandOf(host, entry),
+        ...(followers === undefined ? {} : { followers }),
       });
       if (carried.kind === "wait" || carried.kind === "interrupted") choice.giveBack();
       if (carried.kind === "interrupted") return carried;

@@ -5,6 +5,7 @@ import type { Failed } from "./outcome.ts";
 import type { Lease, Pool, Want } from "./pool/pool.ts";
 import type { Mail } from "./smtp.ts";
 import { type Demand, refusalOf } from "./tls/demand.ts";
+import type { Followers } from "./together.ts";
 import type { Sent } from "./trouble.ts";
 
 /** What came of taking one message to the mail servers of its recipient. */
@@ -13,7 +14,7 @@ export type Carried =
   | { kind: "refused"; reply: Reply; conversation: Conversation }
   | Failed
   /** Nothing was tried: its turn at the site is far away, or the service stops. */
-  | { kind: "wait"; untilMs: number; why: string }
+  | { kind: "wait"; untilMs: number; why: string; isBooked?: true }
   | { kind: "interrupted" };
 
 export type CarryOptions = {
@@ -23,6 +24,8 @@ export type CarryOptions = {
   hold: Hold;
   /** What a session to a host has to be for this message; nothing by default. */
   demandOf?: ((host: Host) => Promise<Demand>) | undefined;
+  /** Messages that wait for what this one hears of its turn. */
+  followers?: Pick<Followers, "count" | "admit">;
 };
 
 /** MX hosts tried in one attempt, and the time after which no further one is begun. */
@@ -78,7 +81,7 @@ async function tryHost(
   host: Host,
   want: Want,
   pool: Pool<Failed>,
-  { siteWaitMs, signal, hold }: CarryOptions,
+  { siteWaitMs, signal, hold, followers }: CarryOptions,
   hasLeave: boolean,
 ): Promise<Carried> {
   const startedMs = performance.now();
@@ -88,6 +91,7 @@ async function tryHost(
       hasLeave: hasLeave || stale > 0,
       waitMs: siteWaitMs,
       signal,
+      followers,
     });
     // Sessions that turned out to be closed have taken the message's leave already: it failed here, it was not refused a turn.
     if (lease.kind === "wait" && stale > 0)

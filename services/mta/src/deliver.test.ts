@@ -148,23 +148,23 @@ test("the session is free for another message only when the outcome is stored", 
   await run({ recipients: 2 });
   expect(freedAfter).toBe("publish mail.delivered");
   outcomes = [deferred];
-  await createDeliveries(ports()).atOnce({ ...entry, recipients: 2 });
+  await createDeliveries(ports()).atOnce([{ ...entry, recipients: 2 }]);
   expect(freedAfter).toBe("queue 2 in 60 s");
 });
 
 test("past the queue the event is the mark, and a deferral goes to the queue", async () => {
   outcomes = [delivered, deferred];
   const { atOnce } = createDeliveries(ports());
-  expect(await atOnce(entry)).toBe("settled");
+  expect(await atOnce([entry])).toEqual(["settled"]);
   expect(steps).toEqual(["attempt", "publish mail.delivered", "drop"]);
   steps = [];
-  expect(await atOnce({ ...entry, deliveryId: deliveryId(messageId, 1) })).toBe("settled");
+  expect(await atOnce([{ ...entry, deliveryId: deliveryId(messageId, 1) }])).toEqual(["settled"]);
   expect(steps).toEqual(["attempt", "publish mail.deferred", "queue 2 in 60 s"]);
 });
 
 test("what was sent past the queue is not sent from it", async () => {
   const { atOnce, fromQueue } = createDeliveries(ports());
-  await atOnce(entry);
+  await atOnce([entry]);
   steps = [];
   expect(await fromQueue([entry], arrival)).toEqual({ kind: "done" });
   expect(steps).toEqual([]);
@@ -173,7 +173,7 @@ test("what was sent past the queue is not sent from it", async () => {
 test("what has to wait past the queue goes into it, for its site, and is sent from there", async () => {
   outcomes = [{ kind: "wait", untilMs: nowMs + 20_000, why: "busy", site }, delivered];
   const { atOnce, fromQueue } = createDeliveries(ports());
-  expect(await atOnce(entry)).toBe("settled");
+  expect(await atOnce([entry])).toEqual(["settled"]);
   expect(steps).toEqual(["attempt", "queue 1 in 20 s for mx.example.org"]);
   steps = [];
   expect(await fromQueue([entry], arrival)).toEqual({ kind: "done" });
@@ -186,6 +186,47 @@ test("the entries of one message are settled together, each by itself", async ()
   expect(await createDeliveries(ports()).fromQueue([entry, two], arrival)).toEqual({ kind: "done" });
   expect(steps).toContain("mark 1 final");
   expect(steps).toContain("queue 1 in 20 s for mx.example.org");
+});
+
+test("one of a message finds out that their turn is far away: the others go back with it, untried, unless it is their own time that ends", async () => {
+  const away = {
+    kind: "wait",
+    untilMs: nowMs + 600_000,
+    why: "many before it",
+    isBooked: true,
+    site,
+  } as const;
+  const entries = [0, 1, 2, 3].map((index) => ({ ...entry, deliveryId: deliveryId(messageId, index) }));
+  const [first, second, expired, ofOther] = entries as [QueueEntry, QueueEntry, QueueEntry, QueueEntry];
+  outcomes = [away, delivered];
+  const { fromQueue } = createDeliveries(ports());
+  const all = [first, second, { ...expired, expiresAt: nowMs }, { ...ofOther, campaign: "other" }];
+  expect(await fromQueue(all, arrival)).toEqual({ kind: "done" });
+  expect(steps.filter((name) => name === "attempt")).toHaveLength(2);
+  expect(steps.filter((name) => name.startsWith("queue"))).toEqual([
+    "queue 1 in 600 s for mx.example.org",
+    "queue 1 in 600 s for mx.example.org",
+  ]);
+  expect(steps).toContain("publish mail.bounced");
+  expect(steps).toContain("publish mail.delivered");
+});
+
+test("the recipients of one message go to the queue with the first that is sent away", async () => {
+  outcomes = [{ kind: "wait", untilMs: nowMs + 60_000, why: "many before it", isBooked: true, site }];
+  const { atOnce } = createDeliveries(ports());
+  const recipients = [0, 1, 2].map((index) => ({ ...entry, deliveryId: deliveryId(messageId, index) }));
+  expect(await atOnce(recipients)).toEqual(["settled", "settled", "settled"]);
+  expect(steps).toEqual([
+    "attempt",
+    ...Array.from({ length: 3 }, () => "queue 1 in 60 s for mx.example.org"),
+  ]);
+});
+
+test("a hold keeps back one entry and says nothing about the others of its message", async () => {
+  outcomes = [{ kind: "wait", untilMs: nowMs + 20_000, why: "held", site }, delivered];
+  const two = { ...entry, deliveryId: deliveryId(messageId, 1) };
+  await createDeliveries(ports()).fromQueue([entry, two], arrival);
+  expect(steps.filter((name) => name === "attempt")).toHaveLength(2);
 });
 
 test("what waits is looked at again after half a minute, twice as long each time up to a quarter of an hour, and never after its time is over", async () => {

@@ -16,6 +16,7 @@ import type { Metrics } from "./metrics.ts";
 import type { Observation } from "./observation.ts";
 import { after, type GiveUp, type Outcome, type Settlement, settle } from "./outcome.ts";
 import type { Site } from "./site.ts";
+import { type Away, type Followers, together } from "./together.ts";
 
 /** The outside world, as delivering needs it. */
 export type DeliverPorts = {
@@ -27,7 +28,12 @@ export type DeliverPorts = {
    * `hold` is given what sets the session that carried the message free for the next one. It is called when the
    * outcome is stored: so no more messages than connections are ever sent and not yet recorded.
    */
-  attempt(entry: QueueEntry, siteWaitMs: number, hold: Hold): Promise<Attempted>;
+  attempt(
+    entry: QueueEntry,
+    siteWaitMs: number,
+    hold: Hold,
+    followers?: Pick<Followers, "count" | "admit">,
+  ): Promise<Attempted>;
   putMark(id: DeliveryId, mark: AttemptMark): Promise<void>;
   /** Publishes the event that a mark holds. */
   publish(event: AttemptMark["event"]): Promise<void>;
@@ -101,38 +107,64 @@ export function createDeliveries(ports: DeliverPorts) {
     }
   };
 
-  const one = async (entry: QueueEntry, arrival: Arrival): Promise<FromQueue> => {
+  const wasAtOnce = ({ attempt, deliveryId }: QueueEntry) => attempt === 1 && sentAtOnce.has(deliveryId);
+
+  const one = async (entry: QueueEntry, arrival: Arrival, followers?: Followers): Promise<FromQueue> => {
     if (ports.isWithheld?.(entry.deliveryId)) return "withheld";
-    if (entry.attempt === 1 && sentAtOnce.has(entry.deliveryId)) {
+    if (wasAtOnce(entry)) {
       ports.metrics.repeated.inc();
       return "settled";
     }
-    return alone(entry, () => handle(ports, entry, arrival));
+    return alone(entry, () => handle(ports, entry, arrival, followers));
   };
+
+  const past = (entry: QueueEntry, followers?: Followers): Promise<Done> =>
+    alone(entry, () => {
+      const waitMs = inHand.size <= fewMax ? atOnceWaitMs.few : atOnceWaitMs.many;
+      const isMarked = () => {
+        sentAtOnce.set(entry.deliveryId, true);
+        return false;
+      };
+      return tryIt(ports, entry, { waitMs, followers, isMarked });
+    });
 
   return {
     isInHand: (id: DeliveryId) => inHand.has(id),
 
     /** The entries of one message of the queue. `settled` is called as each of them is over. */
     async fromQueue(entries: readonly QueueEntry[], arrival: Arrival, settled = () => {}): Promise<Verdict> {
-      const results = await allOf(entries.map((entry) => one(entry, arrival).finally(settled)));
+      const ends = together<FromQueue>(entries, {
+        lead: (entry, followers) => one(entry, arrival, followers),
+        alone: (entry) => one(entry, arrival),
+        // Whether it was cancelled or suppressed meanwhile is looked at when its turn comes.
+        follow: async (entry, away) =>
+          ports.isWithheld?.(entry.deliveryId) || wasAtOnce(entry) || ports.now() >= entry.expiresAt
+            ? one(entry, arrival)
+            : alone(entry, () => park(ports, entry, away)),
+      });
+      const results = await allOf(ends.map((end) => end.finally(settled)));
       if (results.includes("withheld")) return retry(withheldMs, "an operator changes it in the queue");
       return results.includes("interrupted") ? retry(0, "the service stops") : done;
     },
 
-    /** The first attempt of a recipient that nobody has tried before, past the queue. Its event is the mark. */
-    atOnce: (entry: QueueEntry): Promise<Done> =>
-      alone(entry, async () => {
-        const waitMs = inHand.size <= fewMax ? atOnceWaitMs.few : atOnceWaitMs.many;
-        return tryIt(ports, entry, waitMs, () => {
-          sentAtOnce.set(entry.deliveryId, true);
-          return false;
-        });
-      }),
+    /** The first attempts for recipients of one message that nobody has tried before, past the queue. Their events are the marks. */
+    atOnce: (entries: readonly QueueEntry[]): Promise<Done[]> =>
+      allOf(
+        together<Done>(entries, {
+          lead: past,
+          alone: past,
+          follow: (entry, away) => alone(entry, () => park(ports, entry, away)),
+        }),
+      ),
   };
 }
 
-async function handle(ports: DeliverPorts, entry: QueueEntry, arrival: Arrival): Promise<Done> {
+async function handle(
+  ports: DeliverPorts,
+  entry: QueueEntry,
+  arrival: Arrival,
+  followers: Followers | undefined,
+): Promise<Done> {
   const startedMs = performance.now();
   // Always looked up: an entry can stand in the queue twice, after a crash of the server or a repeated intake.
   const [mark, isSuppressed] = await Promise.all([
@@ -144,34 +176,39 @@ async function handle(ports: DeliverPorts, entry: QueueEntry, arrival: Arrival):
   if (await isCancelled(ports, entry)) return "settled";
   if (isSuppressed) return finish(ports, entry, { kind: "suppressed" }, startedMs, true);
   if (ports.now() >= entry.expiresAt) return finish(ports, entry, { kind: "expired" }, startedMs, true);
-  return tryIt(ports, entry, siteWaitMs, () => true);
+  return tryIt(ports, entry, { waitMs: siteWaitMs, followers, isMarked: () => true });
 }
 
 /** One attempt and its outcome. `isMarked` is asked when there is an outcome: whether it needs a mark beside its event. */
 async function tryIt(
   ports: DeliverPorts,
   entry: QueueEntry,
-  waitMs: number,
-  isMarked: () => boolean,
+  how: { waitMs: number; followers: Followers | undefined; isMarked: () => boolean },
 ): Promise<Done> {
   const startedMs = performance.now();
   let release = () => {};
   try {
-    const outcome = await ports.attempt(entry, waitMs, (free) => {
+    const hold: Hold = (free) => {
       release = free;
-    });
+    };
+    const outcome = await ports.attempt(entry, how.waitMs, hold, how.followers);
     if (outcome.kind === "interrupted") return "interrupted";
     if (outcome.kind === "wait") {
-      await ports.queue(
-        { ...entry, site: outcome.site.id, looks: (entry.looks ?? 0) + 1 },
-        parkedUntil(entry, outcome, ports.now()),
-      );
-      return "settled";
+      // A hold or an address's cap may be its own; whoever stands before it stands before the others, too.
+      if (outcome.isBooked) how.followers?.sendAway(outcome);
+      return await park(ports, entry, outcome);
     }
-    return await finish(ports, entry, outcome, startedMs, isMarked());
+    return await finish(ports, entry, outcome, startedMs, how.isMarked());
   } finally {
     release();
   }
+}
+
+/** Puts an entry that may not go now back into the queue, for its site. It was no attempt. */
+async function park(ports: DeliverPorts, entry: QueueEntry, away: Away): Promise<Done> {
+  const parked = { ...entry, site: away.site.id, looks: (entry.looks ?? 0) + 1 };
+  await ports.queue(parked, parkedUntil(entry, away, ports.now()));
+  return "settled";
 }
 
 /** A booked turn is spread over the time that the line takes: others of its line look meanwhile. */

@@ -55,9 +55,11 @@ async function run(change: Partial<AcceptedMessage> = {}, given: Run = {}) {
     isSuppressed: async (key) => keys.has(key),
     publish: async (_subject, payload) => void told.push(payload),
     queue: async (entries, atMs) => void queued.push(...entries.map((entry) => ({ entry, atMs }))),
-    async sendAtOnce({ recipient }) {
-      sent.push(recipient);
-      return given.atOnce?.shift() ?? "settled";
+    async sendAtOnce(entries) {
+      return entries.map(({ recipient }) => {
+        sent.push(recipient);
+        return given.atOnce?.shift() ?? "settled";
+      });
     },
     past: async () => given.past ?? new Map(),
     now: () => nowMs,

@@ -7,7 +7,6 @@ import {
   suppressionKey,
 } from "@tyto/contracts";
 import { places } from "@tyto/service";
-import { allOf } from "./all-of.ts";
 import type { Done } from "./deliver.ts";
 import type { PastOutcomes } from "./past.ts";
 
@@ -17,8 +16,8 @@ export type IntakePorts = {
   publish(subject: "mail.suppressed", payload: Payload<"mail.suppressed">): Promise<void>;
   /** Stores entries that come now, or at `atMs`. */
   queue(entries: readonly QueueEntry[], atMs?: number): Promise<void>;
-  /** A first attempt right now; what has to wait, it puts into the queue. */
-  sendAtOnce(entry: QueueEntry): Promise<Done>;
+  /** First attempts right now; what has to wait, it puts into the queue. */
+  sendAtOnce(entries: readonly QueueEntry[]): Promise<Done[]>;
   past(message: AcceptedMessage, untilSequence: number): Promise<PastOutcomes>;
   now: () => number;
 };
@@ -67,7 +66,7 @@ async function take(
     await queue(wanted, laterThan(message.scheduledAt, now()));
     return done;
   }
-  const results = await allOf(wanted.map(ports.sendAtOnce));
+  const results = await ports.sendAtOnce(wanted);
   return results.includes("interrupted") ? retry(0, "the service stops") : done;
 }
 

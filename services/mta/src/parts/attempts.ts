@@ -56,11 +56,11 @@ export function createAttempts(surroundings: Surroundings, parts: Parts) {
 /** Each attempt is known as being made while it is, and is a span of its message's trace. */
 const watched =
   (tryOnce: DeliverPorts["attempt"], control: Control, tracer: Tracer): DeliverPorts["attempt"] =>
-  async (entry, siteWaitMs, hold) => {
+  async (entry, siteWaitMs, hold, followers) => {
     const end = control.begin(entry);
     const span = tracer.isOn ? beginAttempt(tracer, entry) : undefined;
     try {
-      const attempted = await tryOnce(entry, siteWaitMs, hold);
+      const attempted = await tryOnce(entry, siteWaitMs, hold, followers);
       if (isTried(attempted)) span?.end(attributesOf(attempted), problemOf(attempted));
       return attempted;
     } catch (error) {

@@ -60,6 +60,18 @@ test("those that are too many for a quarter of an hour come at any time of it, a
   expect(comeAgain(slow, bulk(), 10_000, random).untilMs).toBe(901_000);
 });
 
+test("those that come again together take as many turns, and share the time of one message as far as it has room", () => {
+  const slow = siteWith({ taken: 1, gapMs: 1_000 });
+  const again = (count: number) => comeAgain(slow, bulk(), 0, middle, count).untilMs;
+  expect([again(50), again(1), again(800)]).toEqual([1_000, 51_000, 52_000]);
+  expect([again(50), again(50)]).toEqual([852_000, 450_000]);
+  const times = [0.25, 0.75];
+  const random = () => times.shift() ?? 0.5;
+  const counts = [40, 30, 30, 1].map((count) => comeAgain(slow, bulk(), 0, random, count).untilMs);
+  // The time that stands has room for 50 more.
+  expect(counts).toEqual([450_000, 225_000, 225_000, 225_000]);
+});
+
 test("those that a suspended site sends away come back over half its suspension, or ten seconds", () => {
   const leave = { kind: "wait", untilMs: 60_000, why: "it asked for a pause" } as const;
   expect(spread(leave, 60_000, middle)).toEqual({ ...leave, untilMs: 75_000 });

@@ -35,8 +35,11 @@ function leaseTurnMs({ taken, idle, leaseMs, leasedAtMs }: Site, nowMs: number):
 /** Connections may become faster or more at any time: who waits for one comes again well before its turn is expected. */
 const connectionShare = 0.5;
 
-/** When one whose turn is too far away shall come again, and why. `random` is from 0 up to 1. */
-export function comeAgain(site: Site, place: Place, nowMs: number, random: () => number): Wait {
+/**
+ * When one whose turn is too far away shall come again, and why: with others of its line, when there are `count` of them.
+ * `random` is from 0 up to 1.
+ */
+export function comeAgain(site: Site, place: Place, nowMs: number, random: () => number, count = 1): Wait {
   const name = site.provider ?? site.key.site;
   const isRate = site.gapMs > leaseTurnMs(site, nowMs);
   const turn = turnMs(site, nowMs) * (isRate ? 1 : connectionShare);
@@ -45,7 +48,8 @@ export function comeAgain(site: Site, place: Place, nowMs: number, random: () =>
     ? `${name}: as many as its rate allows are before it`
     : `all connections that ${name} may have are in use`;
   const atLeastMs = isRate ? waitMs : Math.max(waitMs, shortMsMax);
-  return { kind: "wait", untilMs: book(site, place, nowMs, atLeastMs, turn, random), why, isBooked: true };
+  const untilMs = book(site, place, { nowMs, waitMs: atLeastMs, turn, count, random });
+  return { kind: "wait", untilMs, why, isBooked: true };
 }
 
 /** Those that a suspended site sends away: not all at once, as the first of them finds out whether it is well again. */
@@ -55,32 +59,30 @@ export const spread = (leave: Wait, waitMs: number, random: () => number): Wait 
 });
 
 /**
- * When one shall come again: `turn` behind the one of its owner that was sent away last, and not before `waitMs` from now. Each
+ * When `count` of them shall come again: behind those of their owner that were sent away last, and not before `waitMs` from now. Each
  * owner gets its share of the turns. Those that are too many come again at any time, so that there is always somebody who finds
  * out that the site is quicker than expected.
  */
 function book(
   site: Site,
   { owner }: Place,
-  nowMs: number,
-  waitMs: number,
-  turn: number,
-  random: () => number,
+  asked: { nowMs: number; waitMs: number; turn: number; count: number; random: () => number },
 ): number {
+  const { nowMs, waitMs, turn, count, random } = asked;
   const { booked } = site;
   for (const [other, untilMs] of booked) if (untilMs <= nowMs) booked.delete(other);
   const earliestMs = nowMs + waitMs;
   const atMs = Math.max(earliestMs, booked.get(owner) ?? 0);
-  if (atMs > nowMs + bookedMsMax) return Math.max(earliestMs, blockOf(site, nowMs, random));
+  if (atMs > nowMs + bookedMsMax) return Math.max(earliestMs, blockOf(site, nowMs, count, random));
   if (booked.has(owner) || booked.size < bookedOwnersMax)
-    booked.set(owner, atMs + turn * Math.max(1, booked.size));
+    booked.set(owner, atMs + turn * count * Math.max(1, booked.size));
   return atMs;
 }
 
 /** Neighbours come again together: they share a message of the queue. */
-function blockOf(site: Site, nowMs: number, random: () => number): number {
+function blockOf(site: Site, nowMs: number, count: number, random: () => number): number {
   const { block } = site;
-  if (block.left > 0 && block.atMs > nowMs) block.left--;
-  else site.block = { atMs: nowMs + bookedMsMax * random(), left: blockMax - 1 };
+  if (block.left >= count && block.atMs > nowMs) block.left -= count;
+  else site.block = { atMs: nowMs + bookedMsMax * random(), left: Math.max(0, blockMax - count) };
   return site.block.atMs;
 }

@@ -22,7 +22,10 @@ export type Want = Place & {
 };
 
 /** `wait`: its turn is far away; it may come again at `untilMs`. */
-export type Refusal<F> = { kind: "wait"; untilMs: number; why: string } | { kind: "interrupted" } | F;
+export type Refusal<F> =
+  | { kind: "wait"; untilMs: number; why: string; isBooked?: true }
+  | { kind: "interrupted" }
+  | F;
 
 export type PoolOptions<F> = {
   /** Opens a session to one of the host's addresses, or says why not. `isRestful`: the host shall not be tried again for a while. */
@@ -49,12 +52,18 @@ export type Pool<F> = {
   /**
    * A session to the host, when the site's limits allow it, or `wait` after `waitMs`, or at once when it would take
    * longer anyway. `fresh` opens a new connection, and gives up those to this host that wait; `hasLeave` is set by who
-   * asks for the same message again.
+   * asks for the same message again. `followers` will come again with who is sent away at once; who is not, admits them.
    */
   acquire(
     host: Host,
     want: Want,
-    options: { waitMs: number; fresh?: boolean; hasLeave?: boolean; signal?: AbortSignal | undefined },
+    options: {
+      waitMs: number;
+      fresh?: boolean;
+      hasLeave?: boolean;
+      signal?: AbortSignal | undefined;
+      followers?: { readonly count: number; admit(): void } | undefined;
+    },
   ): Promise<Lease | Refusal<F>>;
   count(): { open: number; idle: number };
   /** Connections to a site: open, being opened, or not closed yet. */
@@ -80,7 +89,7 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
   const leases = new Leases(connections, now);
 
   return {
-    async acquire(host, want, { waitMs, fresh = false, hasLeave = false, signal }) {
+    async acquire(host, want, { waitMs, fresh = false, hasLeave = false, signal, followers }) {
       if (signal?.aborted) return { kind: "interrupted" };
       const hostKey = `${want.egress.id} ${host.name}:${host.port}`;
       // One that nobody has looked at must not carry what may only go to a proven server.
@@ -88,7 +97,8 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
       const site = sites.of(want.egress.id, want.site, want.provider, now());
       if (fresh) connections.retireAllIdle(site, use);
       if (connections.mustWait(site) && isTooLong(site, want, waitMs, now()))
-        return comeAgain(site, want, now(), random);
+        return comeAgain(site, want, now(), random, 1 + (followers?.count ?? 0));
+      followers?.admit();
       const turn = await connections.wait(site, want, use, { waitMs, hasLeave, signal });
       if (turn.kind === "idle") return leases.begin(turn.connection);
       if (turn.kind !== "free") return turn;
