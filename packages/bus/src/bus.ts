@@ -65,7 +65,13 @@ export type Bus = {
   consume<S extends Subject>(
     durable: string,
     handlers: Handlers<S>,
-    options?: { concurrency?: number; tellsEarlier?: boolean },
+    options?: {
+      /** Events in hand at a time; as many more are held. */
+      concurrency?: number;
+      /** The same as JSON: a large event takes the places of several. */
+      bytesMax?: number;
+      tellsEarlier?: boolean;
+    },
   ): Promise<Consumption>;
   /**
    * Reads stored events of `subjects` again: those stored from `sinceMs` on, up to `untilSequence` or else to the end as it

@@ -5,7 +5,7 @@ import type { NatsConnection } from "nats";
 import { until } from "../../../test/parts/until.ts";
 import { sampleEvent } from "../test/samples.ts";
 import { type Arrival, type Bus, done, reject, retry } from "./bus.ts";
-import { afterThrow } from "./consume.ts";
+import { afterThrow } from "./judging.ts";
 import { encode } from "./requests.ts";
 import { plainClient, startNats, type TestNats } from "./testing.ts";
 
@@ -162,6 +162,36 @@ test("no more handlers run at a time than asked for", async () => {
   );
   await until("all are handled", () => handled === 40);
   expect(most).toBe(3);
+});
+
+test("a large event takes the places of several", async () => {
+  const running = new Set<string>();
+  let most = 0;
+  let handled = 0;
+  await bus.consume(
+    "scanner",
+    {
+      async "mail.submitted"({ id }) {
+        running.add(id);
+        most = Math.max(most, running.size);
+        await Bun.sleep(3);
+        running.delete(id);
+        handled++;
+        return done;
+      },
+    },
+    { concurrency: 12, bytesMax: 24_000 },
+  );
+  const metadata = Object.fromEntries(
+    Array.from({ length: 16 }, (_, index) => [`k${index}`, "x".repeat(500)]),
+  );
+  // Each has more than 8,000 bytes: five places of 2,000, and two of them ten of the twelve.
+  const large = Array.from({ length: 20 }, () => ({ ...sampleEvent("mail.submitted"), metadata }));
+  await Promise.all(large.map((payload) => bus.publish("mail.submitted", payload)));
+  await until("all are handled", () => handled === 20);
+  // The last one may begin when two places are left.
+  expect(most).toBeGreaterThan(1);
+  expect(most).toBeLessThanOrEqual(3);
 });
 
 test("a message that is delivered again while it is handled is not handled twice", async () => {

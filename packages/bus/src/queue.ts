@@ -2,11 +2,13 @@
 import { type QueueEntry, sendConsumer, traffics } from "@tyto/contracts";
 import { bury } from "./burial.ts";
 import { done, type Queue, type Verdict } from "./bus.ts";
-import { consumeLanes, type Parts, watchEarlier } from "./consume.ts";
 import { readEntries } from "./contract.ts";
+import { watchEarlier } from "./earlier.ts";
 import { createEntryPacker } from "./entries.ts";
+import { consumeLanes } from "./lanes.ts";
 import { createLook } from "./look.ts";
-import { weightOf } from "./packs.ts";
+import { packEventsMax, weightOf } from "./packs.ts";
+import type { Parts } from "./parts.ts";
 import { createQueueScan } from "./queue-scan.ts";
 import type { Delivery } from "./reader.ts";
 import { encode, type Requests, StreamError } from "./requests.ts";
@@ -25,12 +27,10 @@ const isGone = (error: unknown): boolean =>
 /** Of the places, bulk mail leaves these to transactional mail. */
 const bulkShare = 0.8;
 
-export function createQueue(
-  parts: Parts & { requests: Requests },
-  requestMs: number,
-  sweepMs: number,
-): Queue {
-  const { store, requests, log, metrics } = parts;
+type QueueParts = Parts & { requests: Requests };
+
+export function createQueue(parts: QueueParts, requestMs: number, sweepMs: number): Queue {
+  const { store, requests, log } = parts;
   const sweep = createSweep(parts, requestMs, sweepMs);
   const pack = createEntryPacker(store);
   const info = () =>
@@ -38,21 +38,6 @@ export function createQueue(
       subject: `$JS.API.STREAM.INFO.${stream}`,
       giveUpAtMs: Date.now() + requestMs,
     });
-
-  /** The entries that keep their contract; each of the others is a dead letter by itself. */
-  const entriesOf = async (delivery: Delivery): Promise<QueueEntry[]> => {
-    const lines = readEntries(delivery);
-    const broken = lines.flatMap(({ line, entry }) => (entry.ok ? [] : [{ line, problem: entry.problem }]));
-    await Promise.all(
-      broken.map(async ({ line, problem }) => {
-        const reason = `breaks its contract: ${problem}`;
-        await bury(store, { ...delivery, data: line }, reason);
-        metrics.dead(delivery.durable);
-        log.error("bus.dead-letter", { durable: delivery.durable, sequence: delivery.sequence, reason });
-      }),
-    );
-    return lines.flatMap(({ entry }) => (entry.ok ? [entry.value] : []));
-  };
 
   return {
     async add(entries, atMs = 0) {
@@ -62,17 +47,13 @@ export function createQueue(
     async consume({ concurrency }, handler) {
       const sweeping = await sweep.start();
       const earlier = watchEarlier(parts, stream, queueDurables, async () => (await info()).state.last_seq);
-      const lanes = traffics.map((traffic) => ({
-        stream,
-        durable: sendConsumer(traffic),
-        places: traffic === "bulk" ? Math.ceil(concurrency * bulkShare) : concurrency,
-      }));
-      const consumption = consumeLanes(parts, lanes, {
+      const consumption = consumeLanes(parts, lanesOf(concurrency), {
         concurrency,
         weightOf,
+        weightMax: packEventsMax,
         retriesHere: true,
         async handle(delivery, settled): Promise<Verdict> {
-          const entries = await entriesOf(delivery);
+          const entries = await entriesOf(parts, delivery);
           const arrival = earlier.arrivalOf(delivery);
           const verdict = entries.length === 0 ? done : await handler(entries, arrival, () => settled(1));
           sweeping.note(delivery.durable);
@@ -89,18 +70,7 @@ export function createQueue(
     },
 
     scan: createQueueScan({ look: createLook(parts, requestMs), floorOf: sweep.durable, log }),
-
-    async remove({ sequence }) {
-      try {
-        await requests.askJson({
-          subject: `$JS.API.STREAM.MSG.DELETE.${stream}`,
-          data: encode({ seq: sequence, no_erase: true }),
-          giveUpAtMs: Date.now() + requestMs,
-        });
-      } catch (error) {
-        if (!isGone(error)) throw error;
-      }
-    },
+    remove: ({ sequence }) => remove(requests, sequence, Date.now() + requestMs),
 
     async depth() {
       const durables = await Promise.all(queueDurables.map(sweep.durable));
@@ -112,6 +82,41 @@ export function createQueue(
       return { ready, later: Math.max(0, state.messages - ready) };
     },
   };
+}
+
+const lanesOf = (concurrency: number) =>
+  traffics.map((traffic) => ({
+    stream,
+    durable: sendConsumer(traffic),
+    places: traffic === "bulk" ? Math.ceil(concurrency * bulkShare) : concurrency,
+  }));
+
+/** The entries that keep their contract; each of the others is a dead letter by itself. */
+async function entriesOf({ store, metrics, log }: Parts, delivery: Delivery): Promise<QueueEntry[]> {
+  const { durable, sequence } = delivery;
+  const lines = readEntries(delivery);
+  const broken = lines.flatMap(({ line, entry }) => (entry.ok ? [] : [{ line, problem: entry.problem }]));
+  await Promise.all(
+    broken.map(async ({ line, problem }) => {
+      const reason = `breaks its contract: ${problem}`;
+      await bury(store, { ...delivery, data: line }, reason);
+      metrics.dead(durable);
+      log.error("bus.dead-letter", { durable, sequence, reason });
+    }),
+  );
+  return lines.flatMap(({ entry }) => (entry.ok ? [entry.value] : []));
+}
+
+async function remove(requests: Requests, sequence: number, giveUpAtMs: number): Promise<void> {
+  try {
+    await requests.askJson({
+      subject: `$JS.API.STREAM.MSG.DELETE.${stream}`,
+      data: encode({ seq: sequence, no_erase: true }),
+      giveUpAtMs,
+    });
+  } catch (error) {
+    if (!isGone(error)) throw error;
+  }
 }
 
 type StreamInfo = { state: { messages: number; last_seq: number } };

@@ -2,11 +2,12 @@
 
 import type { Bus, Consumption } from "../bus.ts";
 import { reject } from "../bus.ts";
-import { createJudge, type Parts, specOf } from "../consume.ts";
 import { readEvents } from "../contract.ts";
 import { createHand } from "../hand.ts";
+import { createJudge } from "../judging.ts";
 import { createLoad } from "../load.ts";
 import { packEventsMax } from "../packs.ts";
+import { type Parts, specOf } from "../parts.ts";
 import { type Delivery, openReader } from "../reader.ts";
 import { type BatchHandler, Decisions } from "./decisions.ts";
 import { Settling } from "./settling.ts";

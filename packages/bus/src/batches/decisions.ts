@@ -1,6 +1,7 @@
 import { Failure } from "@tyto/contracts";
 import { type Bus, done, reject, retry, type Verdict } from "../bus.ts";
-import { isDown, toArrival, waitMs } from "../consume.ts";
+import { toArrival } from "../earlier.ts";
+import { isDown, waitMs } from "../judging.ts";
 import type { BusLog } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
 import type { Entry, Settling } from "./settling.ts";

@@ -1,7 +1,7 @@
 import type { StoredEvent } from "@tyto/contracts";
 import { done, retry, type Verdict } from "../bus.ts";
-import type { Judge } from "../consume.ts";
 import type { Hand } from "../hand.ts";
+import type { Judge } from "../judging.ts";
 import type { Load } from "../load.ts";
 import type { Delivery } from "../reader.ts";
 
