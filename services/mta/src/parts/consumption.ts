@@ -3,8 +3,10 @@ import { intake } from "../intake.ts";
 import { createPast } from "../past.ts";
 import type { Surroundings } from "./surroundings.ts";
 
-/** Messages that are on their way past the queue; as many more are held. Each may have hundreds of recipients. */
-const intakeAtOnceMax = 2_000;
+/** Messages that are on their way past the queue; as many more are held. */
+const messagesAtOnceMax = 2_000;
+/** The same as events: one of a single recipient has some 700 bytes, each further recipient 50, and in memory ten times that. */
+const eventBytesAtOnceMax = 2_097_152;
 /** Entries of the queue in hand for each connection: while one is sent, others store their outcomes. */
 const entriesPerConnection = 4;
 
@@ -27,7 +29,7 @@ export async function startConsumption(
     bus.consume(
       "mta-intake",
       { "mail.accepted": take, "mail.scanned": ({ message }, arrival) => take(message, arrival) },
-      { concurrency: intakeAtOnceMax, tellsEarlier: true },
+      { concurrency: messagesAtOnceMax, bytesMax: eventBytesAtOnceMax, tellsEarlier: true },
     ),
     bus.queue.consume({ concurrency: entriesPerConnection * config.concurrency }, deliveries.fromQueue),
   ]);
