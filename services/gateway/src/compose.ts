@@ -6,7 +6,7 @@
 import { Failure, limits, type Mailbox, type MessageId, type SendRequest } from "@tyto/contracts";
 import { detectMimeType, encodeWord } from "nodemailer/lib/mime-funcs";
 import MimeNode, { type MimeNodeHeaderValue, type MimeNodeOptions } from "nodemailer/lib/mime-node";
-import { encode, wrap } from "nodemailer/lib/qp";
+import { filePart, type PartContent, textPart } from "./part-content.ts";
 
 export type Composition = {
   mail: SendRequest;
@@ -17,8 +17,6 @@ export type Composition = {
   dateMs: number;
 };
 
-/** RFC 2045 §6.8: an encoded line has at most 76 characters. */
-const lineCharsMax = 76;
 /** An unbroken word longer than this is written as encoded words, so that no line passes 998 octets (RFC 5322 §2.1.1). */
 const plainWordCharsMax = 200;
 
@@ -30,8 +28,8 @@ export function compose({ mail, messageId, messageIdHeader, dateMs }: Compositio
   const spelled = new Map(
     ["TLS-Required", ...Object.keys(mail.headers ?? {})].map((name) => [name.toLowerCase(), name]),
   );
-  const files = new Map<MimeNode, string>();
-  const root = buildTree(mail, files, {
+  const contents: Contents = new Map();
+  const root = buildTree(mail, contents, {
     // "=_" stands in no quoted-printable and no base64 line (RFC 2045 §6.7), so no part can hold the boundary.
     boundaryPrefix: "=_tyto",
     baseBoundary: messageId,
@@ -51,7 +49,7 @@ export function compose({ mail, messageId, messageIdHeader, dateMs }: Compositio
   for (const [name, value] of Object.entries(mail.headers ?? {})) root.setHeader(name, unstructured(value));
 
   const parts: Uint8Array[] = [];
-  render(root, files, parts);
+  render(root, contents, parts);
   const bytes = Buffer.concat(parts);
   if (bytes.length > limits.messageBytesMax)
     throw new Failure("request.too-large", `the composed message has ${bytes.length} bytes`, {
@@ -61,7 +59,7 @@ export function compose({ mail, messageId, messageIdHeader, dateMs }: Compositio
 }
 
 /** mixed( alternative( text, related( html, inline… ) ), attachments… ), without the levels that are not needed. */
-function buildTree(mail: SendRequest, files: Map<MimeNode, string>, options: MimeNodeOptions): MimeNode {
+function buildTree(mail: SendRequest, contents: Contents, options: MimeNodeOptions): MimeNode {
   const given = mail.attachments ?? [];
   const inline = mail.html === undefined ? [] : given.filter((file) => file.content_id !== undefined);
   const attached = given.filter((file) => !inline.includes(file));
@@ -78,15 +76,17 @@ function buildTree(mail: SendRequest, files: Map<MimeNode, string>, options: Mim
     node.setHeader("Content-Disposition", disposition);
     node.setHeader("Content-Transfer-Encoding", "base64");
     if (file.content_id !== undefined) node.setHeader("Content-ID", `<${file.content_id}>`);
-    files.set(node, file.content);
+    contents.set(node, filePart(file.content));
   };
+
+  const addText = (contentType: string, text: string) => contents.set(add(contentType), textPart(text));
 
   if (attached.length > 0) place = add("multipart/mixed");
   const outermost = place;
   if (mail.text !== undefined && mail.html !== undefined) place = add("multipart/alternative");
-  if (mail.text !== undefined) add("text/plain; charset=utf-8").setContent(withCrlf(mail.text));
+  if (mail.text !== undefined) addText("text/plain; charset=utf-8", mail.text);
   if (inline.length > 0) place = add("multipart/related");
-  if (mail.html !== undefined) add("text/html; charset=utf-8").setContent(withCrlf(mail.html));
+  if (mail.html !== undefined) addText("text/html; charset=utf-8", mail.html);
   for (const file of inline) addFile(file, "inline");
   place = outermost;
   for (const file of attached) addFile(file, "attachment");
@@ -95,43 +95,22 @@ function buildTree(mail: SendRequest, files: Map<MimeNode, string>, options: Mim
   return root;
 }
 
-function render(node: MimeNode, files: ReadonlyMap<MimeNode, string>, parts: Uint8Array[]): void {
+type Contents = Map<MimeNode, PartContent>;
+
+function render(node: MimeNode, contents: Contents, parts: Uint8Array[]): void {
+  const content = contents.get(node);
+  if (content !== undefined) node.setHeader("Content-Transfer-Encoding", content.encoding);
   // The boundary exists once the headers are built.
   parts.push(Buffer.from(`${node.buildHeaders()}\r\n\r\n`));
-  const file = files.get(node);
-  if (file !== undefined) parts.push(wrapBase64(file));
-  else if (typeof node.content === "string")
-    parts.push(encodeText(node.content, node.getTransferEncoding()), lineEnd);
+  if (content !== undefined) parts.push(content.bytes, lineEnd);
   for (const child of node.childNodes) {
     parts.push(Buffer.from(`--${node.boundary}\r\n`));
-    render(child, files, parts);
+    render(child, contents, parts);
   }
   if (node.childNodes.length > 0) parts.push(Buffer.from(`--${node.boundary}--\r\n`));
 }
 
 const lineEnd = Buffer.from("\r\n");
-
-function encodeText(text: string, encoding: string | false): Uint8Array {
-  if (encoding === "base64") return wrapBase64(Buffer.from(text).toString("base64")).subarray(0, -2);
-  if (encoding === "quoted-printable") return Buffer.from(wrap(encode(text), lineCharsMax), "latin1");
-  return Buffer.from(text);
-}
-
-/** Base64 in lines, each ended by CRLF. */
-function wrapBase64(text: string): Uint8Array {
-  const source = Buffer.from(text, "latin1");
-  const lineCount = Math.max(1, Math.ceil(source.length / lineCharsMax));
-  const wrapped = Buffer.allocUnsafe(source.length + 2 * lineCount);
-  let place = 0;
-  for (let start = 0; start < source.length || start === 0; start += lineCharsMax) {
-    place += source.copy(wrapped, place, start, start + lineCharsMax);
-    wrapped[place++] = 13;
-    wrapped[place++] = 10;
-  }
-  return wrapped;
-}
-
-const withCrlf = (text: string) => text.replace(/\r\n?|\n/g, "\r\n");
 
 const asNodeAddresses = (mailboxes: readonly Mailbox[]) =>
   mailboxes.map(({ address, name }) => (name === undefined ? { address } : { address, name }));
