@@ -4,24 +4,24 @@ import type { ApiKeyRecord, DomainRecord } from "@tyto/contracts";
 import type { Resolver } from "@tyto/dns";
 import type { Check, Log, Registry, Tracer } from "@tyto/service";
 import type { Api } from "./api.ts";
-import { createApp } from "./app.ts";
-import { createAuth } from "./auth.ts";
+import { type AppPorts, createApp } from "./app.ts";
+import { type Auth, createAuth } from "./auth.ts";
 import { convexAuthStore } from "./auth-store.ts";
 import { isOwnOrigin } from "./caller.ts";
 import type { GatewayConfig } from "./config.ts";
 import type { Convex } from "./convex.ts";
 import { type DomainWatch, watchDomains } from "./domain-watch.ts";
-import { createDomains } from "./domains.ts";
+import { createDomains, type Domains } from "./domains.ts";
 import { createIdempotency } from "./idempotency.ts";
 import { callerOf } from "./keys.ts";
-import { createMetrics } from "./metrics.ts";
+import { createMetrics, type Metrics } from "./metrics.ts";
 import { type Mirror, mirror } from "./mirror.ts";
 import { createOperation } from "./operation/operation.ts";
 import { createRateLimit } from "./rate-limit.ts";
-import { createRecent } from "./recent.ts";
+import { createRecent, type Recent } from "./recent.ts";
 import type { Spa } from "./spa.ts";
-import { createStore } from "./store.ts";
-import { createSuppressions } from "./suppressions.ts";
+import { createStore, type Store } from "./store.ts";
+import { createSuppressions, type Suppressions } from "./suppressions.ts";
 import type { Tokens } from "./tokens.ts";
 import { createTouches } from "./touches.ts";
 
@@ -67,26 +67,17 @@ export type Wired = {
 
 /** Resolves when the buckets that requests depend on are known. */
 export async function wire(connections: Connections, config: WiringConfig): Promise<Wired> {
-  const { bus, convex, tokens, resolver, spa, checks, registry, log, now } = connections;
+  const { bus, convex, log, now } = connections;
   const store = createStore(convex);
-  const apiKeys = await mirror(bus.bucket("API_KEYS"));
-  const keyed = createKeyedDomains();
-  const domainRecords = await mirror(bus.bucket("DOMAINS"), keyed.see);
-  const domains = createDomains({
-    store,
-    mirror: domainRecords,
-    resolver,
-    mailHostname: config.mailHostname,
-    now,
-    keysWaitMsMax: config.keysWaitMsMax,
-  });
-  keyed.follow((domain) => {
-    domains.check(domain).catch((error: unknown) => log.warn("domain.check-failed", { domain, error }));
-  });
+  const known = await watchBuckets(connections, config, store);
+  const { apiKeys, domainRecords, domains } = known;
   const domainWatch = watchDomains(
     { domains, listDomains: store.listDomains, now, random: Math.random, log },
     config.rotateDays,
   );
+  const metrics = createMetrics(connections.registry);
+  const recent = createRecent(now);
+  const touches = createTouches(store.touchApiKey, now, (error) => log.warn("key.touch-failed", { error }));
   const suppressions = createSuppressions(bus.bucket("SUPPRESSIONS"), store);
   const auth = createAuth({
     store: convexAuthStore(convex),
@@ -95,52 +86,16 @@ export async function wire(connections: Connections, config: WiringConfig): Prom
     log,
     now,
   });
-  const recent = createRecent(now);
-  const metrics = createMetrics(registry);
-  const touches = createTouches(store.touchApiKey, now, (error) => log.warn("key.touch-failed", { error }));
 
+  const { tokens, spa, checks, tracer } = connections;
   const app = createApp({
-    guards: {
-      callers: {
-        ofKey: (key) => callerOf(key, config.rootApiKey, apiKeys.get),
-        ofCookies: auth.person,
-        isOwnOrigin: (request) => isOwnOrigin(request, config.siteUrl),
-      },
-      rateLimit: createRateLimit(config.rateLimitPerS, bus, now),
-      onCaller: (caller) => {
-        if (caller.kind === "key" && caller.id !== "root") touches.note(caller.id);
-      },
-    },
-    submission: {
-      verpKey: config.verpKey,
-      siteUrl: config.siteUrl,
-      bulkRules: config.bulkRules,
-      findDomain: domains.signing,
-      isSuppressed: suppressions.has,
-      putBody: bus.bodies.put,
-      putBodies: bus.bodies.putPack,
-      publishAll: bus.publishAll,
-      publish: bus.publish,
-      now,
-      idempotency: createIdempotency(bus.bucket("IDEMPOTENCY"), now),
-      recent,
-      count: (outcome, by = 1) => metrics.messages.inc({ outcome }, by),
-    },
+    guards: guardsOf(connections, config, { apiKeys, person: auth.person, touch: touches.note }),
+    submission: submissionOf(connections, config, { domains, suppressions, recent, metrics }),
     emails: { store, recent, claims: bus.bucket("CLAIMS"), publish: bus.publish, now },
-    store,
-    suppressions,
-    domains,
-    apiKeys,
+    ...{ store, suppressions, domains, apiKeys, auth, tokens, spa, checks, metrics, tracer, log },
     operation: createOperation({ control: bus.control, now }),
     unsubscribe: { verpKey: config.verpKey, publish: bus.publish, now },
-    auth,
-    tokens,
     convexUrl: config.convexUrl,
-    spa,
-    checks,
-    metrics,
-    tracer: connections.tracer,
-    log,
     trustProxy: config.trustProxy,
   });
 
@@ -156,6 +111,61 @@ export async function wire(connections: Connections, config: WiringConfig): Prom
       apiKeys.stop();
       domainRecords.stop();
     },
+  };
+}
+
+/** Keys and domains, as the recorder last wrote them into their buckets. */
+async function watchBuckets(
+  { bus, resolver, now, log }: Connections,
+  { mailHostname, keysWaitMsMax }: WiringConfig,
+  store: Store,
+) {
+  const apiKeys = await mirror(bus.bucket("API_KEYS"));
+  const keyed = createKeyedDomains();
+  const domainRecords = await mirror(bus.bucket("DOMAINS"), keyed.see);
+  const domains = createDomains({ store, mirror: domainRecords, resolver, mailHostname, now, keysWaitMsMax });
+  keyed.follow((domain) => {
+    domains.check(domain).catch((error: unknown) => log.warn("domain.check-failed", { domain, error }));
+  });
+  return { apiKeys, domainRecords, domains };
+}
+
+/** Who asks, how often, and who hears of it. */
+function guardsOf(
+  { bus, now }: Connections,
+  config: WiringConfig,
+  parts: { apiKeys: Mirror<ApiKeyRecord>; person: Auth["person"]; touch(id: string): void },
+): AppPorts["guards"] {
+  return {
+    callers: {
+      ofKey: (key) => callerOf(key, config.rootApiKey, parts.apiKeys.get),
+      ofCookies: parts.person,
+      isOwnOrigin: (request) => isOwnOrigin(request, config.siteUrl),
+    },
+    rateLimit: createRateLimit(config.rateLimitPerS, bus, now),
+    onCaller: (caller) => {
+      if (caller.kind === "key" && caller.id !== "root") parts.touch(caller.id);
+    },
+  };
+}
+
+/** What accepting mail needs. */
+function submissionOf(
+  { bus, now }: Connections,
+  { verpKey, siteUrl, bulkRules }: WiringConfig,
+  parts: { domains: Domains; suppressions: Suppressions; recent: Recent; metrics: Metrics },
+): AppPorts["submission"] {
+  return {
+    ...{ verpKey, siteUrl, bulkRules, now },
+    findDomain: parts.domains.signing,
+    isSuppressed: parts.suppressions.has,
+    putBody: bus.bodies.put,
+    putBodies: bus.bodies.putPack,
+    publishAll: bus.publishAll,
+    publish: bus.publish,
+    idempotency: createIdempotency(bus.bucket("IDEMPOTENCY"), now),
+    recent: parts.recent,
+    count: (outcome, by = 1) => parts.metrics.messages.inc({ outcome }, by),
   };
 }
 
