@@ -7,6 +7,7 @@ import { Failure, limits, type Mailbox, type MessageId, type SendRequest } from 
 import { detectMimeType, encodeWord } from "nodemailer/lib/mime-funcs";
 import MimeNode, { type MimeNodeHeaderValue, type MimeNodeOptions } from "nodemailer/lib/mime-node";
 import { filePart, type PartContent, textPart } from "./part-content.ts";
+import { plainFields } from "./plain-fields.ts";
 
 export type Composition = {
   mail: SendRequest;
@@ -24,7 +25,38 @@ const plainWordCharsMax = 200;
  * The composed message with CRLF line ends; it never has a Bcc header. Throws Failure `request.too-large` beyond
  * `limits.messageBytesMax`.
  */
-export function compose({ mail, messageId, messageIdHeader, dateMs }: Composition): Uint8Array {
+export function compose(composition: Composition): Uint8Array {
+  const bytes = Buffer.concat(plainParts(composition) ?? treeParts(composition));
+  if (bytes.length > limits.messageBytesMax)
+    throw new Failure("request.too-large", `the composed message has ${bytes.length} bytes`, {
+      hint: `The composed message may have at most ${limits.messageBytesMax} bytes`,
+    });
+  return bytes;
+}
+
+/** Fields that Tyto gives every message. */
+const ownFields = ({ messageId, messageIdHeader, dateMs }: Composition) =>
+  [
+    ["Message-ID", `<${messageIdHeader}>`],
+    ["Date", new Date(dateMs).toUTCString().replace("GMT", "+0000")],
+    ["X-Tyto-Message", messageId],
+  ] as const;
+
+/** A message of one text with plain fields needs no tree. */
+function plainParts(composition: Composition): Uint8Array[] | undefined {
+  const { text, html, attachments = [] } = composition.mail;
+  const only = html === undefined ? text : text === undefined ? html : undefined;
+  if (only === undefined || attachments.length > 0) return undefined;
+  const fields = plainFields(composition.mail, ownFields(composition));
+  if (fields === undefined) return undefined;
+  const content = textPart(only);
+  const type = html === undefined ? "text/plain" : "text/html";
+  const header = `${fields}Content-Transfer-Encoding: ${content.encoding}\r\nMIME-Version: 1.0\r\nContent-Type: ${type}; charset=utf-8\r\n\r\n`;
+  return [Buffer.from(header, "latin1"), content.bytes, lineEnd];
+}
+
+function treeParts(composition: Composition): Uint8Array[] {
+  const { mail, messageId } = composition;
   const spelled = new Map(
     ["TLS-Required", ...Object.keys(mail.headers ?? {})].map((name) => [name.toLowerCase(), name]),
   );
@@ -41,21 +73,14 @@ export function compose({ mail, messageId, messageIdHeader, dateMs }: Compositio
   if (mail.reply_to !== undefined && mail.reply_to.length > 0)
     root.setHeader("Reply-To", asNodeAddresses(mail.reply_to));
   root.setHeader("Subject", unstructured(mail.subject));
-  root.setHeader("Message-ID", `<${messageIdHeader}>`);
-  root.setHeader("Date", new Date(dateMs).toUTCString().replace("GMT", "+0000"));
-  root.setHeader("X-Tyto-Message", messageId);
+  for (const [name, value] of ownFields(composition)) root.setHeader(name, value);
   // RFC 8689 §5: for the servers on the way.
   if (mail.require_tls === false) root.setHeader("TLS-Required", "No");
   for (const [name, value] of Object.entries(mail.headers ?? {})) root.setHeader(name, unstructured(value));
 
   const parts: Uint8Array[] = [];
   render(root, contents, parts);
-  const bytes = Buffer.concat(parts);
-  if (bytes.length > limits.messageBytesMax)
-    throw new Failure("request.too-large", `the composed message has ${bytes.length} bytes`, {
-      hint: `The composed message may have at most ${limits.messageBytesMax} bytes`,
-    });
-  return bytes;
+  return parts;
 }
 
 /** mixed( alternative( text, related( html, inline… ) ), attachments… ), without the levels that are not needed. */
