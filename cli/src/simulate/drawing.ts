@@ -129,6 +129,7 @@ function drawEnd({
   const behind = days.findLast(
     ({ waiting }, at) => waiting > (scenario.volume / scenario.days) * 0.5 && at >= 0,
   );
+  const complaints = days.reduce((sum, day) => sum + day.complaints, 0);
   const good = colours.green("✓");
   const bad = colours.yellow("!");
   return [
@@ -143,6 +144,7 @@ function drawEnd({
       ? `${good} no mail waited over night`
       : `${bad} mail waited over night until day ${behind.day + 1}`,
     `  ${number(totals.delivered)} delivered, ${number(totals.bounced)} bounced, ${number(totals.deferrals)} times put off`,
+    ...(complaints === 0 ? [] : [`${bad} ${number(complaints)} complaints were passed on by providers`]),
     ...(totals.expired === 0 ? [] : [`${bad} ${number(totals.expired)} of the bounced had waited too long`]),
   ];
 }

@@ -37,6 +37,11 @@ export class Diary {
     if (isOver && ++this.over === this.accepted) this.#finishedAtMs = atMs;
   }
 
+  /** A provider passed on that a recipient called a message spam. */
+  complained(): void {
+    this.#today.complaints++;
+  }
+
   endDay(
     nowMs: number,
     statuses: readonly ReturnType<Warming["status"]>[],
@@ -89,6 +94,7 @@ const emptyDay = (names: readonly string[]): SimulatedDay => ({
     deferred: 0,
     bounced: 0,
     waiting: 0,
+    complaints: 0,
     isHalted: false,
     say: "",
   },

@@ -6,6 +6,7 @@ import {
   type MessageId,
   type QueueEntry,
 } from "@tyto/contracts";
+import type { Report } from "../feedback.ts";
 import type { Agenda } from "./agenda.ts";
 import { dayMs, type Scenario, startMs } from "./scenario.ts";
 
@@ -44,6 +45,7 @@ export type Happening =
   | { kind: "arrive"; traffic: Traffic; count: number }
   | { kind: "again"; lane: Lane; message: Message }
   | { kind: "turn"; lane: Lane }
+  | { kind: "complaint"; report: Report }
   | { kind: "save" };
 
 /** Transactional mail that is about to have a turn overtakes bulk mail to the same site. */

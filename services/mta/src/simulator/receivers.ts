@@ -5,7 +5,8 @@ export type Incoming = { ip: string; id: string; isUnknown: boolean };
 
 /** A mailbox provider as it looks from outside: what it takes from an address grows with what it thinks of it. */
 export type Receiver = {
-  receive(mail: Incoming, nowMs: number): Reply;
+  /** `reportedAfterMs`: its recipient calls it spam, and the provider passes that on after so long. */
+  receive(mail: Incoming, nowMs: number): { reply: Reply; reportedAfterMs?: number };
   /** 0 to 1, what it thinks of an address now. */
   reputationOf(ip: string): number;
 };
@@ -22,10 +23,14 @@ export type Manner = {
   /** How quickly a clean day mends its opinion, and how much a bad one takes. */
   grows: number;
   falls: number;
+  /** It passes complaints on (RFC 5965); what others hear of them is its opinion alone. */
+  reports: boolean;
   greylistMs?: number;
   says: { accepted: string; throttled: string; unknown: string; blocked: string; greylisted?: string };
 };
 
+/** People read their mail within a day. */
+const reportMs = { least: 3_600_000, most: 24 * 3_600_000 };
 const first = 0.08;
 /** Below this, everything is refused for good. */
 const blockedBelow = 0.015;
@@ -66,31 +71,37 @@ export function createReceiver(manner: Manner, complaints: number, random: () =>
     receive({ ip, id, isUnknown }, nowMs) {
       const standing = standingOf(ip, nowMs);
       const { says } = manner;
-      if (standing.reputation < blockedBelow) return parse(says.blocked, ip);
+      if (standing.reputation < blockedBelow) return { reply: parse(says.blocked, ip) };
       const { least, most } = manner.hourly;
       const hourlyMax = least + (most - least) * standing.reputation ** 2;
       const jumpMax = Math.max(manner.jump.least, manner.jump.times * Math.max(0, ...standing.best));
       if (standing.hour.count >= hourlyMax || standing.day.accepted >= jumpMax) {
         standing.day.throttled++;
-        return parse(says.throttled, ip);
+        return { reply: parse(says.throttled, ip) };
       }
       if (manner.greylistMs !== undefined && says.greylisted !== undefined && standing.reputation < 0.4) {
         const firstMs = seen.get(`${ip} ${id}`);
         if (firstMs === undefined) seen.set(`${ip} ${id}`, nowMs);
-        if (nowMs - (firstMs ?? nowMs) < manner.greylistMs) return parse(says.greylisted, ip);
+        if (nowMs - (firstMs ?? nowMs) < manner.greylistMs) return { reply: parse(says.greylisted, ip) };
       }
       standing.hour.count++;
       if (isUnknown) {
         standing.day.unknown++;
-        return parse(says.unknown, ip);
+        return { reply: parse(says.unknown, ip) };
       }
       standing.day.accepted++;
-      if (random() < complaints) standing.day.complaints++;
-      return parse(says.accepted, ip);
+      const reply = parse(says.accepted, ip);
+      if (random() >= complaints) return { reply };
+      standing.day.complaints++;
+      return manner.reports ? { reply, reportedAfterMs: readAfterMs(id) } : { reply };
     },
     reputationOf: (ip) => standings.get(ip)?.reputation ?? first,
   };
 }
+
+/** When the recipient of this message reads it. */
+const readAfterMs = (id: string): number =>
+  reportMs.least + ((reportMs.most - reportMs.least) * Bun.hash.crc32(id)) / 2 ** 32;
 
 const emptyDay = (number: number): Standing["day"] => ({
   number,
@@ -143,6 +154,7 @@ export const manners: Readonly<Record<string, Manner>> = {
     tolerates: { unknown: 0.05, complaints: 0.003 },
     grows: 0.07,
     falls: 0.6,
+    reports: false,
     says: {
       accepted: "250 2.0.0 OK  1766000000 d2e1a72fcca58-7b9 - gsmtp",
       throttled:
@@ -160,6 +172,7 @@ export const manners: Readonly<Record<string, Manner>> = {
     tolerates: { unknown: 0.04, complaints: 0.003 },
     grows: 0.06,
     falls: 0.5,
+    reports: true,
     says: {
       accepted: "250 2.6.0 <message@example.com> Queued mail for delivery",
       throttled:
@@ -176,6 +189,7 @@ export const manners: Readonly<Record<string, Manner>> = {
     tolerates: { unknown: 0.04, complaints: 0.002 },
     grows: 0.06,
     falls: 0.5,
+    reports: true,
     says: {
       accepted: "250 ok dirdel",
       throttled:
@@ -192,6 +206,7 @@ export const manners: Readonly<Record<string, Manner>> = {
     tolerates: { unknown: 0.05, complaints: 0.003 },
     grows: 0.06,
     falls: 0.6,
+    reports: false,
     says: {
       ...postfix,
       throttled: "450 4.7.1 Too many messages from %ip, slow down",
@@ -207,6 +222,7 @@ export const manners: Readonly<Record<string, Manner>> = {
     grows: 0.1,
     falls: 0.7,
     greylistMs: 240_000,
+    reports: true,
     says: postfix,
   },
 };

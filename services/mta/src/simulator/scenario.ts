@@ -27,6 +27,8 @@ export type SimulatedDay = {
   delivered: number;
   deferred: number;
   bounced: number;
+  /** Recipients who called mail spam, as far as their providers passed it on this day. */
+  complaints: number;
   isHalted: boolean;
   /** Accepted by us and not over at the end of the day. */
   waiting: number;

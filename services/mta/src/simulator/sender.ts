@@ -1,6 +1,7 @@
-import type { Conversation, WarmingRecord } from "@tyto/contracts";
+import type { Conversation, QueueEntry, WarmingRecord } from "@tyto/contracts";
 import { createEgresses } from "../egress/egresses.ts";
 import type { EgressPlan } from "../egress/plan.ts";
+import type { Report } from "../feedback.ts";
 import type { Observation } from "../observation.ts";
 import { type Outcome, settle } from "../outcome.ts";
 import { createProfiles } from "../shaping/profiles.ts";
@@ -123,6 +124,12 @@ export class Sender {
     this.#sleep(lane, nowMs + Math.max(sendMs / connections, lane.turnMs));
   }
 
+  /** What a provider passed on, as the mta hears it. It is stored with the next save. */
+  hear(report: Report): void {
+    this.#world.diary.complained();
+    void this.#records.warming.hear(report);
+  }
+
   #sleep(lane: Lane, untilMs: number): void {
     lane.nextMs = untilMs;
     this.#world.agenda.add(untilMs, { kind: "turn", lane });
@@ -146,7 +153,9 @@ export class Sender {
     if (receiver === undefined) return;
     const { entry, isUnknown } = message;
     const ip = egress.localIp ?? egress.id;
-    const reply = receiver.receive({ ip, id: entry.deliveryId, isUnknown }, nowMs);
+    const { reply, reportedAfterMs } = receiver.receive({ ip, id: entry.deliveryId, isUnknown }, nowMs);
+    if (reportedAfterMs !== undefined)
+      agenda.add(nowMs + reportedAfterMs, { kind: "complaint", report: reportOn(entry, ip, lane.provider) });
     const mx = manners[lane.provider]?.mx ?? "mx.example.net";
     const conversation: Conversation = {
       ...{ mx, ip: "203.0.113.25", tls: null, reused: true, durationMs: sendMs },
@@ -170,3 +179,8 @@ export class Sender {
       agenda.add(next.atMs, { kind: "again", lane, message: { ...message, entry: next.entry } });
   }
 }
+
+const reportOn = ({ messageId, organizationId }: QueueEntry, ip: string, provider: string): Report => ({
+  ...{ id: messageId, kind: "complained", organizationId, messageId, sourceIp: ip },
+  ...(provider === "other" ? {} : { provider }),
+});

@@ -31,6 +31,17 @@ test("a sender with 10 % bad addresses is halted within three days, and never ge
   expect(days.some(({ say }) => /halted until \d+ Jan because \d+ % bounced/.test(say))).toBe(true);
 });
 
+test("complaints that providers pass on, hours later, slow or halt the warming of a sender whom people do not want", async () => {
+  const { days, warmOnDay } = await simulate({ ...good, days: 20, mix: { yahoo: 1 }, complaints: 0.05 });
+  const told = days.map(({ complaints }) => complaints);
+  expect(told.reduce((sum, one) => sum + one, 0)).toBeGreaterThan(5);
+  expect(warmOnDay).toBeUndefined();
+  expect(days.some(({ say }) => /(halted|slowed).*complain/.test(say))).toBe(true);
+  // Gmail tells nobody who complained.
+  const gmail = await simulate({ ...good, days: 6, mix: { google: 1 }, complaints: 0.05 });
+  expect(gmail.days.every(({ complaints }) => complaints === 0)).toBe(true);
+});
+
 test("transactional mail does not wait while bulk mail to the same site is sent", async () => {
   for (const transactional of rounds([0.1], [0.02, 0.1, 0.3])) {
     const { transactionalWaitMsMax } = await simulate({

@@ -40,6 +40,9 @@ export async function simulate(scenario: Scenario): Promise<Simulation> {
         what.lane.again.push(what.message);
         sender.wake(what.lane);
         break;
+      case "complaint":
+        sender.hear(what.report);
+        break;
       case "turn":
         await sender.turn(what.lane);
         break;
