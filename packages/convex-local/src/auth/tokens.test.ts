@@ -2,6 +2,7 @@ import { afterAll, expect, test } from "bun:test";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { Random } from "../../fixtures/random.ts";
 import { identityFrom } from "./identity.ts";
+import { FETCH_PAUSE_MS } from "./keys.ts";
 import { Tokens } from "./tokens.ts";
 
 const NOW_MS = 1_700_000_000_000;
@@ -162,6 +163,7 @@ test("tokens with invented keys and providers that are down do not cause a flood
   ms += 1000;
   await tokens.verify(await sign());
   const known = rotating.asked();
+  const startedMs = performance.now();
   const { privateKey: foreign } = await generateKeyPair("ES256");
   for (let n = 0; n < 50; n++) {
     const invented = await new SignJWT({})
@@ -174,7 +176,9 @@ test("tokens with invented keys and providers that are down do not cause a flood
       .sign(foreign);
     await expect(tokens.verify(invented)).rejects.toThrow("no applicable key");
   }
-  expect(rotating.asked() - known).toBeLessThanOrEqual(1);
+  // At most one in each pause, which is time on the wall: a busy machine needs more than one for all of these.
+  const pauses = Math.floor((performance.now() - startedMs) / FETCH_PAUSE_MS);
+  expect(rotating.asked() - known).toBeLessThanOrEqual(1 + pauses);
   rotating.stop();
 });
 
