@@ -5,7 +5,7 @@ import type { Surroundings } from "./surroundings.ts";
 
 /** Messages that are on their way past the queue; as many more are held. */
 const messagesAtOnceMax = 2_000;
-/** The same as events: one of a single recipient has some 700 bytes, each further recipient 50, and in memory ten times that. */
+/** The same as events: one of a single recipient has some 550 bytes, each further recipient 50, and in memory ten times that. */
 const eventBytesAtOnceMax = 2_097_152;
 /** Entries of the queue in hand for each connection: while one is sent, others store their outcomes. */
 const entriesPerConnection = 4;
