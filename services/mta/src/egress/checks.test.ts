@@ -5,7 +5,7 @@ import { type DnsServer, startDns } from "@tyto/dns/testing";
 import { canBind } from "./bind.ts";
 import { askBlocklist, type Blocklist } from "./blocklists.ts";
 import { checkReverse } from "./reverse.ts";
-import { createEgressWatch, type WatchPorts } from "./watch.ts";
+import { EgressWatch, type WatchPorts } from "./watch.ts";
 
 const ptr = (ip: string) => `${ip.split(".").toReversed().join(".")}.in-addr.arpa`;
 const point = { "2.0.0.127": "127.0.0.2" };
@@ -116,7 +116,7 @@ function startWatch(
   const rows = new Map<string, { record: QuarantineRecord; revision: number }>();
   const events: StoredEvent[] = [];
   const clock = { nowMs: 1_000_000_000_000 };
-  const watch = createEgressWatch({
+  const watch = new EgressWatch({
     plan: {
       egresses: [{ id: "mail1", localIp: "8.8.4.8", ehloName: "good.example.com", since: "warm", ...since }],
       pools: [{ name: "default", members: [{ id: "mail1", weight: 1 }], overflows: false }],

@@ -30,107 +30,130 @@ export type Check = { name: string; ok: boolean; say: string; checkedAtMs: numbe
 const askedAtOnceMax = 4;
 
 /** Looks after the addresses that mail leaves through, and takes out of their pools those that receivers refuse. */
-export function createEgressWatch(ports: WatchPorts) {
-  const { plan, resolver, now, log } = ports;
-  const checks = new Map<string, Map<string, Check>>(plan.egresses.map(({ id }) => [id, new Map()]));
-  const records = new Map<string, { record: QuarantineRecord; revision: number }>();
-  const unbindable = new Set<string>();
+export class EgressWatch {
+  readonly #ports: WatchPorts;
+  readonly #checks: Map<string, Map<string, Check>>;
+  readonly #records = new Map<string, { record: QuarantineRecord; revision: number }>();
+  readonly #unbindable = new Set<string>();
 
-  function note(id: string, name: string, { state, say }: Finding) {
-    const before = checks.get(id)?.get(name);
+  constructor(ports: WatchPorts) {
+    this.#ports = ports;
+    this.#checks = new Map(ports.plan.egresses.map(({ id }) => [id, new Map()]));
+  }
+
+  /** Looks whether addresses are this machine's, and whether their names are right: at start and every hour. */
+  async checkNames(): Promise<void> {
+    const { plan, resolver, isStrict } = this.#ports;
+    await some(plan.egresses, async (egress) => {
+      await this.#checkAddress(egress);
+      const found = await checkReverse(egress, resolver);
+      const finding: Finding = found.state === "wrong" && !isStrict ? { ...found, state: "warning" } : found;
+      this.#note(egress.id, "reverse DNS", finding);
+      await this.#apply(egress, "reverse-dns", finding);
+    });
+  }
+
+  /** Asks the block lists: at start and every quarter of an hour. */
+  async checkLists(): Promise<void> {
+    const { plan, blocklists, resolver } = this.#ports;
+    const watched = plan.egresses.flatMap((egress) =>
+      egress.proxy === undefined && egress.localIp !== undefined && scopeOf(egress.localIp) === "public"
+        ? [{ egress, ip: egress.localIp }]
+        : [],
+    );
+    if (watched.length === 0) return;
+    const ips = watched.map(({ ip }) => ip);
+    await some(blocklists, async (list) => {
+      const findings = await askBlocklist(list, ips, resolver);
+      for (const { egress, ip } of watched) {
+        const finding = findings.get(ip);
+        if (finding === undefined) continue;
+        this.#note(egress.id, list.zone, finding);
+        if (list.takesOut) await this.#apply(egress, "listed", finding);
+      }
+    });
+  }
+
+  /** What the bucket holds, from its watch. */
+  restore(key: string, record: QuarantineRecord | undefined, revision: number): void {
+    if (record === undefined) this.#records.delete(key);
+    else this.#records.set(key, { record, revision });
+  }
+
+  /** Why an address must not be used; `undefined` while it may be. */
+  quarantineOf(id: string): string | undefined {
+    if (this.#unbindable.has(id)) return this.#checks.get(id)?.get("address")?.say;
+    const found = this.#records.get(`${id}.listed`) ?? this.#records.get(`${id}.reverse-dns`);
+    return found?.record.why;
+  }
+
+  checksOf(id: string): Check[] {
+    return [...(this.#checks.get(id)?.values() ?? [])];
+  }
+
+  async #checkAddress({ id, localIp, proxy }: PlannedEgress): Promise<void> {
+    if (localIp === undefined || proxy !== undefined) return;
+    const isOurs = await this.#ports.canBind(localIp);
+    if (isOurs) this.#unbindable.delete(id);
+    else this.#unbindable.add(id);
+    const finding: Finding = isOurs
+      ? { state: "fine", say: `${localIp} is an address of this machine` }
+      : { state: "wrong", say: `${localIp} is not an address of this machine` };
+    this.#note(id, "address", finding);
+  }
+
+  #note(id: string, name: string, { state, say }: Finding): void {
+    const { now, log } = this.#ports;
+    const checks = this.#checks.get(id);
+    const before = checks?.get(name);
     const ok = state === "fine" || state === "unknown";
-    checks.get(id)?.set(name, { name, ok, say, checkedAtMs: now() });
+    checks?.set(name, { name, ok, say, checkedAtMs: now() });
     if (!ok && before?.say !== say) log.warn("mta.egress-check", { egress: id, check: name, say });
   }
 
   /** Takes the address out or lets it in again; whoever of the processes stores it first tells it. */
-  async function apply(egress: PlannedEgress, kind: QuarantineKind, finding: Finding): Promise<void> {
+  async #apply(egress: PlannedEgress, kind: QuarantineKind, finding: Finding): Promise<void> {
     const key = `${egress.id}.${kind}`;
-    const known = records.get(key);
-    const nowMs = now();
-    const judgement = judge(egress.id, kind, known?.record, finding, nowMs);
-    const about = { organizationId: defaultOrganization, egress: egress.id, kind, ...ipOf(egress) };
-    if (judgement.kind === "quarantine") {
-      const { record } = judgement;
-      if (!(await ports.quarantines.create(key, record))) return;
-      log.warn("egress.quarantined", { egress: egress.id, kind, why: record.why });
-      const id = `${key}.${record.since}.quarantined`;
-      await ports.publish("egress.quarantined", { id, at: record.since, why: record.why, ...about });
-    }
+    const known = this.#records.get(key);
+    const { quarantines } = this.#ports;
+    const judgement = judge(egress.id, kind, known?.record, finding, this.#ports.now());
+    if (judgement.kind === "quarantine" && !(await this.#takeOut(egress, judgement.record))) return;
     if (known === undefined) return;
-    if (judgement.kind === "note") await ports.quarantines.update(key, judgement.record, known.revision);
-    if (judgement.kind === "release") {
-      if ((await ports.quarantines.update(key, undefined, known.revision)) === undefined) return;
-      const quarantinedAt = known.record.since;
-      log.info("egress.released", { egress: egress.id, kind });
-      const id = `${key}.${quarantinedAt}.released`;
-      await ports.publish("egress.released", { id, at: nowMs, quarantinedAt, ...about });
-    }
+    if (judgement.kind === "note") await quarantines.update(key, judgement.record, known.revision);
+    if (judgement.kind === "release") await this.#letIn(egress, known.record, known.revision);
   }
 
-  return {
-    /** Looks whether addresses are this machine's, and whether their names are right: at start and every hour. */
-    async checkNames(): Promise<void> {
-      await some(plan.egresses, async (egress) => {
-        const { id, localIp, proxy } = egress;
-        if (localIp !== undefined && proxy === undefined) {
-          const isOurs = await ports.canBind(localIp);
-          if (isOurs) unbindable.delete(id);
-          else unbindable.add(id);
-          note(
-            id,
-            "address",
-            isOurs
-              ? { state: "fine", say: `${localIp} is an address of this machine` }
-              : { state: "wrong", say: `${localIp} is not an address of this machine` },
-          );
-        }
-        const found = await checkReverse(egress, resolver);
-        const finding: Finding =
-          found.state === "wrong" && !ports.isStrict ? { ...found, state: "warning" } : found;
-        note(id, "reverse DNS", finding);
-        await apply(egress, "reverse-dns", finding);
-      });
-    },
+  /** False when another process was first. */
+  async #takeOut(egress: PlannedEgress, record: QuarantineRecord): Promise<boolean> {
+    const { quarantines, publish, log } = this.#ports;
+    const { kind, why, since } = record;
+    const key = `${egress.id}.${kind}`;
+    if (!(await quarantines.create(key, record))) return false;
+    log.warn("egress.quarantined", { egress: egress.id, kind, why });
+    await publish("egress.quarantined", {
+      id: `${key}.${since}.quarantined`,
+      at: since,
+      why,
+      ...about(egress, kind),
+    });
+    return true;
+  }
 
-    /** Asks the block lists: at start and every quarter of an hour. */
-    async checkLists(): Promise<void> {
-      const watched = plan.egresses.flatMap((egress) =>
-        egress.proxy === undefined && egress.localIp !== undefined && scopeOf(egress.localIp) === "public"
-          ? [{ egress, ip: egress.localIp }]
-          : [],
-      );
-      if (watched.length === 0) return;
-      const ips = watched.map(({ ip }) => ip);
-      await some(ports.blocklists, async (list) => {
-        const findings = await askBlocklist(list, ips, resolver);
-        for (const { egress, ip } of watched) {
-          const finding = findings.get(ip);
-          if (finding === undefined) continue;
-          note(egress.id, list.zone, finding);
-          if (list.takesOut) await apply(egress, "listed", finding);
-        }
-      });
-    },
-
-    /** What the bucket holds, from its watch. */
-    restore(key: string, record: QuarantineRecord | undefined, revision: number): void {
-      if (record === undefined) records.delete(key);
-      else records.set(key, { record, revision });
-    },
-
-    /** Why an address must not be used; `undefined` while it may be. */
-    quarantineOf(id: string): string | undefined {
-      if (unbindable.has(id)) return checks.get(id)?.get("address")?.say;
-      const listed = records.get(`${id}.listed`) ?? records.get(`${id}.reverse-dns`);
-      return listed?.record.why;
-    },
-
-    checksOf: (id: string): Check[] => [...(checks.get(id)?.values() ?? [])],
-  };
+  async #letIn(egress: PlannedEgress, { kind, since }: QuarantineRecord, revision: number): Promise<void> {
+    const { quarantines, publish, now, log } = this.#ports;
+    const key = `${egress.id}.${kind}`;
+    const at = now();
+    if ((await quarantines.update(key, undefined, revision)) === undefined) return;
+    log.info("egress.released", { egress: egress.id, kind });
+    const id = `${key}.${since}.released`;
+    await publish("egress.released", { id, at, quarantinedAt: since, ...about(egress, kind) });
+  }
 }
 
-export type EgressWatch = ReturnType<typeof createEgressWatch>;
+const about = (egress: PlannedEgress, kind: QuarantineKind) => ({
+  ...{ organizationId: defaultOrganization, egress: egress.id, kind },
+  ...ipOf(egress),
+});
 
 const ipOf = ({ localIp }: PlannedEgress) => (localIp === undefined ? {} : { ip: localIp });
 

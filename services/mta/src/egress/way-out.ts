@@ -8,7 +8,7 @@ import { canBind } from "./bind.ts";
 import { blocklists } from "./blocklists.ts";
 import { createEgresses } from "./egresses.ts";
 import type { EgressPlan } from "./plan.ts";
-import { createEgressWatch } from "./watch.ts";
+import { EgressWatch } from "./watch.ts";
 
 export type WayOutPorts = {
   bus: Pick<Bus, "bucket" | "publish">;
@@ -38,7 +38,7 @@ export async function startWayOut(ports: WayOutPorts) {
   const warmths = bus.bucket("WARMING");
   const quarantines = bus.bucket("QUARANTINES");
   const warming = createWarming({ egresses: plan.egresses, update: warmths.update });
-  const watch = createEgressWatch({
+  const watch = new EgressWatch({
     ...{ plan, isStrict, resolver, blocklists, canBind, quarantines, now, log },
     publish: bus.publish,
   });
@@ -46,15 +46,18 @@ export async function startWayOut(ports: WayOutPorts) {
     plan,
     leave: warming.leave,
     giveBack: warming.giveBack,
-    quarantineOf: watch.quarantineOf,
+    quarantineOf: (id) => watch.quarantineOf(id),
     ...(poolFor === undefined ? {} : { poolFor }),
   });
-  const watches = await Promise.all([warmths.watch(warming.restore), quarantines.watch(watch.restore)]);
+  const watches = await Promise.all([
+    warmths.watch(warming.restore),
+    quarantines.watch((...told) => watch.restore(...told)),
+  ]);
 
   const onError = (error: unknown) => log.warn("mta.egress-round-broke", { error });
   const timers = [
-    every(namesEveryMs, watch.checkNames, onError),
-    every(listsEveryMs, watch.checkLists, onError),
+    every(namesEveryMs, () => watch.checkNames(), onError),
+    every(listsEveryMs, () => watch.checkLists(), onError),
     every(saveEveryMs, () => warming.save(now()), onError),
   ];
 
