@@ -50,7 +50,7 @@ export const command: Command = {
     "tyto queue [--by site|organization|campaign] [CONDITIONS]    what waits: how much, since when, how fast, and why",
     "tyto queue hold CONDITIONS --why TEXT [--for 2h]             keep mail from being sent",
     "tyto queue release CONDITIONS                                let it be sent again",
-    "tyto queue requeue CONDITIONS                                try it now instead of at its time",
+    "tyto queue requeue CONDITIONS                                try it now instead of at its time; a suspended --site is asked",
     "tyto queue rebind CONDITIONS --pool NAME                     send it from another pool of addresses",
     "tyto queue bounce CONDITIONS --why TEXT                      give up on it; its sender sees the bounce",
     "tyto queue holds                                             what is held, and what rules do with mail, by whom and why",

@@ -393,6 +393,14 @@ export const controls = {
     answerMsMax: 3_000,
     answersMax: processesMax,
   },
+  /** Has a site that is left alone asked by the next message, instead of at the end of its pause. */
+  "mta.ask-site": {
+    answeredBy: "all",
+    request: z.object({ site: name, by: z.string().max(120) }),
+    answer: z.object({ rows: count }),
+    answerMsMax: 3_000,
+    answersMax: processesMax,
+  },
   /** Where we send from. */
   "mta.pools": {
     answeredBy: "all",

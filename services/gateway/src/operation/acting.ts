@@ -51,6 +51,14 @@ export async function act(
   });
 }
 
+/** A site that is left alone is asked by the first of its mail: who says "now" has a reason to think that it is over. */
+export async function requeue(ports: OperationPorts, request: ActRequest, by: string): Promise<Acted> {
+  const scope = scopeOf(request.filter);
+  if (scope?.scope === "site" && !request.dry_run && request.cursor === undefined)
+    await ports.control.askAll("mta.ask-site", { site: scope.id, by });
+  return await act(ports, "requeue", request, by);
+}
+
 /** A single scope is held as such; other conditions put the entries off. */
 export async function hold(
   ports: OperationPorts,

@@ -1,7 +1,7 @@
 /** What an operator asks and does, over the mta processes that run. The views of the HTTP API come out. */
 import type { ControlAnswer, HoldAdd, QueueAction, QueueQuery, RuleTrialRequest } from "@tyto/contracts";
 import type { z } from "zod";
-import { type ActRequest, act, addHold, hold, listHolds, release, releaseHold } from "./acting.ts";
+import { type ActRequest, act, addHold, hold, listHolds, release, releaseHold, requeue } from "./acting.ts";
 import { listPools, listRules, listSites, tryRules, viewQueue } from "./looking.ts";
 import type { OperationPorts } from "./ports.ts";
 import { viewSite } from "./site.ts";
@@ -10,7 +10,9 @@ export type Operation = ReturnType<typeof createOperation>;
 
 export const createOperation = (ports: OperationPorts) => ({
   queue: (query: z.infer<typeof QueueQuery>) => viewQueue(ports, query),
-  act: (action: QueueAction, request: ActRequest, by: string) => act(ports, action, request, by),
+  act: (action: Exclude<QueueAction, "requeue">, request: ActRequest, by: string) =>
+    act(ports, action, request, by),
+  requeue: (request: ActRequest, by: string) => requeue(ports, request, by),
   /** A single scope is held as such; other conditions put the entries off. */
   hold: (request: ActRequest & { why: string; for_s?: number | undefined }, by: string) =>
     hold(ports, request, by),

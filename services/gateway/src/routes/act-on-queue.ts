@@ -21,7 +21,7 @@ const parts =
 export function actOnQueue(
   api: Api,
   guards: GuardPorts,
-  operation: Pick<Operation, "act" | "hold" | "release">,
+  operation: Pick<Operation, "act" | "hold" | "release" | "requeue">,
 ): void {
   const common = {
     method: "post" as const,
@@ -80,12 +80,12 @@ export function actOnQueue(
     path: "/v1/queue/requeue",
     operationId: "requeueQueue",
     summary: "Try waiting mail now instead of at its time",
-    description: parts,
+    description: `A single site that is suspended is asked by the first of its mail; the rest follows when that went well. ${parts}`,
     request: body(QueueRequeue),
     responses: answer(QueueActedShown),
   });
   api.openapi(requeue, async (c) =>
-    c.json(await operation.act("requeue", c.req.valid("json"), callerOf(c).id), 200),
+    c.json(await operation.requeue(c.req.valid("json"), callerOf(c).id), 200),
   );
 
   const rebind = createRoute({

@@ -218,6 +218,26 @@ test("an action is done in parts, each naming who asked, until there is no curso
   ).toBe(400);
 });
 
+test("mail of one site that is to go now has the site asked, by all processes; a trial and other conditions do not", async () => {
+  const asked: ControlRequest<"mta.ask-site">[] = [];
+  answering.push(
+    mta.control.answer("mta.ask-site", async (request) => {
+      asked.push(request);
+      return { rows: 1 };
+    }),
+  );
+  const acts = await answerActs([]);
+  const requeue = (body: object) => gateway.call("POST", "/v1/queue/requeue", body);
+  await requeue({ filter: { site: "google" }, dry_run: true });
+  await requeue({ filter: { domain: "example.org" } });
+  await requeue({ filter: { site: "google", traffic: "bulk" } });
+  await requeue({ filter: { site: "google" }, cursor: "5" });
+  expect(asked).toEqual([]);
+  expect((await requeue({ filter: { site: "google" } })).status).toBe(200);
+  expect(asked).toEqual([{ site: "google", by: "root" }]);
+  expect(acts).toHaveLength(5);
+});
+
 test("a site is held as such; other conditions put entries off, to one time for all parts", async () => {
   const holds: ControlRequest<"mta.hold">[] = [];
   answering.push(

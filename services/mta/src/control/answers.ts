@@ -26,6 +26,8 @@ export type AnswerPorts = {
   traces: Traces;
   /** Where we send from, as it is looked at now. */
   pools(): PoolState[];
+  /** Has a suspended site asked by the next message. */
+  askNext(site: string): number;
   rules(): ControlAnswer<"mta.rules">["rules"];
   tryRules(request: ControlRequest<"mta.rules-trial">): Promise<ControlAnswer<"mta.rules-trial">>;
   /** What rules do with the mail of sites. */
@@ -74,6 +76,11 @@ export function answerQuestions(ports: AnswerPorts): { stop(): Promise<void> } {
     control.answer("mta.replies", async ({ site }) => {
       const known = siteState(state, site);
       return { ...(known === undefined ? {} : { state: known }), replies: activity.replies(site) };
+    }),
+    control.answer("mta.ask-site", async ({ site, by }) => {
+      const rows = ports.askNext(site);
+      if (rows > 0) act.log.info("mta.site-asked", { site, by, rows });
+      return { rows };
     }),
     control.answer("mta.pools", async () => ({ process: state.process, pools: ports.pools() })),
     control.answer("mta.rules", async () => ({ rules: ports.rules() })),

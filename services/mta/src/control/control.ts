@@ -30,6 +30,7 @@ export type ControlPorts = {
   parts: {
     policiesOf: NonNullable<LookupPorts["policiesOf"]>;
     limitsOf(site: string): SiteLimit[];
+    askNext(site: string): number;
     breakers(): readonly BreakerState[];
     /** `useOf`: what goes through an address now. */
     pools(useOf: (egress: string) => Use): PoolState[];
@@ -100,6 +101,7 @@ export function createControl(ports: ControlPorts) {
           policiesOf: parts.policiesOf,
         },
         act: { ...ports.act, queue: bus.queue, siteOf: sites.siteOf, now, log },
+        askNext: parts.askNext,
         rules: parts.rules,
         tryRules: parts.tryRules,
         measures: parts.measures,

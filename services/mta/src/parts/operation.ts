@@ -39,6 +39,7 @@ export function createOperation(
         measuresOf: gates.rules.measures,
         staysBecause: wayOut.staysBecause,
       }),
+      askNext: gates.shaping.askNext,
       breakers: gates.breakers.status,
       rules: gates.rules.status,
       measures: { list: gates.rules.measures, release: gates.rules.release },

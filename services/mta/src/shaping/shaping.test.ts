@@ -207,6 +207,17 @@ describe("a pause", () => {
     expect(status("mx.dead.example")).toMatchObject({ state: "suspended", untilMs: before });
   });
 
+  test("an operator has a suspended site asked by the next message, once, and nothing is forgotten", () => {
+    const { see, shaping, leave, status } = setup();
+    see("mx.dead.example", "deferred", "network.unreachable");
+    expect(leave("mx.dead.example").kind).toBe("wait");
+    expect(shaping.askNext("mx.dead.example")).toBe(1);
+    expect(shaping.askNext("mx.dead.example")).toBe(0);
+    expect(leave("mx.dead.example").kind).toBe("go");
+    expect(leave("mx.dead.example").kind).toBe("wait");
+    expect(status("mx.dead.example")?.state).not.toBe("open");
+  });
+
   test("an operator's reset makes a site as it was on the first day", () => {
     const { see, shaping, status, leave } = setup();
     see("mx.dead.example", "deferred", "network.unreachable");

@@ -5,7 +5,7 @@ import type { Profiles } from "./profiles.ts";
 import { keep, type Row, type SiteKey, type SiteStatus, saidBy, shortened, statusOf } from "./row.ts";
 import { Rows } from "./rows.ts";
 import { signOf } from "./sign.ts";
-import { giveBack, learn, reset, setShare, slow, suspend, takeToken } from "./throttle.ts";
+import { askNext, giveBack, learn, reset, setShare, slow, suspend, takeToken } from "./throttle.ts";
 
 export type { SiteKey, SiteStatus } from "./row.ts";
 
@@ -42,6 +42,8 @@ export type Shaping = {
   suspend(key: SiteKey, provider: string | undefined, untilMs: number, why: string): void;
   /** Lowers rate and connections once. */
   slow(key: SiteKey, provider: string | undefined, why: string): void;
+  /** Has suspended rows of a site asked by the next message, for all our addresses. Tells how many rows that were. */
+  askNext(site: string): number;
   /** Forgets what was learned of a site, for all our addresses. Tells how many rows that were. */
   reset(site: string): number;
   /** The busiest and the sick ones first. `site` is an id; without it, all. */
@@ -117,6 +119,12 @@ export function createShaping(ports: ShapingPorts): Shaping {
       const row = rows.of(key, provider, now());
       slow(row.throttle, rows.profileOf(row), shortened(why), now());
       rows.touch(row);
+    },
+
+    askNext(site) {
+      const asked = rows.list(site).filter((row) => askNext(row.throttle, now()));
+      for (const row of asked) rows.touch(row);
+      return asked.length;
     },
 
     reset(site) {

@@ -253,6 +253,13 @@ export function hearOf(
   return true;
 }
 
+/** Ends a pause, so that the next message asks; tells whether there was one. What was learned stays. */
+export function askNext(throttle: Throttle, nowMs: number): boolean {
+  if (throttle.state !== "suspended" || throttle.untilMs <= nowMs) return false;
+  throttle.untilMs = nowMs;
+  return true;
+}
+
 /** Lowers the rate and the connections once. */
 export function slow(throttle: Throttle, profile: Profile, why: string, nowMs: number): void {
   throttle.connections = Math.max(1, Math.floor(throttle.connections / 2));
