@@ -5,7 +5,7 @@ import { Trouble } from "../trouble.ts";
 import { type KeySource, keyFileBytesMin, passphraseCharsMin } from "./key.ts";
 
 export const keyUsage = [
-  "  --key-file FILE  seals with the bytes of a file, such as `head -c 32 /dev/urandom` makes, instead of a passphrase",
+  "  --key-file FILE  the key is the bytes of a file, such as `head -c 32 /dev/urandom` makes, instead of a passphrase",
   "",
   "The passphrase is asked for, or taken from TYTO_BACKUP_PASSPHRASE.",
 ].join("\n");

@@ -44,7 +44,7 @@ export const command: Command = {
     const manifest = await restore(path, source, here.dataDir, values["without-queue"] === true);
     say(`${marks.ok} restored to ${here.dataDir}: ${describe(manifest)}`);
     for (const line of await restoreSettings(here.dataDir, join(here.root, ".env"))) say(line);
-    say(colours.dim("  now: ./tyto up"));
+    say(colours.dim(`  now: ./tyto up${values.data === undefined ? "" : ` --data ${values.data}`}`));
     return 0;
   },
 };
