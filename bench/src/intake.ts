@@ -18,6 +18,7 @@ import { until } from "@tyto/test/parts/until.ts";
 import { benchmark } from "./benchmark.ts";
 import { postfixReport } from "./dsn.ts";
 import { cpuByName, cpuSeconds, memoryMb, watchMemory } from "./processes.ts";
+import { isRecorded } from "./recorded.ts";
 import { openSession } from "./smtp-session.ts";
 
 type Job = { messages: number; sessions: number; perS: number };
@@ -132,14 +133,10 @@ async function measureAt(tyto: Installation, job: Job) {
   await Promise.all(sessions.map(send));
   const takenS = (performance.now() - startedAt) / 1_000;
   console.error(`taken after ${takenS.toFixed(1)} s`);
-  await until(
-    "Convex knows every bounce",
-    async () => (await tyto.countMessages("bounced")) >= job.messages,
-    {
-      withinMs: patienceMs,
-      everyMs: 100,
-    },
-  );
+  await until("Convex knows every bounce", () => isRecorded(tyto, "bounced", job.messages), {
+    withinMs: patienceMs,
+    everyMs: 100,
+  });
   const knownS = (performance.now() - startedAt) / 1_000;
   const knownMs = await Promise.all(watches);
   const recorder = `http://127.0.0.1:${tyto.port("RECORDER_HEALTH_PORT")}/metrics`;

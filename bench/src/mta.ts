@@ -13,6 +13,7 @@ import { benchmark } from "./benchmark.ts";
 import { startHaraka } from "./mta-haraka.ts";
 import { type Relay, startPostfixRelay } from "./postfix-relay.ts";
 import { cpuByName, cpuSeconds, watchMemory, watchMemoryByName } from "./processes.ts";
+import { isRecorded } from "./recorded.ts";
 import { type Sink, startSink } from "./sink.ts";
 import { sendBySmtp } from "./smtp-load.ts";
 
@@ -69,7 +70,7 @@ const throughTyto =
       await arrived(sink, job.warmup + job.messages);
       const seconds = (performance.now() - startedAt) / 1_000;
       // What is recorded later costs too.
-      const known = async () => (await tyto.countMessages("delivered")) >= job.warmup + job.messages;
+      const known = () => isRecorded(tyto, "delivered", job.warmup + job.messages);
       await until("Convex knows every delivery", known, { withinMs, everyMs: 1_000 });
       const recordedS = (performance.now() - startedAt) / 1_000;
       const cpuS = (await cpuSeconds(roots)) - cpuBefore;

@@ -8,6 +8,7 @@ import { sendByApi, textOf } from "./api-load.ts";
 import { benchmark } from "./benchmark.ts";
 import { startPostfixRelay } from "./postfix-relay.ts";
 import { cpuByName, cpuSeconds, watchMemory } from "./processes.ts";
+import { isRecorded } from "./recorded.ts";
 import { startSink } from "./sink.ts";
 import { sendBySmtp } from "./smtp-load.ts";
 
@@ -52,14 +53,10 @@ async function throughTyto(job: Job) {
   });
   const deliveredS = (performance.now() - startedAt) / 1_000;
   console.error(`tyto: delivered after ${deliveredS.toFixed(1)} s`);
-  await until(
-    "Convex knows every delivery",
-    async () => (await tyto.countMessages("delivered")) >= job.messages,
-    {
-      withinMs: 600_000,
-      everyMs: 250,
-    },
-  );
+  await until("Convex knows every delivery", () => isRecorded(tyto, "delivered", job.messages), {
+    withinMs: 600_000,
+    everyMs: 250,
+  });
   const recordedS = (performance.now() - startedAt) / 1_000;
   const cpuS = (await cpuSeconds(roots)) - cpuBefore;
   const byName = await cpuByName(named);

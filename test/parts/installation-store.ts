@@ -21,7 +21,7 @@ export function openStore(url: string, key: string): Pick<Installation, "countMe
       for (let cursor: string | null = null; total < countMax; ) {
         const answer: { page: unknown[]; cursor: string | null } = await client.query(
           api.service.listMessages,
-          { status, cursor, limit: 500 },
+          { status, cursor, limit: Math.min(500, countMax) },
         );
         total += answer.page.length;
         cursor = answer.cursor;

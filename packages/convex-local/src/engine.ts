@@ -1,4 +1,5 @@
 /** The process that runs functions and owns the database; `main.ts` starts it, watches it and owns the public ports. */
+import { collectGarbage } from "@tyto/service/garbage";
 import { loadConfig, loadFromDoor } from "./config.ts";
 import { startConvexLocal } from "./index.ts";
 import { log } from "./log.ts";
@@ -25,6 +26,7 @@ process.on("unhandledRejection", (error) => log("function.unhandled-rejection", 
 // A terminal sends these to both processes; this one stops when the other says so.
 process.on("SIGINT", () => {});
 process.on("SIGTERM", () => {});
+collectGarbage();
 
 const convex = await startConvexLocal({
   ...loadConfig(),
