@@ -1,5 +1,6 @@
 /**
- * Certificates of the tests, fixtures/tls/*.pem, made by openssl for thirty years:
+ * Certificates of the tests, fixtures/tls/*.pem, made by `openssl ca -startdate -enddate` from 2019 until 2059, and until 2020
+ * where they are over, so that no machine's clock matters:
  *
  *     authority ── known (mx.test, mta-sts.example.org, reports.test), ended (mx.test, over), other (other.test)
  *               └─ issuing ── issued (mx.test, alias.test)
