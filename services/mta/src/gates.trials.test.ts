@@ -63,13 +63,17 @@ async function start(name: string): Promise<Process> {
   processes.push(process);
   return process;
 }
-const startThree = async () => {
-  const three = [await start("one"), await start("two"), await start("three")];
+const startAll = async (...names: string[]) => {
+  const all: Process[] = [];
+  for (const name of names) all.push(await start(name));
   await until("they know each other", () =>
-    three.every(({ shares }) => shares.status().mode === "shared" && shares.status().peers.length === 2),
+    all.every(
+      ({ shares }) => shares.status().mode === "shared" && shares.status().peers.length === all.length - 1,
+    ),
   );
-  return three;
+  return all;
 };
+const startThree = () => startAll("one", "two", "three");
 
 function entryOf() {
   const messageId = newMessageId();
@@ -159,4 +163,33 @@ test("a site that is left alone is so by all processes, is asked by one message,
   await until("all know that it speaks", () =>
     three.every(({ gates }) => gates.shaping.status(site.id)[0]?.state === "slowed"),
   );
+}, 30_000);
+
+test("a suspended site that an operator has asked is asked by one message of all processes, and opens for all by its success", async () => {
+  const two = await startAll("one", "two");
+  const key = { egress: "mail1", site: site.id };
+  const statesOf = () => two.map(({ gates }) => gates.shaping.status(site.id)[0]?.state);
+  two[0]?.gates.see({ ...seen("deferred"), reason: "network.unreachable" as const });
+  await until("both leave it alone", () => statesOf().every((state) => state === "suspended"));
+  const probes: Gates[] = [];
+  const askAll = () => {
+    for (const { gates, demand } of two) {
+      demand(site.id, 100);
+      if (gates.shaping.leave(key, undefined).kind === "go") probes.push(gates);
+    }
+  };
+  askAll();
+  expect(probes).toEqual([]);
+
+  for (const { gates } of two) expect(gates.shaping.askNext(site.id)).toBe(1);
+  // Longer than claims need to move.
+  const untilMs = performance.now() + 800;
+  await until("one asks, and nobody else does", () => {
+    askAll();
+    return probes.length > 0 && performance.now() > untilMs;
+  });
+  expect(probes).toHaveLength(1);
+  probes[0]?.see({ ...seen("delivered"), atMs: now() });
+  await until("it speaks with both", () => statesOf().every((state) => state === "slowed"));
+  expect(two.map(({ gates }) => gates.shaping.leave(key, undefined).kind)).toEqual(["go", "go"]);
 }, 30_000);

@@ -23,6 +23,8 @@ export type Observation = {
   madeBy?: "rule";
 };
 
-/** May this be sent now? `wait`: not before `untilMs`, and why, in words for people. */
-/** `isBooked`: only because others are before it. */
-export type Leave = { kind: "go" } | { kind: "wait"; untilMs: number; why: string; isBooked?: true };
+/**
+ * May this be sent now? `isProbe`: it finds out whether a site that was left alone is well again. `wait`: not before `untilMs`, and why,
+ * in words for people; `isBooked`: only because others are before it; `isPause`: because the site is left alone.
+ */
+export type Leave = { kind: "go"; isProbe?: true } | { kind: "wait"; untilMs: number; why: string; isBooked?: true; isPause?: true };

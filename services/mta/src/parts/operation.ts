@@ -39,7 +39,12 @@ export function createOperation(
         measuresOf: gates.rules.measures,
         staysBecause: wayOut.staysBecause,
       }),
-      askNext: gates.shaping.askNext,
+      askNext(site) {
+        const rows = gates.shaping.askNext(site);
+        // Also by what stands in line here for the end of the pause.
+        for (const { egress } of gates.shaping.status(site)) sessions().wake({ egress, site });
+        return rows;
+      },
       breakers: gates.breakers.status,
       rules: gates.rules.status,
       measures: { list: gates.rules.measures, release: gates.rules.release },

@@ -2,6 +2,7 @@ import type { Control } from "../control/control.ts";
 import { openHost } from "../opening.ts";
 import type { Failed } from "../outcome.ts";
 import { createPool, type Limits, type Pool } from "../pool/pool.ts";
+import type { Shaping } from "../shaping/shaping.ts";
 import type { TlsPolicies } from "../tls/policies.ts";
 import type { Sharing } from "./sharing.ts";
 import type { Surroundings } from "./surroundings.ts";
@@ -14,7 +15,7 @@ export type Sessions = Pool<Failed>;
 /** SMTP sessions to the sites, as many as limits and shares allow. */
 export function createSessions(
   { config, resolver, restMs, now, random }: Surroundings,
-  parts: { limits: Limits; sharing: Sharing; tls: TlsPolicies; transcript: Control["transcript"] },
+  parts: { limits: Limits & Pick<Shaping, "onOpened">; sharing: Sharing; tls: TlsPolicies; transcript: Control["transcript"] },
 ): Sessions {
   const { limits, sharing, tls, transcript } = parts;
   const { timeouts, allowPrivate, authorities, concurrency } = config;
@@ -35,5 +36,6 @@ export function createSessions(
     random,
   });
   sharing.onChange((key) => pool.wake(key));
+  limits.onOpened((key) => pool.reopen(key));
   return pool;
 }

@@ -1,3 +1,4 @@
+import type { Leave } from "../observation.ts";
 import type { Session } from "../smtp.ts";
 import { comeAgain, shortMsMax, spread } from "./expectation.ts";
 import { IdleSessions } from "./idle.ts";
@@ -7,7 +8,10 @@ import type { PoolOptions } from "./pool.ts";
 import { type Connection, connectionsOf, type Resting, type Site, type Sites } from "./site.ts";
 import { type Turn, type Wait, Waiting } from "./waiting.ts";
 
-export type ConnectionsOptions = Omit<PoolOptions<unknown>, "open" | "restMs">;
+export type ConnectionsOptions = Omit<PoolOptions<unknown>, "open" | "restMs"> & {
+  /** The next message finds out whether the site is well again. */
+  onProbe(site: Site): void;
+};
 
 /**
  * The connections of all sites, and who gets the next one: the first in a site's line, as soon as its limits give leave
@@ -38,6 +42,14 @@ export class Connections {
     return !this.#mayOpen(site) || (this.#isFull() && this.#idle.count === 0);
   }
 
+  /** When one, or `count` of them, shall come again. Turns of a site that is left alone cannot be foreseen: they look soon after. */
+  comeAgain(site: Site, place: Place, count = 1): Wait {
+    const { now, random } = this.#options;
+    const pause = this.#limits.pause(site.key);
+    if (pause !== undefined) return spread(pause, pause.untilMs - now(), random);
+    return comeAgain(site, place, now(), random, count);
+  }
+
   /** Stands in line until its turn comes, at the latest for `waitMs`. */
   wait(
     site: Site,
@@ -45,7 +57,7 @@ export class Connections {
     use: string,
     { waitMs, hasLeave, signal }: { waitMs: number; hasLeave: boolean; signal: AbortSignal | undefined },
   ): Promise<Turn> {
-    const { now, random } = this.#options;
+    const { now } = this.#options;
     const waiting = new Waiting(place, use, hasLeave, now() + waitMs);
     if (site.line.size() === 0) site.lineSinceMs = now();
     site.line.push(waiting);
@@ -56,7 +68,7 @@ export class Connections {
     };
     waiting.limit(
       waitMs,
-      leaveWith(() => comeAgain(site, waiting, now(), random)),
+      leaveWith(() => this.comeAgain(site, waiting)),
       signal,
       leaveWith(() => ({ kind: "interrupted" })),
     );
@@ -67,7 +79,11 @@ export class Connections {
   serve(site: Site): void {
     while (site.line.size() > 0) {
       if (site.idle.length === 0) {
-        if (!this.#mayOpen(site)) return;
+        if (!this.#mayOpen(site)) {
+          const pause = this.#limits.pause(site.key);
+          if (pause !== undefined) this.#sendAway(site, pause);
+          return;
+        }
         if (!this.#hasRoom()) {
           this.#awaited.add(site);
           return;
@@ -75,12 +91,15 @@ export class Connections {
       }
       const next = site.line.shift();
       if (next === undefined) return;
-      const leave = next.hasLeave ? go : this.#limits.leave(site.key, site.provider);
+      const leave: Leave = next.hasLeave ? go : this.#limits.leave(site.key, site.provider);
       if (leave.kind === "wait") {
         this.#postpone(site, next, leave);
         return;
       }
-      site.gapMs *= gapDecay;
+      if (leave.isProbe) this.#options.onProbe(site);
+      // How long a pause had still to go says nothing of the time between two messages after it.
+      site.gapMs = site.isGapOfPause ? 0 : site.gapMs * gapDecay;
+      site.isGapOfPause = false;
       this.#give(site, next);
     }
   }
@@ -112,17 +131,24 @@ export class Connections {
 
   /** No leave now: who can wait for it does, the others are told when to come again. */
   #postpone(site: Site, next: Waiting, leave: Wait): void {
-    const { now, random } = this.#options;
-    const waitMs = leave.untilMs - now();
+    const waitMs = leave.untilMs - this.#options.now();
     site.line.push(next);
-    if (waitMs > shortMsMax)
-      for (const waiting of site.line.all())
-        if (waiting.deadlineMs < leave.untilMs && site.line.remove(waiting))
-          waiting.end(spread(leave, waitMs, random));
+    this.#sendAway(site, leave);
     if (site.line.size() === 0) return;
     site.gapMs = Math.max(site.gapMs, waitMs);
+    site.isGapOfPause = leave.isPause === true;
     clearTimeout(site.timer);
     site.timer = setTimeout(() => this.serve(site), Math.max(1, waitMs));
+  }
+
+  /** Those who cannot wait for leave as long. */
+  #sendAway(site: Site, leave: Wait): void {
+    const { now, random } = this.#options;
+    const waitMs = leave.untilMs - now();
+    if (waitMs <= shortMsMax) return;
+    for (const waiting of site.line.all())
+      if (waiting.deadlineMs < leave.untilMs && site.line.remove(waiting))
+        waiting.end(spread(leave, waitMs, random));
   }
 
   /** A place at the site is free: it goes to whoever waits. */

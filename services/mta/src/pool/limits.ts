@@ -5,6 +5,8 @@ import type { SiteKey } from "../shaping/shaping.ts";
 export type Limits = {
   /** Takes leave for one message. */
   leave(key: SiteKey, provider: string | undefined): Leave;
+  /** Nothing may go until then, whoever has a connection; takes nothing. */
+  pause(key: SiteKey): Extract<Leave, { kind: "wait" }> | undefined;
   /** The leave was not used. */
   giveBack(key: SiteKey): void;
   connectionsMax(key: SiteKey, provider: string | undefined): number;
@@ -14,6 +16,7 @@ export type Limits = {
 /** For a server of one's own: nobody waits but for a connection. */
 export const fixedLimits = (connectionsMax: number, messagesMax: number): Limits => ({
   leave: () => ({ kind: "go" }),
+  pause: () => undefined,
   giveBack() {},
   connectionsMax: () => connectionsMax,
   messagesMax: () => messagesMax,

@@ -1,7 +1,7 @@
 import type { Host } from "../mx.ts";
 import type { Connections } from "./connections.ts";
 import type { PoolOptions, Refusal, Want } from "./pool.ts";
-import { Rests } from "./rests.ts";
+import type { Rests } from "./rests.ts";
 import type { Connection, Site } from "./site.ts";
 
 /** What a free place is filled with. `hostKey` names the host and the address of ours, `use` who may use the session. */
@@ -18,14 +18,14 @@ export type Opened<F> = { connection: Connection } | { refusal: Refusal<F> };
 
 /** Opens sessions in places that are free, and gives those back of which nothing comes. */
 export class Opener<F> {
-  readonly #options: Pick<PoolOptions<F>, "open" | "limits" | "restMs" | "now">;
+  readonly #options: Pick<PoolOptions<F>, "open" | "limits">;
   readonly #connections: Connections;
   readonly #rests: Rests<F>;
 
-  constructor(options: Pick<PoolOptions<F>, "open" | "limits" | "restMs" | "now">, connections: Connections) {
+  constructor(options: Pick<PoolOptions<F>, "open" | "limits">, connections: Connections, rests: Rests<F>) {
     this.#options = options;
     this.#connections = connections;
-    this.#rests = new Rests(options.restMs, options.now);
+    this.#rests = rests;
   }
 
   async open(site: Site, opening: Opening): Promise<Opened<F>> {
@@ -42,7 +42,7 @@ export class Opener<F> {
       return { connection: this.#connections.add(site, opened, use) };
     }
     if (signal?.aborted) return this.#interrupted(site);
-    if (opened.isRestful) this.#rests.begin(hostKey, opened.failure);
+    if (opened.isRestful) this.#rests.begin(hostKey, site, opened.failure);
     this.#connections.giveBack(site);
     return { refusal: opened.failure };
   }

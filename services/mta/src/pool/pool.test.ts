@@ -341,6 +341,46 @@ test("a site that cannot be reached rests, and one alone asks again", async () =
   expect((await next).kind).toBe("lease");
 });
 
+test("who finds out whether a site is well again asks its host, though that rests", async () => {
+  answer = "failure";
+  let leave: Leave = { kind: "go" };
+  const pool = poolOf({ leave: () => leave });
+  expect((await pool.acquire(host("a"), want("a"), { waitMs: 2_000 })).kind).toBe("failure");
+  answer = "open";
+  expect((await pool.acquire(host("a"), want("a"), { waitMs: 2_000 })).kind).toBe("failure");
+  leave = { kind: "go", isProbe: true };
+  expect((await pool.acquire(host("a"), want("a"), { waitMs: 2_000 })).kind).toBe("lease");
+});
+
+test("hosts of a site that speaks with another process are asked, though they rest", async () => {
+  answer = "failure";
+  const pool = poolOf();
+  expect((await pool.acquire(host("a"), want("a"), { waitMs: 2_000 })).kind).toBe("failure");
+  answer = "open";
+  pool.reopen({ egress: "one", site: want("a").site });
+  expect((await pool.acquire(host("a"), want("a"), { waitMs: 2_000 })).kind).toBe("lease");
+});
+
+test("who comes to a site that is left alone is sent away at once, also where another process has its one connection", async () => {
+  const pause = { kind: "wait", untilMs: nowMs + 60_000, why: "left alone", isPause: true } as const;
+  const pool = poolOf({ limits: { ...fixedLimits(0, 3), pause: () => pause } });
+  const refused = await pool.acquire(host("a"), want("a"), { waitMs: 60_000 - 1 });
+  expect(refused).toMatchObject({ kind: "wait", why: "left alone" });
+  if (refused.kind === "wait") expect(refused.untilMs).toBeGreaterThanOrEqual(pause.untilMs);
+});
+
+test("how long a pause had still to go slows nobody down when it is over", async () => {
+  let leave: Leave = { kind: "wait", untilMs: nowMs + 1_500, why: "left alone", isPause: true };
+  const pool = poolOf({ siteConnectionsMax: 1, leave: () => leave });
+  const first = pool.acquire(host("a"), want("a"), { waitMs: 2_000 });
+  leave = { kind: "go", isProbe: true };
+  pool.wake();
+  const lease = await first;
+  const second = pool.acquire(host("a"), want("a"), { waitMs: 500 });
+  if (lease.kind === "lease") lease.release("ready");
+  expect((await second).kind).toBe("lease");
+});
+
 test("stopping ends the waits, and a closed pool keeps nothing", async () => {
   const pool = poolOf({ siteConnectionsMax: 1 });
   const stopping = new AbortController();

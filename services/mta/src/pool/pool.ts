@@ -3,11 +3,12 @@ import type { Host } from "../mx.ts";
 import type { SiteKey } from "../shaping/shaping.ts";
 import type { Session } from "../smtp.ts";
 import { Connections } from "./connections.ts";
-import { comeAgain, isTooLong } from "./expectation.ts";
+import { isTooLong } from "./expectation.ts";
 import { type Lease, Leases } from "./lease.ts";
 import type { Limits } from "./limits.ts";
 import type { Place } from "./line.ts";
 import { Opener } from "./opener.ts";
+import { Rests } from "./rests.ts";
 import { connectionsOf, Sites } from "./site.ts";
 
 export type { Lease } from "./lease.ts";
@@ -72,6 +73,8 @@ export type Pool<F> = {
   connectionsFrom(egress: string): number;
   /** Limits of the site, or of all, have changed: whoever waits is looked at again. */
   wake(key?: SiteKey): void;
+  /** A site that was left alone speaks again: its hosts are asked, though they rest, and whoever waits is looked at again. */
+  reopen(key: SiteKey): void;
   /** Closes what waits. Leased sessions close when they are released. */
   close(): void;
 };
@@ -82,10 +85,11 @@ export type Pool<F> = {
  * so that it need not wait in memory. A host that could not be reached rests, so that others behind it are tried at once.
  */
 export function createPool<F>(options: PoolOptions<F>): Pool<F> {
-  const { now, random } = options;
+  const { now } = options;
   const sites = new Sites();
-  const connections = new Connections(options, sites);
-  const opener = new Opener<F>(options, connections);
+  const rests = new Rests<F>(options.restMs, now);
+  const connections = new Connections({ ...options, onProbe: (site) => rests.endOf(site) }, sites);
+  const opener = new Opener<F>(options, connections, rests);
   const leases = new Leases(connections, now);
 
   return {
@@ -97,7 +101,7 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
       const site = sites.of(want.egress.id, want.site, want.provider, now());
       if (fresh) connections.retireAllIdle(site, use);
       if (connections.mustWait(site) && isTooLong(site, want, waitMs, now()))
-        return comeAgain(site, want, now(), random, 1 + (followers?.count ?? 0));
+        return connections.comeAgain(site, want, 1 + (followers?.count ?? 0));
       followers?.admit();
       const turn = await connections.wait(site, want, use, { waitMs, hasLeave, signal });
       if (turn.kind === "idle") return leases.begin(turn.connection);
@@ -118,6 +122,12 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
     wake(key) {
       const changed = key === undefined ? [...sites.all()] : [sites.get(key)];
       for (const site of changed) if (site !== undefined) connections.adapt(site);
+    },
+    reopen(key) {
+      const site = sites.get(key);
+      if (site === undefined) return;
+      rests.endOf(site);
+      connections.adapt(site);
     },
     close() {
       leases.close();

@@ -25,6 +25,8 @@ export type Site = {
   leasedAtMs: number;
   /** How far apart the limits keep messages; 0 while they do not. */
   gapMs: number;
+  /** The site was left alone when it was last asked for leave; `gapMs` is how long that had still to go. */
+  isGapOfPause: boolean;
   /** Looks again when there is leave for the next. */
   timer: Timer | undefined;
   /** Up to when those of each owner that were sent away have their turns. */
@@ -72,6 +74,7 @@ const newSite = (key: SiteKey, provider: string | undefined, nowMs: number): Sit
   leaseMs: leaseMsFirst,
   leasedAtMs: nowMs,
   gapMs: 0,
+  isGapOfPause: false,
   timer: undefined,
   booked: new Map(),
   block: { atMs: 0, left: 0 },

@@ -218,12 +218,43 @@ describe("a pause", () => {
     expect(status("mx.dead.example")?.state).not.toBe("open");
   });
 
-  test("an operator's reset makes a site as it was on the first day", () => {
-    const { see, shaping, status, leave } = setup();
+  test("that it is over is told once, whoever found it out", () => {
+    const { see, shaping, clock, leave } = setup();
+    const other = setup();
+    const opened: string[] = [];
+    shaping.onOpened(({ site }) => opened.push(`here ${site}`));
+    other.shaping.onOpened(({ site }) => opened.push(`there ${site}`));
+    const tell = () => other.shaping.hear(shaping.changes(1)[0]?.record ?? expect.unreachable());
     see("mx.dead.example", "deferred", "network.unreachable");
-    expect(shaping.reset("mx.dead.example")).toBe(1);
-    expect(status("mx.dead.example")?.state).toBe("open");
+    tell();
+    clock.nowMs += 40_000;
+    leave("mx.dead.example");
+    expect(opened).toEqual([]);
+    for (let n = 0; n < 3; n++) see("mx.dead.example", "delivered");
+    expect(opened).toEqual(["here mx.dead.example"]);
+    tell();
+    expect(opened).toEqual(["here mx.dead.example", "there mx.dead.example"]);
+  });
+
+  test("what was heard before an operator had the site asked does not pause it again, and what is heard after does", () => {
+    const { see, shaping, leave, status, clock } = setup();
+    see("mx.dead.example", "deferred", "network.unreachable");
+    const other = setup();
+    other.see("mx.dead.example", "deferred", "network.unreachable");
+    const told = () => other.shaping.changes(1)[0]?.record ?? expect.unreachable();
+    const old = told();
+    clock.nowMs += 1_000;
+    shaping.askNext("mx.dead.example");
+    // On its way when the operator asked: another process's pause, and a session of ours from before ours.
+    shaping.hear({ ...old, untilMs: clock.nowMs + 600_000 });
+    see("mx.dead.example", "deferred", "network.unreachable");
     expect(leave("mx.dead.example").kind).toBe("go");
+    shaping.giveBack({ egress: "192.0.2.1", site: "mx.dead.example" });
+
+    // Another process has asked, and learned that it is not over.
+    shaping.hear({ ...old, untilMs: clock.nowMs + 60_000, troubleAtMs: clock.nowMs + 1 });
+    expect(leave("mx.dead.example")).toMatchObject({ kind: "wait", untilMs: clock.nowMs + 60_000 });
+    expect(status("mx.dead.example")?.state).toBe("suspended");
   });
 });
 
@@ -482,11 +513,13 @@ describe("what an earlier process learned", () => {
   });
 
   test("rows leave when their site is as usual again, and never more at a time than asked for", () => {
-    const { see, shaping } = setup();
+    const { see, shaping, clock, leave } = setup();
     for (let i = 0; i < 30; i++) see(`mx${i}.example.com`, "deferred", "network.unreachable");
     expect(shaping.changes(20)).toHaveLength(20);
     expect(shaping.changes(20)).toHaveLength(10);
-    shaping.reset("mx3.example.com");
+    clock.nowMs += 40_000;
+    leave("mx3.example.com");
+    for (let i = 0; i < 200; i++) see("mx3.example.com", "delivered");
     expect(shaping.changes(20)).toEqual([{ key: "192%2E0%2E2%2E1/mx3%2Eexample%2Ecom", record: undefined }]);
   });
 

@@ -5,7 +5,7 @@ import type { Profiles } from "./profiles.ts";
 import { keep, type Row, type SiteKey, type SiteStatus, saidBy, shortened, statusOf } from "./row.ts";
 import { Rows } from "./rows.ts";
 import { signOf } from "./sign.ts";
-import { askNext, giveBack, learn, reset, setShare, slow, suspend, takeToken } from "./throttle.ts";
+import { askNext, giveBack, learn, pauseOf, setShare, slow, suspend, takeToken } from "./throttle.ts";
 
 export type { SiteKey, SiteStatus } from "./row.ts";
 
@@ -33,6 +33,8 @@ export type Shaping = {
   leave(key: SiteKey, provider: string | undefined, nowMs?: number): Leave;
   /** The message that had leave was not tried after all. */
   giveBack(key: SiteKey): void;
+  /** Why nothing may go now and until when, while the site is left alone; takes nothing. */
+  pause(key: SiteKey): Extract<Leave, { kind: "wait" }> | undefined;
   /** Connections that the site may have now. */
   connectionsMax(key: SiteKey, provider?: string): number;
   /** Messages over one connection. */
@@ -44,8 +46,6 @@ export type Shaping = {
   slow(key: SiteKey, provider: string | undefined, why: string): void;
   /** Has suspended rows of a site asked by the next message, for all our addresses. Tells how many rows that were. */
   askNext(site: string): number;
-  /** Forgets what was learned of a site, for all our addresses. Tells how many rows that were. */
-  reset(site: string): number;
   /** The busiest and the sick ones first. `site` is an id; without it, all. */
   status(site?: string): SiteStatus[];
   /** Rows that changed since the last call, at most `max`; without a record the row is gone. */
@@ -56,6 +56,8 @@ export type Shaping = {
   hear(record: SiteRecord): void;
   /** Calls back when a site is left alone from now on, or speaks again: others should know before one of them asks. */
   onUrgent(tell: () => void): void;
+  /** Calls back when a site that was left alone speaks again, with us or with another process. */
+  onOpened(opened: (key: SiteKey) => void): void;
 };
 
 const pauseFirstMsUsual = 30_000;
@@ -66,15 +68,27 @@ export function createShaping(ports: ShapingPorts): Shaping {
   const pauses = { firstMs: ports.pauseFirstMs ?? pauseFirstMsUsual, random: ports.random };
   const rows = new Rows(profiles);
   const listeners: (() => void)[] = [];
+  const openedListeners: ((key: SiteKey) => void)[] = [];
+  const isLeftAlone = (key: SiteKey) => {
+    const state = rows.get(key)?.throttle.state;
+    return state === "probing" || state === "suspended";
+  };
+  /** Does `learning`, and tells when that opens the site. */
+  const opening = (key: SiteKey, learning: () => void): boolean => {
+    const wasLeftAlone = isLeftAlone(key);
+    learning();
+    const isOpened = wasLeftAlone && !isLeftAlone(key);
+    if (isOpened) for (const opened of openedListeners) opened(key);
+    return isOpened;
+  };
   /** Does `learning`, and tells when that stops or opens the site. */
   const telling = (key: SiteKey, learning: () => void) => {
     const before = rows.get(key)?.throttle.state;
     const untilMs = rows.get(key)?.throttle.untilMs;
-    learning();
+    const isOpened = opening(key, learning);
     const { throttle } = rows.get(key) ?? {};
     const isStopped =
       throttle?.state === "suspended" && (before !== "suspended" || throttle.untilMs !== untilMs);
-    const isOpened = throttle?.state === "slowed" && (before === "probing" || before === "suspended");
     if (isStopped || isOpened) for (const tell of listeners) tell();
   };
 
@@ -86,7 +100,13 @@ export function createShaping(ports: ShapingPorts): Shaping {
       const leave = takeToken(row.throttle, rows.profileOf(row), nowMs, part.connectionsMax >= 1);
       if (row.throttle.state !== before) rows.touch(row);
       if (leave.kind === "go") return leave;
-      return { ...leave, why: `${row.provider ?? key.site}: ${leave.why}` };
+      return named(row, leave);
+    },
+
+    pause(key) {
+      const row = rows.get(key);
+      const pause = row && pauseOf(row.throttle, now());
+      return row && pause && named(row, pause);
     },
 
     giveBack(key) {
@@ -127,22 +147,19 @@ export function createShaping(ports: ShapingPorts): Shaping {
       return asked.length;
     },
 
-    reset(site) {
-      const found = rows.list(site);
-      for (const row of found) {
-        reset(row.throttle, rows.profileOf(row), now());
-        rows.touch(row);
-      }
-      return found.length;
-    },
-
     status: (site) => statusesOf(rows, site, now()),
     changes: (max) => rows.changes(max, now()),
     restore: (record) => rows.restore(record, now()),
-    hear: (record) => rows.hear(record, now()),
+    hear: (record) => void opening(record, () => rows.hear(record, now())),
     onUrgent: (tell) => void listeners.push(tell),
+    onOpened: (opened) => void openedListeners.push(opened),
   };
 }
+
+const named = <W extends { why: string }>({ key, provider }: Row, wait: W): W => ({
+  ...wait,
+  why: `${provider ?? key.site}: ${wait.why}`,
+});
 
 function learnFrom(
   rows: Rows,

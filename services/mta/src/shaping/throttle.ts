@@ -1,4 +1,5 @@
 import type { SiteRecord } from "@tyto/contracts";
+import type { Leave } from "../observation.ts";
 import { countOf, countOne, type Minute, newMinute } from "./minute.ts";
 import type { Profile } from "./profiles.ts";
 import type { Sign } from "./sign.ts";
@@ -31,6 +32,8 @@ export type Throttle = {
   troubleAtMs: number;
   raisedAtMs: number;
   takenAtMs: number;
+  /** An operator ended the pause: what was learned before says no more that the site is to be left alone. */
+  askedAtMs: number;
   delivered: Minute;
   deferred: Minute;
 };
@@ -90,6 +93,7 @@ export function newThrottle(profile: Profile, nowMs: number): Throttle {
     troubleAtMs: Number.NEGATIVE_INFINITY,
     raisedAtMs: Number.NEGATIVE_INFINITY,
     takenAtMs: Number.NEGATIVE_INFINITY,
+    askedAtMs: Number.NEGATIVE_INFINITY,
     delivered: newMinute(),
     deferred: newMinute(),
   };
@@ -107,28 +111,24 @@ export function setShare(throttle: Throttle, share: number, nowMs: number): void
   throttle.tokens = Math.min(throttle.tokens, burstOf(ownRateOf(throttle), throttle.burstS));
 }
 
-/** Takes one token, or tells when there is one and why there is none now. Changes the throttle. */
+/** Takes one token, or tells when there is one and why there is none now; `isProbe` finds out whether a pause is over. Changes the throttle. */
 export function takeToken(
   throttle: Throttle,
   profile: Profile,
   nowMs: number,
   /** Of the one connection to a site that is left alone: whoever of the processes has it asks for all. */
   mayProbe = true,
-): { kind: "go" } | { kind: "wait"; untilMs: number; why: string } {
+): Leave {
   if (throttle.state === "suspended" || throttle.state === "probing") {
-    if (nowMs < throttle.untilMs) {
-      if (throttle.state === "suspended")
-        return { kind: "wait", untilMs: throttle.untilMs, why: throttle.why };
-      const untilMs = Math.min(throttle.untilMs, nowMs + probeLookMs);
-      return { kind: "wait", untilMs, why: `one message asks whether this is over: ${throttle.why}` };
-    }
+    const pause = pauseOf(throttle, nowMs);
+    if (pause !== undefined) return pause;
     if (!mayProbe) {
       const why = `another process asks whether this is over: ${throttle.why}`;
-      return { kind: "wait", untilMs: nowMs + shareLookMs, why };
+      return { kind: "wait", untilMs: nowMs + shareLookMs, why, isPause: true };
     }
     throttle.state = "probing";
     throttle.untilMs = nowMs + probeMsMax;
-    return { kind: "go" };
+    return { kind: "go", isProbe: true };
   }
   forgive(throttle, profile, nowMs);
   if (throttle.ratePerMin === undefined) return { kind: "go" };
@@ -148,6 +148,19 @@ export function takeToken(
     why: `at most ${shownRate(ratePerMin)}${learned}`,
   };
 }
+
+/** Why nothing may go now and until when, while the site is left alone, or one message asks it. */
+export function pauseOf({ state, untilMs, why }: Throttle, nowMs: number): Wait | undefined {
+  if ((state !== "suspended" && state !== "probing") || nowMs >= untilMs) return undefined;
+  if (state === "suspended") return { kind: "wait", untilMs, why, isPause: true };
+  return {
+    kind: "wait",
+    untilMs: Math.min(untilMs, nowMs + probeLookMs),
+    why: `one message asks whether this is over: ${why}`,
+    isPause: true,
+  };
+}
+type Wait = Extract<Leave, { kind: "wait" }>;
 
 /** The message that took a token was not tried after all. */
 export function giveBack(throttle: Throttle, nowMs: number): void {
@@ -184,8 +197,8 @@ export function learn(
     case "much":
     case "busy":
       throttle.successes = 0;
-      // Sessions that began before the pause tell nothing new.
-      if (throttle.state === "suspended" && nowMs < throttle.untilMs) return;
+      // Who asks has made it probing: sessions that began before the pause tell nothing new, also when it is over and nobody has asked yet.
+      if (throttle.state === "suspended") return;
       if (seen.sign === "away") missed(throttle, seen, nowMs, pauses);
       else struck(throttle, profile, seen, nowMs, pauses);
       break;
@@ -232,7 +245,8 @@ export function suspend(throttle: Throttle, untilMs: number, why: string, nowMs:
 
 /**
  * What another process learned of the site. It is left alone here, too, unless it took mail from us since; and where it speaks again with
- * that one, nobody here has to ask. Changes the throttle, and tells whether it did.
+ * that one, nobody here has to ask. What it learned before an operator had the site asked is over. Changes the throttle, and tells
+ * whether it did.
  */
 export function hearOf(
   throttle: Throttle,
@@ -242,7 +256,7 @@ export function hearOf(
   if (throttle.state === "probing") return false;
   if (state === "suspended") {
     const isNews = untilMs > nowMs && (throttle.state !== "suspended" || untilMs > throttle.untilMs);
-    if (!isNews || throttle.takenAtMs >= troubleAtMs) return false;
+    if (!isNews || Math.max(throttle.takenAtMs, throttle.askedAtMs) >= troubleAtMs) return false;
     suspend(throttle, untilMs, why, troubleAtMs);
     throttle.pauses = Math.max(throttle.pauses, pauses);
     return true;
@@ -255,6 +269,7 @@ export function hearOf(
 
 /** Ends a pause, so that the next message asks; tells whether there was one. What was learned stays. */
 export function askNext(throttle: Throttle, nowMs: number): boolean {
+  throttle.askedAtMs = nowMs;
   if (throttle.state !== "suspended" || throttle.untilMs <= nowMs) return false;
   throttle.untilMs = nowMs;
   return true;
@@ -274,12 +289,6 @@ export function slow(throttle: Throttle, profile: Profile, why: string, nowMs: n
   const rate = throttle.ratePerMin ?? countOf(throttle.delivered, nowMs) / Math.max(throttle.share, shareMin);
   throttle.ratePerMin = Math.max(profile.floorPerMin, rate * profile.backoff);
   throttle.tokens = Math.min(throttle.tokens, burstOf(ownRateOf(throttle), throttle.burstS));
-}
-
-/** As if nothing had happened: the operator knows better. */
-export function reset(throttle: Throttle, profile: Profile, nowMs: number): void {
-  const { delivered, deferred, takenAtMs } = throttle;
-  Object.assign(throttle, newThrottle(profile, nowMs), { delivered, deferred, takenAtMs });
 }
 
 function pause(
