@@ -105,6 +105,8 @@ export type Bus = {
   control: Control;
   /** False while the connection is down. */
   isConnected(): boolean;
+  /** Durables that are consumed here and that the server does not serve: JetStream is starting, or nobody has made them. */
+  durablesRefused(): string[];
   /** Stops consumers, lets handlers in hand finish (at most `drainMs`), flushes and disconnects. */
   drain(): Promise<void>;
 };

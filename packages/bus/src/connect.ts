@@ -89,6 +89,7 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
     count: (key, windowMs, add = 1) => count(store, now(), key, windowMs, add),
     control,
     isConnected: link.isConnected,
+    durablesRefused: () => [...link.refused],
     drain() {
       draining ??= drain({ link, requests, log }, running, control, drainMs);
       return draining;

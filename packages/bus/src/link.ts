@@ -25,6 +25,8 @@ export type Link = {
   /** Prefix of every reply subject; the user may subscribe below it and nowhere else. */
   inbox: string;
   isConnected(): boolean;
+  /** Durables that the server did not serve when they were last asked for messages. */
+  refused: Set<string>;
   /** The server is one of several. */
   isClustered(): boolean;
   /** Resolves once connected; rejects with Failure `upstream.down` at `giveUpAtMs`. */
@@ -95,6 +97,7 @@ export async function openLink(login: Login & { name: string }, log: BusLog): Pr
     nats,
     inbox,
     isConnected: () => isConnected,
+    refused: new Set(),
     isClustered: () => nats.info?.cluster !== undefined,
     whenConnected(giveUpAtMs) {
       if (isConnected) return Promise.resolve();

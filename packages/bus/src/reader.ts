@@ -50,7 +50,6 @@ export function openReader(
   let outstanding = 0;
   let pulledAtMs = 0;
   let isStopped = false;
-  let isMissing = false;
 
   const refill = () => {
     if (isStopped || !link.isConnected()) return;
@@ -69,7 +68,7 @@ export function openReader(
       const reply = message.reply ?? "";
       if (reply !== "") {
         outstanding = Math.max(0, outstanding - 1);
-        isMissing = false;
+        link.refused.delete(durable);
         const { times, sequence, storedAtMs } = readReply(reply);
         onDelivery({
           ...{ stream, durable, line: 0, times, sequence, storedAtMs },
@@ -81,11 +80,14 @@ export function openReader(
       const status = message.headers?.code ?? 0;
       const left = Number(message.headers?.get("Nats-Pending-Messages") || Number.NaN);
       outstanding = Number.isNaN(left) ? 0 : Math.max(0, outstanding - left);
-      if (status === 408) return refill();
+      if (status === 408) {
+        link.refused.delete(durable);
+        return refill();
+      }
       // 503: nobody serves this durable (JetStream starting, or it was never made); 409: it moved or was deleted.
-      if (!isMissing)
+      if (!link.refused.has(durable))
         log.warn("bus.pull-refused", { durable, status, problem: message.headers?.description ?? "" });
-      isMissing = true;
+      link.refused.add(durable);
       refillSoon();
     },
   });
@@ -107,6 +109,7 @@ export function openReader(
     refill,
     async stop() {
       isStopped = true;
+      link.refused.delete(durable);
       clearInterval(watchdog);
       forget();
       // Takes what is already on its way, so that it can be handed back instead of waiting for its `ackWaitMs`.

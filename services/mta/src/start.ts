@@ -21,7 +21,7 @@ import { createTls } from "./parts/tls.ts";
  * metrics are served. Throws Failure `upstream.down` when NATS cannot be reached.
  */
 export async function start(config: Config, log: Log): Promise<Running & { url: string }> {
-  const { surroundings, url, beginStop, leave } = await findSurroundings(config, log);
+  const { surroundings, url, ready, beginStop, leave } = await findSurroundings(config, log);
   const { bus, resolver, registry, now, random } = surroundings;
   const store = openStore(surroundings);
   const signing = await startSigning(surroundings);
@@ -72,6 +72,7 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
   const feedback = await hearFeedback(bus, [gates.breakers.hear, wayOut.hear]);
   const policing = tls.run();
   const answering = control.answer();
+  ready();
 
   return {
     url,

@@ -3,6 +3,7 @@ import { newMessageId } from "@tyto/contracts";
 import { createResolver, type Resolver } from "@tyto/dns";
 import { type Log, type Registry, serveHealth } from "@tyto/service";
 import type { Config } from "../config.ts";
+import { createStarting } from "./starting.ts";
 
 export const smtpPort = 25;
 const restMsMax = 30_000;
@@ -31,8 +32,25 @@ export type Surroundings = {
  */
 export async function findSurroundings(config: Config, log: Log) {
   const health = serveHealth("mta", config.health.host, config.health.port);
-  const bus = await connectBus({ ...config.nats, name: "mta", log, registry: health.registry });
+  const starting = createStarting(log);
+  health.addCheck("start", starting.problem);
+  const connected = await connectBus({ ...config.nats, name: "mta", log, registry: health.registry });
+  const bus: Bus = {
+    ...connected,
+    // After an update the bucket may not be there yet: then it is waited for until somebody makes it.
+    bucket(name) {
+      const bucket = connected.bucket(name);
+      return {
+        ...bucket,
+        watch: (onChange) => starting.waits(`the bucket ${name}`, bucket.watch(onChange)),
+      };
+    },
+  };
   health.addCheck("nats", () => (bus.isConnected() ? undefined : "disconnected"));
+  health.addCheck("lanes", () => {
+    const refused = bus.durablesRefused();
+    return refused.length === 0 ? undefined : `NATS does not serve ${refused.join(", ")}`;
+  });
   const stopping = new AbortController();
   const surroundings: Surroundings = {
     ...{ config, log, bus },
@@ -47,6 +65,8 @@ export async function findSurroundings(config: Config, log: Log) {
   return {
     surroundings,
     url: health.url,
+    /** It takes mail and answers from now on. */
+    ready: starting.end,
     beginStop: () => stopping.abort(),
     async leave() {
       await bus.drain();
