@@ -103,7 +103,10 @@ test("a requeue of a suspended site makes one probe of all processes, at once, a
     return states.length === 2 && states.every(({ state }) => state === "suspended");
   });
   await Promise.all(Array.from({ length: messages - 1 }, accept));
-  await until("all mail waits, in the queue and at the processes", async () => (await waiting()) === messages);
+  await until(
+    "all mail waits, in the queue and at the processes",
+    async () => (await waiting()) === messages,
+  );
 
   const probed = Promise.withResolvers<void>();
   sink = await startSink(

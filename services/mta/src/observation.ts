@@ -27,4 +27,6 @@ export type Observation = {
  * May this be sent now? `isProbe`: it finds out whether a site that was left alone is well again. `wait`: not before `untilMs`, and why,
  * in words for people; `isBooked`: only because others are before it; `isPause`: because the site is left alone.
  */
-export type Leave = { kind: "go"; isProbe?: true } | { kind: "wait"; untilMs: number; why: string; isBooked?: true; isPause?: true };
+export type Leave =
+  | { kind: "go"; isProbe?: true }
+  | { kind: "wait"; untilMs: number; why: string; isBooked?: true; isPause?: true };

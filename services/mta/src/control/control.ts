@@ -1,6 +1,7 @@
 import type { Bus } from "@tyto/bus";
 import type { BreakerState, PoolState, QueueEntry, RuleState, SiteLimit } from "@tyto/contracts";
 import type { Log, Registry } from "@tyto/service";
+import type { Refused } from "../egress/egresses.ts";
 import type { Use } from "../egress/way-out.ts";
 import type { Addresses, Host, Path } from "../mx.ts";
 import type { Observation } from "../observation.ts";
@@ -30,6 +31,10 @@ export type ControlPorts = {
   parts: {
     policiesOf: NonNullable<LookupPorts["policiesOf"]>;
     limitsOf(site: string): SiteLimit[];
+    /** Sites that are not open, and those that an address may not send to; some more than once. */
+    limitedSites(): string[];
+    /** Which addresses of ours may not send to the site now, and why. */
+    refusedAt(site: string): Refused[];
     askNext(site: string): number;
     breakers(): readonly BreakerState[];
     /** `useOf`: what goes through an address now. */
@@ -66,6 +71,8 @@ export function createControl(ports: ControlPorts) {
     ...{ process, startedAtMs: now(), activity, connections: ports.connections, now },
     inHand: () => inHand.countBy(sites.idOf),
     limitsOf: parts.limitsOf,
+    refusedAt: parts.refusedAt,
+    limitedSites: parts.limitedSites,
     holds: parts.holds.list,
     breakers: parts.breakers,
   };

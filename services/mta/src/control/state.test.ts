@@ -1,4 +1,6 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
+import type { SiteLimit } from "@tyto/contracts";
+import type { Refused } from "../egress/egresses.ts";
 import { createActivity } from "./activity.ts";
 import { processState, type StatePorts, siteState } from "./state.ts";
 
@@ -7,6 +9,8 @@ const portsWith = (bySite: Readonly<Record<string, number>>): StatePorts => ({
   connections: () => ({ open: 1, idle: 0, max: 100 }),
   inHand: () => ({ total: 2, bySite: new Map(Object.entries(bySite)) }),
   limitsOf: () => [],
+  refusedAt: () => [],
+  limitedSites: () => [],
   holds: () => [],
   breakers: () => [],
 });
@@ -18,4 +22,48 @@ test("a site that has answered nothing yet is told while mail to it is in hand, 
   expect(siteState(busy, "mx.tarpit.example")).toMatchObject(tarpit);
   expect(processState(portsWith({})).sites).toEqual([]);
   expect(siteState(portsWith({}), "mx.tarpit.example")).toBeUndefined();
+});
+
+describe("why the mail of a site waits", () => {
+  const full = "b: day 6 of 30, 1,100 of 1,100 used";
+  const limits: SiteLimit[] = [
+    { egress: "a", state: "suspended", untilMs: 9_000, why: "out of order (450 later)" },
+    { egress: "b", state: "slowed", why: "it was too much (421 yesterday)" },
+  ];
+  const rowOf = (refused: Refused[], of: SiteLimit[] = limits) =>
+    siteState({ ...portsWith({}), limitsOf: () => of, refusedAt: () => refused }, "mx.example.net");
+
+  test("is what holds it now: the pool, where no address that the site takes mail from may send it", () => {
+    expect(rowOf([])).toMatchObject({ state: "slowed", why: "it was too much (421 yesterday)" });
+    const row = rowOf([{ egress: "b", traffic: "bulk", why: full }]);
+    expect(row).toMatchObject({
+      state: "slowed",
+      why: `no address may send bulk mail now; ${full}; the site is left alone by a: out of order (450 later)`,
+    });
+    expect(row?.limits[1]?.why).toBe(`no bulk mail (${full}); it was too much (421 yesterday)`);
+  });
+
+  test("is the site where another address sends", () => {
+    expect(rowOf([{ egress: "a", traffic: "bulk", why: "a is out of its pool: listed" }])).toMatchObject({
+      state: "slowed",
+      why: "it was too much (421 yesterday)",
+    });
+  });
+
+  test("is told also of a site that is open, or that nothing was sent to; what may send nothing is suspended", () => {
+    const refused = (traffic: "bulk" | "transactional") => ({ egress: "b", traffic, why: full });
+    const open: SiteLimit[] = [{ egress: "b", state: "open" }];
+    expect(rowOf([refused("bulk")], open)).toMatchObject({
+      state: "slowed",
+      why: expect.stringContaining(full),
+    });
+    expect(rowOf([refused("bulk"), refused("transactional")], open)?.state).toBe("suspended");
+    const unsent = {
+      ...{ ...portsWith({}), limitedSites: () => ["mx.example.net", "mx.example.net"] },
+      refusedAt: () => [refused("bulk")],
+    };
+    expect(processState(unsent).sites).toMatchObject([
+      { state: "slowed", why: expect.stringContaining(full) },
+    ]);
+  });
 });

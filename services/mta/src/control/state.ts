@@ -1,4 +1,14 @@
-import type { BreakerState, FlowState, Hold, ProcessState, SiteLimit, SiteState } from "@tyto/contracts";
+import {
+  type BreakerState,
+  type FlowState,
+  flowStates,
+  type Hold,
+  type ProcessState,
+  type SiteLimit,
+  type SiteState,
+  traffics,
+} from "@tyto/contracts";
+import type { Refused } from "../egress/egresses.ts";
 import type { Activity } from "./activity.ts";
 import type { InHand } from "./in-hand.ts";
 
@@ -10,6 +20,9 @@ export type StatePorts = {
   connections(): { open: number; idle: number; max: number };
   inHand(): InHand;
   limitsOf(site: string): SiteLimit[];
+  refusedAt(site: string): readonly Refused[];
+  /** Sites that are not open, and those that an address may not send to; some more than once. */
+  limitedSites(): string[];
   holds(): readonly Hold[];
   breakers(): readonly BreakerState[];
   now: () => number;
@@ -58,30 +71,73 @@ export function siteState(ports: StatePorts, site: string): SiteState | undefine
 
 type Known = { site: string; provider?: string };
 
-/** Also those that have answered nothing yet, such as a tarpit: that mail stands there is what an operator looks for. */
-function knownSites({ activity }: StatePorts, { bySite }: InHand): Known[] {
+/** Also those that have answered nothing yet, such as a tarpit, or are not asked: that mail stands there is what an operator looks for. */
+function knownSites({ activity, limitedSites }: StatePorts, { bySite }: InHand): Known[] {
   const seen = activity.sites();
   const names = new Set(seen.map(({ site }) => site));
-  return [...seen, ...[...bySite.keys()].filter((site) => !names.has(site)).map((site) => ({ site }))];
+  const others = new Set([...bySite.keys(), ...limitedSites()]);
+  return [...seen, ...[...others].filter((site) => !names.has(site)).map((site) => ({ site }))];
 }
 
 function stateOf(
-  { activity, holds }: StatePorts,
+  { activity, holds, refusedAt }: StatePorts,
   { site, provider }: Known,
   limits: readonly SiteLimit[],
   { bySite }: InHand,
 ): SiteState {
   const held = heldBy(holds(), "site", site);
+  const refused = refusedAt(site);
   return {
     site,
     ...(provider === undefined ? {} : { provider }),
-    ...(held.state === "held" ? held : flowOf(limits)),
+    ...(held.state === "held" ? held : poolFlow(flowOf(limits), limits, refused)),
     connections: limits.reduce((sum, { connections = 0 }) => sum + connections, 0),
     inHand: bySite.get(site) ?? 0,
     lastMinute: activity.of("site", site),
-    limits: limits.slice(0, limitsMax),
+    limits: limits.slice(0, limitsMax).map((limit) => refusedLimit(limit, refused)),
   };
 }
+
+const whyCharsMax = 500;
+const sentence = (parts: readonly (string | undefined)[]) =>
+  parts
+    .filter((part) => part !== undefined)
+    .join("; ")
+    .slice(0, whyCharsMax);
+
+/** What an address may not send stands before what the site said. */
+function refusedLimit(limit: SiteLimit, refused: readonly Refused[]): SiteLimit {
+  const own = refused.filter(({ egress }) => egress === limit.egress);
+  if (own.length === 0) return limit;
+  const reasons = own.map(({ traffic, why }) => `no ${traffic} mail (${why})`);
+  return { ...limit, why: sentence([...reasons, limit.why]) };
+}
+
+/**
+ * Mail waits for our own addresses, too: where none that the site takes mail from may send it, that is why. The site's state stays
+ * that of what may be sent; when nothing may, it is as good as suspended.
+ */
+export function poolFlow(flow: Flow, limits: readonly SiteLimit[], refused: readonly Refused[]): Flow {
+  const stopped = traffics.flatMap((traffic) => {
+    const reasons = refused.filter((one) => one.traffic === traffic);
+    const others = limits.filter(({ egress }) => reasons.every((one) => one.egress !== egress));
+    const isStopped = reasons.length > 0 && others.every(({ state }) => isLeftAlone(state));
+    return isStopped ? { traffic, reasons, others } : [];
+  });
+  if (stopped.length === 0) return flow;
+  const why = sentence(
+    stopped.flatMap(({ traffic, reasons, others }) => [
+      `no address may send ${traffic} mail now`,
+      ...reasons.map((one) => one.why),
+      ...others.map((limit) => `the site is left alone by ${limit.egress}: ${limit.why ?? limit.state}`),
+    ]),
+  );
+  const least: FlowState = stopped.length === traffics.length ? "suspended" : "slowed";
+  const isStricter = flowStates.indexOf(least) > flowStates.indexOf(flow.state);
+  return isStricter ? { state: least, why } : { ...flow, why };
+}
+
+const isLeftAlone = (state: FlowState) => state === "suspended" || state === "held";
 
 type Flow = { state: FlowState; untilMs?: number; why?: string };
 

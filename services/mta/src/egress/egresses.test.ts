@@ -114,6 +114,29 @@ test("a pool that overflows says so instead of waiting", async () => {
   });
 });
 
+test("which addresses refuse mail to a site is told until they take it, are asked no more, or are back in their pool", async () => {
+  let quarantine: string | undefined = "listed";
+  let leave: Leave = { kind: "wait", untilMs: 3_600_000, why: "50 of 50 used" };
+  const egresses = egressesOf(plan({ a: 1, b: 1 }), {
+    quarantineOf: (id) => (id === "a" ? quarantine : undefined),
+    leave: async () => leave,
+  });
+  const mail = { ...entry("a@gmail.com"), traffic: "bulk" } as const;
+  await egresses.choose(mail, google, 0);
+  const full = { egress: "b", traffic: "bulk", why: "b: 50 of 50 used" } as const;
+  const listed = { egress: "a", traffic: "bulk", why: "a is out of its pool: listed" } as const;
+  expect(egresses.refusedAt("google", 1)).toEqual([listed, full]);
+  expect(egresses.refusedAt("yahoo", 1)).toEqual([]);
+  expect([...egresses.refusedSites(1)]).toEqual(["google"]);
+  // Whoever waits asks again within 15 min.
+  expect(egresses.refusedAt("google", 900_001)).toEqual([]);
+  quarantine = undefined;
+  expect(egresses.refusedAt("google", 1)).toEqual([full]);
+  leave = { kind: "go" };
+  for (let n = 0; n < 50; n++) await egresses.choose({ ...mail, ...entry(`user${n}@gmail.com`) }, google, 2);
+  expect(egresses.refusedAt("google", 3)).toEqual([]);
+});
+
 const two: EgressPlan = {
   ...plan({ a: 1, b: 1 }),
   pools: [

@@ -1,4 +1,4 @@
-import type { QueueEntry } from "@tyto/contracts";
+import { type QueueEntry, type Traffic, traffics } from "@tyto/contracts";
 import { BoundedMap } from "@tyto/service";
 import type { Egress } from "../egress.ts";
 import type { Leave } from "../observation.ts";
@@ -32,7 +32,8 @@ export type EgressPorts = {
   /** The pool that a rule sends an egress's mail to this site by; rules.poolFor. */
   poolFor?(egress: string, site: string): string | undefined;
 };
-type Traffic = "transactional" | "bulk";
+/** That an address of ours may not send this traffic to a site, when it was last asked. */
+export type Refused = { egress: string; traffic: Traffic; why: string };
 type Refusal = { kind: "refusal"; untilMs: number; reasons: string[] };
 type Found = Extract<Choice, { kind: "egress" }> | Refusal;
 
@@ -45,6 +46,10 @@ const spreadWindowMs = 60_000;
 const sitesMax = 20_000;
 /** Addresses and sites whose mail could not be sent by the pool that a rule names, with the reason. */
 const staysMax = 5_000;
+/** Addresses, sites and traffics that were refused lately, with the reason. */
+const refusedMax = 10_000;
+/** Mail that waits asks again within this time: what was not asked for longer is not known. */
+const refusedMsMax = 900_000;
 
 /**
  * Chooses the egress of each attempt. All mail to a quiet site prefers one member, so that connections are used again
@@ -59,6 +64,8 @@ export class Egresses {
   readonly #byId: Map<string, Egress>;
   readonly #recent = { sinceMs: 0, counts: new Map<string, number>() };
   readonly #stays = new BoundedMap<string, { atMs: number; why: string }>(staysMax);
+
+  readonly #refused = new BoundedMap<string, Refusing>(refusedMax);
 
   constructor(ports: EgressPorts) {
     this.plan = ports.plan;
@@ -96,6 +103,25 @@ export class Egresses {
     return stay !== undefined && stay.atMs >= sinceMs ? stay.why : undefined;
   }
 
+  /** Which addresses may not send to a site now, by what they answered when mail to it last asked. */
+  refusedAt(site: string, nowMs: number): Refused[] {
+    return this.plan.egresses.flatMap(({ id: egress }) =>
+      traffics.flatMap((traffic) => {
+        const refused = this.#refused.get(refusedKey(egress, site, traffic));
+        if (refused === undefined || refused.untilMs <= nowMs) return [];
+        if (refused.isQuarantine && this.#ports.quarantineOf(egress) === undefined) return [];
+        return { egress, traffic, why: refused.why };
+      }),
+    );
+  }
+
+  /** Sites that `refusedAt` may tell something of. */
+  refusedSites(nowMs: number): Set<string> {
+    const sites = new Set<string>();
+    for (const { site, untilMs } of this.#refused.values()) if (untilMs > nowMs) sites.add(site);
+    return sites;
+  }
+
   /** A member of the pool that a rule names, unless that one's mail to the site shall go elsewhere, too. */
   async #elsewhere(poolName: string, from: string, key: string, asked: Asked): Promise<Found | undefined> {
     const pool = this.#pool(poolName);
@@ -114,19 +140,36 @@ export class Egresses {
     return undefined;
   }
 
-  async #ask(id: string, { site, traffic, nowMs }: Asked): Promise<Found> {
+  async #ask(id: string, asked: Asked): Promise<Found> {
+    const { site, traffic, nowMs } = asked;
     const egress = this.#byId.get(id);
     if (egress === undefined) return refusal(`there is no address ${id}`);
     const quarantine = this.#ports.quarantineOf(id);
     if (quarantine !== undefined)
-      return refusal(`${id} is out of its pool: ${quarantine}`, nowMs + quarantineWaitMs);
+      return this.#refuse(
+        id,
+        asked,
+        refusal(`${id} is out of its pool: ${quarantine}`, nowMs + quarantineWaitMs),
+      );
     const answer = await this.#ports.leave(egress, site, traffic, nowMs);
-    if (answer.kind === "wait") return refusal(`${id}: ${answer.why}`, answer.untilMs);
+    if (answer.kind === "wait")
+      return this.#refuse(id, asked, refusal(`${id}: ${answer.why}`, answer.untilMs));
+    if (this.#refused.size > 0) this.#refused.delete(refusedKey(id, site.id, traffic));
     return {
       kind: "egress",
       egress,
       giveBack: () => this.#ports.giveBack(egress, site, traffic, nowMs),
     };
+  }
+
+  #refuse(id: string, { site, traffic, nowMs }: Asked, refused: Refusal): Refusal {
+    this.#refused.set(refusedKey(id, site.id, traffic), {
+      site: site.id,
+      untilMs: Math.min(refused.untilMs, nowMs + refusedMsMax),
+      why: refused.reasons.join("; "),
+      isQuarantine: this.#ports.quarantineOf(id) !== undefined,
+    });
+    return refused;
   }
 
   #pool(wanted: string | undefined): EgressPool | undefined {
@@ -152,9 +195,12 @@ export class Egresses {
   }
 }
 
+type Refusing = { site: string; untilMs: number; why: string; isQuarantine: boolean };
 type Asked = { site: Pick<Site, "id" | "provider">; traffic: Traffic; nowMs: number };
 
 export const createEgresses = (ports: EgressPorts): Egresses => new Egresses(ports);
+
+const refusedKey = (egress: string, site: string, traffic: Traffic) => `${egress} ${traffic} ${site}`;
 
 const refusal = (reason: string, untilMs = Number.POSITIVE_INFINITY): Refusal => ({
   kind: "refusal",

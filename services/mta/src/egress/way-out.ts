@@ -64,6 +64,8 @@ export async function startWayOut(ports: WayOutPorts) {
   return {
     /** Through which address this goes now; what is not sent after all must be given back by the choice's `giveBack`. */
     choose: egresses.choose.bind(egresses),
+    refusedSites: egresses.refusedSites.bind(egresses),
+    refusedAt: egresses.refusedAt.bind(egresses),
     staysBecause: egresses.staysBecause.bind(egresses),
     see: warming.see,
     /** What came back of mail that was sent through them; tells whether that is stored. */

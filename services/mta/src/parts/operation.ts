@@ -39,6 +39,11 @@ export function createOperation(
         measuresOf: gates.rules.measures,
         staysBecause: wayOut.staysBecause,
       }),
+      limitedSites: () => [
+        ...gates.shaping.status().flatMap(({ site, state }) => (state === "open" ? [] : site)),
+        ...wayOut.refusedSites(now()),
+      ],
+      refusedAt: (site) => wayOut.refusedAt(site, now()),
       askNext(site) {
         const rows = gates.shaping.askNext(site);
         // Also by what stands in line here for the end of the pause.

@@ -15,7 +15,12 @@ export type Sessions = Pool<Failed>;
 /** SMTP sessions to the sites, as many as limits and shares allow. */
 export function createSessions(
   { config, resolver, restMs, now, random }: Surroundings,
-  parts: { limits: Limits & Pick<Shaping, "onOpened">; sharing: Sharing; tls: TlsPolicies; transcript: Control["transcript"] },
+  parts: {
+    limits: Limits & Pick<Shaping, "onOpened">;
+    sharing: Sharing;
+    tls: TlsPolicies;
+    transcript: Control["transcript"];
+  },
 ): Sessions {
   const { limits, sharing, tls, transcript } = parts;
   const { timeouts, allowPrivate, authorities, concurrency } = config;

@@ -23,9 +23,11 @@ test.each([0, 1, 2])("DANE-EE matches the key by matching type %p", (matchingTyp
 test("what is over in these cases was so years ago, and all else holds for years, whatever a machine's clock says", () => {
   for (const name of ["authority", "issuing", "known", "other", "issued", "stranger", "unknown", "forged"]) {
     const { validFrom, validTo } = certificateOf(name);
-    expect([name, Date.parse(validFrom) < Date.UTC(2020, 1), Date.parse(validTo) > Date.UTC(2050, 1)]).toEqual(
-      [name, true, true],
-    );
+    expect([
+      name,
+      Date.parse(validFrom) < Date.UTC(2020, 1),
+      Date.parse(validTo) > Date.UTC(2050, 1),
+    ]).toEqual([name, true, true]);
   }
   expect(Date.parse(certificateOf("ended").validTo)).toBeLessThan(Date.UTC(2020, 1));
 });
