@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import { events, isSubject, type Subject, subjects, users } from "@tyto/contracts";
+import { events, isSubject, Reply, type Subject, subjects, users } from "@tyto/contracts";
+import { parseReply } from "@tyto/mail";
 
 const page = await Bun.file(`${import.meta.dir}/../docs/events.md`).text();
 const sections = new Map(
@@ -24,6 +25,15 @@ for (const subject of subjects)
     const given: unknown = JSON.parse(example);
     expect(events[subject].parse(given)).toEqual(given as never);
   });
+
+test("replies stand in the examples as they are read: the enhanced code beside the text, not in it", () => {
+  const replies = [...page.matchAll(/"reply": (\{[^}]*\})/g)].map(([, json = ""]) =>
+    Reply.parse(JSON.parse(json)),
+  );
+  expect(replies.length).toBeGreaterThan(2);
+  for (const reply of replies)
+    expect(parseReply([reply.code, reply.enhanced, reply.text].join(" "))).toEqual(reply);
+});
 
 test("each section names the services that publish the event", () => {
   const publishersOf = (subject: Subject) =>

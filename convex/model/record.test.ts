@@ -185,6 +185,20 @@ test("a repeat is counted and changes nothing", async () => {
   expect(await trace(t)).toEqual(before);
 });
 
+test("a second report of a bounce counts nothing, and puts nobody back on the list that a person took off it", async () => {
+  const t = startConvex();
+  await apply(t, [sample("mail.accepted"), sample("mail.delivered"), lateBounce({ rawId: "raw1" })]);
+  expect(await asGateway(t).mutation(api.service.removeSuppression, { address: address() })).toBe(true);
+  const before = await trace(t);
+  expect(before).toMatchObject({ counts: [1, 1, 1, 0], suppressions: [] });
+  const second = lateBounce({ at: noon + 3_600_000, rawId: "raw2" });
+  expect(await apply(t, [second])).toEqual({ applied: 0, repeated: 1 });
+  expect(await trace(t)).toEqual(before);
+  // What else is told of the delivery still counts.
+  await apply(t, [sample("mail.complained")]);
+  expect((await trace(t)).failures.map(({ kind }) => kind).toSorted()).toEqual(["bounce", "complaint"]);
+});
+
 describe("a bounce suppresses only what is hard and the recipient's own fault", () => {
   const suppressing: Reason[] = [
     "mailbox.unknown",

@@ -21,8 +21,8 @@ import {
 } from "./values.ts";
 
 /**
- * An SMTP reply (RFC 5321 §4.2): the code, the enhanced status code where there was one (RFC 3463), all lines joined by \n. Of a
- * provider's API the HTTP status and its words.
+ * An SMTP reply (RFC 5321 §4.2): the code, the enhanced status code where there was one (RFC 3463), all lines without either joined by
+ * \n. Of a provider's API the HTTP status and its words.
  */
 export const Reply = z.object({
   code: z.number().int().min(200).max(599),

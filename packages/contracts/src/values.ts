@@ -70,8 +70,8 @@ export const Origin = z
 export type Origin = z.infer<typeof Origin>;
 
 /**
- * Reports that were counted last, shortened, the newest last: one that comes twice counts once. As many as the durable
- * mta-feedback may have under way, which are the ones that can come again.
+ * Reports that were counted last, shortened, the newest last: one that comes twice counts once, and so does a second one of the same
+ * bounce or complaint. As many as the durable mta-feedback may have under way, which come again after a crash.
  */
 export const heardMax = 1_000;
 export const Heard = z.array(z.string().max(16)).max(heardMax);

@@ -68,12 +68,59 @@ const idsOf = (text: string, identity?: string) =>
     ({ payload }) => payload.id,
   );
 
-test("the same report over other servers has the same ids, another report about the same delivery has others", () => {
+test("a delivery bounces once, whichever server tells of it and however often", () => {
   const first = idsOf(report("Received: from a; now\r\n"), "i1");
   expect(first).toHaveLength(1);
   expect(idsOf(report("Received: from b; later\r\nX-Spam: no\r\n"), "i2")).toEqual(first);
-  expect(idsOf(report("", "4.4.1", "delayed"))).not.toEqual(first);
-  expect(idsOf(report("").replace("<r1@", "<r2@"))).not.toEqual(first);
+  const another = report("").replace("<r1@", "<r2@");
+  expect(idsOf(another, "i3")).toEqual(first);
+  expect(idsOf(another.replace("ann@x.test", "alias@y.test"), "i4")).toEqual(first);
+  expect(idsOf(report("", "5.1.2").replace("550 5.1.1 No such user", "550 5.1.2 Bad domain"))).toEqual(first);
+});
+
+test("a hard bounce after a soft one is news, and so are delays: each report of one, once", () => {
+  const soft = report("", "5.2.2").replace("550 5.1.1 No such user", "552 5.2.2 Mailbox full");
+  const delay = report("", "4.4.1", "delayed");
+  const ids = [soft, report(""), delay, delay.replace("<r1@", "<r2@")].flatMap((text) => idsOf(text));
+  expect(new Set(ids).size).toBe(4);
+  expect(idsOf(delay, "i2")).toEqual(idsOf(delay, "i1"));
+});
+
+test("a report that names many recipients is one bounce of its delivery, the hard one", () => {
+  const group = (name: string, status: string, words: string) =>
+    `\r\nFinal-Recipient: rfc822; ${name}@x.test\r\nAction: failed\r\nStatus: ${status}\r\nDiagnostic-Code: smtp; ${words}\r\n`;
+  const more = [
+    group("bob", "5.2.2", "552 5.2.2 Mailbox full"),
+    group("carol", "5.1.1", "550 5.1.1 No such user"),
+    group("dave", "5.1.1", "550 5.1.1 No such user"),
+  ];
+  const many = report("", "5.7.1")
+    .replace("550 5.1.1 No such user", "550 5.7.1 Refused")
+    .replace("--b--", `${more.join("")}--b--`);
+  const { events: stored } = judge(many, {
+    from: "",
+    to: encodeReturnPath(id, "bounces.example.com", verpKey),
+  });
+  expect(stored).toMatchObject([
+    {
+      subject: "mail.bounced",
+      payload: { recipient: "carol@x.test", reason: "mailbox.unknown", hard: true },
+    },
+  ]);
+});
+
+test("a recipient complains once of a delivery, whoever passes it on; of a message each report may be another's", () => {
+  const complaint = (source: string, marks: string, type = "abuse") =>
+    `Message-ID: <${source}@fbl.test>\r\nFrom: fbl@yahoo.test\r\nMIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=feedback-report; boundary=b\r\n\r\n--b\r\nContent-Type: message/feedback-report\r\n\r\nFeedback-Type: ${type}\r\nVersion: 1\r\n${marks}--b--\r\n`;
+  const idsAt = (to: string, text: string) =>
+    judge(text, { from: "", to }).events.map(({ subject, payload }) => `${subject} ${payload.id}`);
+  const path = encodeReturnPath(id, "bounces.example.com", verpKey);
+  const feedback = encodeOwnAddress("feedback", id, "bounces.example.com", verpKey);
+  const once = idsAt(feedback, complaint("c1", ""));
+  expect(once).toEqual([`mail.complained ${id}.abuse.complained`]);
+  expect(idsAt(feedback, complaint("c2", ""))).toEqual(once);
+  expect(idsAt("abuse@example.com", complaint("c3", `Original-Mail-From: <${path}>\r\n`))).toEqual(once);
+  expect(idsAt(feedback, complaint("c4", "", "fraud"))).not.toEqual(once);
 });
 
 test("bounces and complaints tell by which way the message left, from the return path", () => {

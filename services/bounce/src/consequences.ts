@@ -12,7 +12,15 @@ import {
   type StoredEvent,
   unknownRecipient,
 } from "@tyto/contracts";
-import { type Facts, header, type Message, type Report, type Understood, understand } from "@tyto/mail";
+import {
+  type Facts,
+  header,
+  type Message,
+  type RecipientReport,
+  type Report,
+  type Understood,
+  understand,
+} from "@tyto/mail";
 import { type Identity, shortHash } from "./identity.ts";
 
 export type Consequences = { kind: InboundKind; why: string; events: StoredEvent[] };
@@ -37,8 +45,9 @@ export function consequences(message: Message | undefined, circumstances: Circum
 }
 
 /**
- * Ids come from the delivery and from what the message says: the same report counts once however it came, over whatever
- * servers and however often.
+ * Ids come from the delivery and from what is said of it, not from who says it: a mailbox that is gone, a complaint and a wish are
+ * one fact each, however many reports tell of it and whatever servers they came over. Whoever takes events takes an id once; every
+ * report is seen by its `mail.received`.
  */
 function eventsOf(
   understood: Understood,
@@ -60,7 +69,7 @@ function eventsOf(
         ...about,
         ...complaint,
         ...(address === undefined ? {} : { claimedRecipient: address }),
-        id: `${about.deliveryId ?? about.messageId}.${shortHash(source)}.complained`,
+        id: complaintId(about, complaint.feedback, source),
         rawId,
       };
       return [{ subject: "mail.complained", payload }];
@@ -112,9 +121,21 @@ function eventsOf(
 
 type About = { at: number; organizationId: typeof defaultOrganization; rawId: string };
 
+/** Who complains of one delivery complains once; of a message, each report may be another recipient's. */
+const complaintId = (
+  about: Complaint["about"],
+  feedback: Complaint["complaint"]["feedback"],
+  source: string,
+) =>
+  about.deliveryId === undefined
+    ? `${about.messageId}.${shortHash(source)}.complained`
+    : `${about.deliveryId}.${feedback}.complained`;
+
+type Complaint = Extract<Understood, { kind: "complaint" }>;
+
 /**
- * One event for each recipient that the report names. Which delivery it is about is what our return path says; the
- * address in the report may be where an alias led, and is not believed over it.
+ * At most one bounce, since one delivery has one recipient, and an event for everything else that the report tells. Which delivery
+ * it is about is what our return path says; the addresses in the report may be where an alias led, and are not believed over it.
  */
 function reported(
   { report, deliveryId, origin }: { report: Report; deliveryId: DeliveryId; origin?: Origin },
@@ -122,37 +143,61 @@ function reported(
   event: About,
 ): StoredEvent[] {
   const messageId: MessageId = messageIdOf(deliveryId);
+  // The address we sent to is known to whoever has the delivery; a report may leave it out.
+  const aboutOf = ({ address }: RecipientReport) => ({
+    ...event,
+    messageId,
+    deliveryId,
+    recipient: address ?? unknownRecipient,
+  });
   const events: StoredEvent[] = [];
+  const bounce = worstOf(report.recipients);
+  if (bounce !== undefined) {
+    const { told, classification } = bounce;
+    const remoteMta = told.remoteMta ?? report.reportingMta;
+    events.push({
+      subject: "mail.bounced",
+      payload: {
+        ...aboutOf(told),
+        // A hard one after a soft one is news: it alone suppresses.
+        id: `${deliveryId}.${classification.hard ? "hard" : "soft"}.bounced`,
+        source: "dsn",
+        ...classification,
+        ...(told.reply === undefined ? {} : { reply: told.reply }),
+        ...(told.diagnostic === undefined ? {} : { explanation: told.diagnostic.slice(0, 500) }),
+        ...(remoteMta === undefined ? {} : { remoteMta }),
+        ...(origin === undefined ? {} : { origin }),
+      },
+    });
+  }
   for (const [index, told] of report.recipients.entries()) {
+    if (told.action === "failed") continue;
     const said = shortHash([source, index, told.action, told.status ?? ""].join("\n"));
-    // The address we sent to is known to whoever has the delivery; a report may leave it out.
-    const about = { ...event, messageId, deliveryId, recipient: told.address ?? unknownRecipient };
-    if (told.action === "failed" && told.classification !== undefined) {
-      const remoteMta = told.remoteMta ?? report.reportingMta;
-      events.push({
-        subject: "mail.bounced",
-        payload: {
-          ...about,
-          id: `${deliveryId}.${said}.bounced`,
-          source: "dsn",
-          ...told.classification,
-          ...(told.reply === undefined ? {} : { reply: told.reply }),
-          ...(told.diagnostic === undefined ? {} : { explanation: told.diagnostic.slice(0, 500) }),
-          ...(remoteMta === undefined ? {} : { remoteMta }),
-          ...(origin === undefined ? {} : { origin }),
-        },
-      });
-    } else if (told.action !== "failed")
-      events.push({
-        subject: "mail.reported",
-        payload: {
-          ...about,
-          id: `${deliveryId}.${said}.reported`,
-          action: told.action,
-          ...(told.status === undefined ? {} : { status: told.status }),
-          ...(told.diagnostic === undefined ? {} : { diagnostic: told.diagnostic }),
-        },
-      });
+    events.push({
+      subject: "mail.reported",
+      payload: {
+        ...aboutOf(told),
+        id: `${deliveryId}.${said}.reported`,
+        action: told.action,
+        ...(told.status === undefined ? {} : { status: told.status }),
+        ...(told.diagnostic === undefined ? {} : { diagnostic: told.diagnostic }),
+      },
+    });
   }
   return events;
+}
+
+/** Of the failures of one report the one that says most: a hard one first, then the surest, then the first. */
+function worstOf(recipients: readonly RecipientReport[]) {
+  const [worst] = recipients
+    .flatMap((told) =>
+      told.action === "failed" && told.classification !== undefined
+        ? [{ told, classification: told.classification }]
+        : [],
+    )
+    .toSorted(
+      ({ classification: a }, { classification: b }) =>
+        Number(b.hard) - Number(a.hard) || b.confidence - a.confidence,
+    );
+  return worst;
 }

@@ -15,7 +15,7 @@ export type Feedback = { complained: Payload<"mail.complained"> } | { bounced: P
 
 /** What a report says about whoever sent the message. */
 export type Report = {
-  /** The event's, shortened: the same report counts once. */
+  /** The event's, shortened: what is told twice of a delivery counts once. */
   id: string;
   kind: "bounced" | "complained";
   organizationId: Payload<"mail.complained">["organizationId"];
