@@ -83,6 +83,7 @@ export const errors = {
     say: "Every recipient is on the suppression list",
   },
   "recipient.unknown": { retry: false, http: 404, smtp: [550, "5.1.1"], say: "No such recipient here" },
+  "relay.refused": { retry: false, http: 403, smtp: [550, "5.7.1"], say: "This server relays no mail" },
   "return-path.invalid": {
     retry: false,
     http: 403,

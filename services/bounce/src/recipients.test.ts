@@ -9,6 +9,7 @@ const directory: Directory = {
   isOwnDomain: (domain) => domain === "example.com",
   hostname: "mail.example.net",
   isInbox: (pattern) => ["help@example.org", "*@catch.example"].includes(pattern),
+  hasInbox: (domain) => ["example.org", "catch.example"].includes(domain),
 };
 const id: DeliveryId = deliveryId(newMessageId(), 2);
 const ours = encodeReturnPath(id, "bounces.example.com", directory.verpKey);
@@ -21,17 +22,22 @@ test("a return path of ours is taken in any case of letters and names its delive
 test.each([
   [encodeReturnPath(id, "bounces.example.com", "another key of that length"), "return-path.invalid"],
   [ours.replace(/-\d+-/, "-3-"), "return-path.invalid"],
-  [encodeReturnPath(id, "bounces.elsewhere.test", directory.verpKey), "recipient.unknown"],
+  [encodeReturnPath(id, "bounces.elsewhere.test", directory.verpKey), "relay.refused"],
   ["ann@example.com", "recipient.unknown"],
-  ["ann@gmail.example", "recipient.unknown"],
-  ["postmaster@gmail.example", "recipient.unknown"],
+  ["ann@gmail.example", "relay.refused"],
+  ["postmaster@gmail.example", "relay.refused"],
   ["help@example.org@example.com", "recipient.unknown"],
   ["help%example.org@example.com", "recipient.unknown"],
+  ["ann@[192.0.2.1]", "relay.refused"],
+  ["ann@example.org", "recipient.unknown"],
+  ["ann@bounces.example.com", "recipient.unknown"],
+  ["ann@mail.example.net", "recipient.unknown"],
   ["", "recipient.unknown"],
+  ["ann", "recipient.unknown"],
   ["*@example.com", "recipient.unknown"],
   ["helper+help@example.org", "recipient.unknown"],
   ["+help@example.org", "recipient.unknown"],
-  ["ann@sub.catch.example", "recipient.unknown"],
+  ["ann@sub.catch.example", "relay.refused"],
 ])("%s is refused: %s", (address, code) => {
   try {
     admit(address, directory);

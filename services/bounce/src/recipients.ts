@@ -13,21 +13,23 @@ export type Directory = {
   hostname: string;
   /** Further addresses, and all of a domain as `*@example.com`; in lower case. */
   isInbox(pattern: string): boolean;
+  /** Whether some address of a domain is an inbox. */
+  hasInbox(domain: string): boolean;
 };
 
 /** RFC 5321 §4.5.1 demands postmaster, RFC 2142 §4 abuse; the others are where our DNS records send reports to. */
 const roles = new Set(["postmaster", "abuse", "dmarc", "tlsrpt"]);
 
 /**
- * Whether mail for `text` is taken. Throws Failure `return-path.invalid` for a return path whose MAC is wrong and
- * `recipient.unknown` for everything else that is not ours: this server relays nothing.
+ * Whether mail for `text` is taken. Throws Failure `return-path.invalid` for a return path whose MAC is wrong,
+ * `recipient.unknown` for what a domain of ours does not have, and `relay.refused` for all other domains.
  */
 export function admit(text: string, directory: Directory): Admitted {
   // RFC 5321 §4.5.1: "postmaster" alone is the postmaster of this host.
   const parsed = Address.safeParse(
     text.toLowerCase() === "postmaster" ? `postmaster@${directory.hostname}` : text,
   );
-  if (!parsed.success) throw new Failure("recipient.unknown", "not an address");
+  if (!parsed.success) throw refusal(domainIn(text) ?? directory.hostname, directory);
   const address = parsed.data;
   const at = address.lastIndexOf("@");
   const [local, domain] = [address.slice(0, at).toLowerCase(), address.slice(at + 1)];
@@ -40,8 +42,19 @@ export function admit(text: string, directory: Directory): Admitted {
   // `ann+orders@` is for ann@ (RFC 5233), unless it has an inbox of its own.
   const bases = [local, local.split("+", 1)[0] ?? local].filter((base) => base !== "");
   if ([...bases, "*"].some((base) => directory.isInbox(`${base}@${domain}`))) return { address };
-  const isOurs =
-    domain === directory.hostname || directory.isOwnDomain(domain) || directory.isReturnPathHost(domain);
-  if (isOurs && bases.some((base) => roles.has(base))) return { address };
-  throw new Failure("recipient.unknown", "no such recipient here");
+  if (isOurs(domain, directory) && bases.some((base) => roles.has(base))) return { address };
+  throw refusal(domain, directory);
 }
+
+/** Of what may be no address. */
+const domainIn = (text: string) =>
+  text.includes("@") ? text.slice(text.lastIndexOf("@") + 1).toLowerCase() : undefined;
+
+const isOurs = (domain: string, { hostname, isOwnDomain, isReturnPathHost }: Directory) =>
+  domain === hostname || isOwnDomain(domain) || isReturnPathHost(domain);
+
+/** RFC 3463 §3.2, §3.8: 5.1.1 says that a mailbox does not exist, which only its own domain can know; others get 5.7.1. */
+const refusal = (domain: string, directory: Directory): Failure =>
+  isOurs(domain, directory) || directory.hasInbox(domain)
+    ? new Failure("recipient.unknown", "no such recipient here")
+    : new Failure("relay.refused", "not a domain of ours");

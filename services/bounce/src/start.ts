@@ -21,10 +21,15 @@ export async function start(config: Config, log: Log): Promise<Running & { port:
   const domains = await watchDomains(bus);
   const inboxes = await watchInboxes(bus);
   const configured = new Set(config.recipients.map((address) => address.toLowerCase()));
+  const configuredDomains = new Set(
+    [...configured].map((pattern) => pattern.slice(pattern.lastIndexOf("@") + 1)),
+  );
   const directory: Directory = {
     verpKey: config.verpKey,
     hostname: config.hostname,
     isInbox: (pattern) => configured.has(pattern) || inboxes.has(pattern),
+    // Those of Convex are at domains of ours.
+    hasInbox: (domain) => configuredDomains.has(domain),
     isOwnDomain: domains.isOwn,
     isReturnPathHost: domains.isReturnPathHost,
   };

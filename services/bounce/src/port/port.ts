@@ -94,7 +94,7 @@ const settingsOf = (options: PortOptions, limits: typeof portLimits): SMTPServer
   rejectOversized: true,
   authOptional: true,
   // AUTH has no use on a port that relays nothing; the others only tell strangers about us.
-  disabledCommands: ["AUTH", "WIZ", "SHELL", "KILL", "VRFY", "HELP", "XFORWARD", "XCLIENT"],
+  disabledCommands: ["AUTH", "WIZ", "SHELL", "KILL", "HELP", "XFORWARD", "XCLIENT"],
   disableReverseLookup: true,
   // The server would put its own guess before ours; our replies carry the code of the error table.
   hideENHANCEDSTATUSCODES: true,

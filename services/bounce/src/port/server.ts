@@ -1,5 +1,6 @@
 import { SMTPServer, type SMTPServerSession } from "smtp-server";
-import { SMTPConnection } from "smtp-server/lib/smtp-connection.js";
+import type { SMTPConnection } from "smtp-server/lib/smtp-connection.js";
+import { Connection } from "./connection.ts";
 import { inOurWords } from "./replies.ts";
 
 /** The server with a word in each of its replies. */
@@ -9,7 +10,7 @@ export class Server extends SMTPServer {
   readonly bySession = new WeakMap<SMTPServerSession, SMTPConnection>();
 
   override connect(...[socket, socketOptions]: Parameters<SMTPServer["connect"]>): void {
-    const connection = new SMTPConnection(this, socket, socketOptions);
+    const connection = new Connection(this, socket, socketOptions);
     const send = connection.send.bind(connection);
     connection.send = (code, text, context) => {
       if (this.onReply(connection, code)) send(code, inOurWords(code, text, context), context);
