@@ -13,7 +13,7 @@ const keys = [
     publicKey: "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
   },
 ] as const;
-const hosts = { returnPathHost: "bounces.example.com", mailHostname: "mail.tyto.test" };
+const hosts = { returnPathHost: "bounces.example.com", mailHostname: "mail.tyto.test", senders: [] };
 const wanted = recordsOf("example.com", { keys, next: [], old: [] }, hosts);
 
 let dns: DnsServer;

@@ -1,11 +1,17 @@
 /** The DNS records that a sending domain needs, and whether the world sees them. */
 import type { DnsRecordView, DomainRecord, DomainView } from "@tyto/contracts";
 import { DnsError, type Resolver } from "@tyto/dns";
+import { covers, spfRecord } from "./spf.ts";
 
 type PublicKey = Pick<DomainRecord["keys"][number], "selector" | "algorithm" | "publicKey">;
 
 /** Names of mail servers and the return path that the records point at. */
-export type MailHosts = { returnPathHost: string; mailHostname: string };
+export type MailHosts = {
+  returnPathHost: string;
+  mailHostname: string;
+  /** SPF mechanisms of the addresses that mail leaves from, beside the mail host's. */
+  senders: readonly string[];
+};
 
 /** Bounces to `x@<domain>` would meet the domain's own mail server, so the return path has a name of its own. */
 export const returnPathHostOf = (domain: string) => `bounces.${domain}`;
@@ -40,8 +46,8 @@ export function recordsOf(domain: string, { keys, next, old }: KeySets, hosts: M
   return [
     ...keys.map(keyRecord),
     ...next.map((key) => ({ ...keyRecord(key), required: false, stage: "next" as const })),
-    // SPF is asked for the domain of the return path (RFC 7208 §2.4); our mail leaves from the mail host's addresses.
-    record("spf", "TXT", hosts.returnPathHost, `v=spf1 a:${hosts.mailHostname} -all`),
+    // SPF is asked for the domain of the return path (RFC 7208 §2.4).
+    record("spf", "TXT", hosts.returnPathHost, spfRecord(hosts.mailHostname, hosts.senders)),
     record("return-path", "MX", hosts.returnPathHost, `10 ${hosts.mailHostname}`),
     // A policy of the owner's choice counts as found; this one asks receivers for nothing but reports (RFC 9989 §4.7), which
     // bounce takes there.
@@ -120,15 +126,7 @@ const isAsWanted: Record<DnsRecordView["purpose"], (found: string, wanted: strin
     const [have, want] = [tags(found), tags(wanted)];
     return have.get("p") === want.get("p") && (have.get("k") ?? "rsa") === want.get("k");
   },
-  spf: (found, wanted) => {
-    const mechanism = (text: string) =>
-      text
-        .toLowerCase()
-        .split(/\s+/)
-        .map((term) => term.replace(/^\+/, ""));
-    const ours = mechanism(wanted)[1] ?? "";
-    return mechanism(found).includes(ours);
-  },
+  spf: covers,
   "return-path": (found, wanted) => found.split(" ")[1] === wanted.split(" ")[1],
   dmarc: (found) => /^(none|quarantine|reject)$/i.test(tags(found).get("p") ?? ""),
 };

@@ -1,23 +1,26 @@
 /** Looks at what DNS says about a domain, and keeps what was seen. */
 import type { Resolver } from "@tyto/dns";
 import { checkRecords, type KeySets, recordsOf, stateOfDomain } from "./dns-records.ts";
+import type { Senders } from "./senders.ts";
 import type { Store, StoredDomain } from "./store.ts";
 
 export type LookPorts = {
   store: Pick<Store, "recordDnsCheck">;
   resolver: Pick<Resolver, "txt" | "mx">;
   mailHostname: string;
+  senders: Senders;
   now(): number;
 };
 
 const checkAgeMsMax = 60_000;
 
-export function createLooks({ store, resolver, mailHostname, now }: LookPorts) {
+export function createLooks({ store, resolver, mailHostname, senders, now }: LookPorts) {
   async function lookOnce(row: StoredDomain): Promise<StoredDomain> {
     const checkedAt = now();
     const wanted = recordsOf(row.domain, keySetsOf(row), {
       returnPathHost: row.returnPathHost,
       mailHostname,
+      senders: await senders.mechanisms(),
     });
     const records = await checkRecords(resolver, wanted);
     return store.recordDnsCheck(row.domain, { records, state: stateOfDomain(records, row.state), checkedAt });

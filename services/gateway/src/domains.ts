@@ -51,7 +51,7 @@ export type Domains = {
 };
 
 export function createDomains(ports: DomainPorts): Domains {
-  const { store, mirror, mailHostname, keysWaitMsMax = keysWaitMsDefault } = ports;
+  const { store, mirror, mailHostname, senders, keysWaitMsMax = keysWaitMsDefault } = ports;
   const { look, isStale } = createLooks(ports);
 
   async function find(domain: Domain): Promise<StoredDomain> {
@@ -110,7 +110,11 @@ export function createDomains(ports: DomainPorts): Domains {
       const row = await store.addDomain(
         domain,
         returnPathHost,
-        recordsOf(domain, { keys: [], next: [], old: [] }, { returnPathHost, mailHostname }),
+        recordsOf(
+          domain,
+          { keys: [], next: [], old: [] },
+          { returnPathHost, mailHostname, senders: await senders.mechanisms() },
+        ),
       );
       if (!hasKeys(await mirror.get(domain))) mirror.expect(domain, newDomainRecord(row));
       await mirror.waitFor(domain, hasKeys, keysWaitMsMax);

@@ -19,6 +19,7 @@ import { type Mirror, mirror } from "./mirror.ts";
 import { createOperation } from "./operation/operation.ts";
 import { createRateLimit } from "./rate-limit.ts";
 import { createRecent, type Recent } from "./recent.ts";
+import { createSenders } from "./senders.ts";
 import type { Spa } from "./spa.ts";
 import { createStore, type Store } from "./store.ts";
 import { createSuppressions, type Suppressions } from "./suppressions.ts";
@@ -29,7 +30,7 @@ export type Connections = {
   bus: Bus;
   convex: Convex;
   tokens: Tokens;
-  resolver: Pick<Resolver, "txt" | "mx">;
+  resolver: Pick<Resolver, "txt" | "mx" | "a" | "aaaa">;
   spa: Spa | undefined;
   checks: Readonly<Record<string, Check>>;
   registry: Registry;
@@ -123,7 +124,10 @@ async function watchBuckets(
   const apiKeys = await mirror(bus.bucket("API_KEYS"));
   const keyed = createKeyedDomains();
   const domainRecords = await mirror(bus.bucket("DOMAINS"), keyed.see);
-  const domains = createDomains({ store, mirror: domainRecords, resolver, mailHostname, now, keysWaitMsMax });
+  const senders = createSenders({ control: bus.control, resolver, mailHostname, now, log });
+  const domains = createDomains({
+    ...{ store, mirror: domainRecords, resolver, mailHostname, senders, now, keysWaitMsMax },
+  });
   keyed.follow((domain) => {
     domains.check(domain).catch((error: unknown) => log.warn("domain.check-failed", { domain, error }));
   });

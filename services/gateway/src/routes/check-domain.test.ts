@@ -39,6 +39,37 @@ test("200 looks now: pending, verified, failing, and what senders of mail are wa
   });
 });
 
+test("the SPF record has every address that the mta sends from, and one without them does not pass", async () => {
+  const mta = await gateway.nats.connect("mta");
+  const lastMinute = { delivered: 0, deferred: 0, bounced: 0 };
+  const egresses = [
+    { egress: "one", ehloName: "mail1.tyto.test", localIp: "198.51.100.7" },
+    { egress: "two", ehloName: "mail2.tyto.test", localIp: "198.51.100.8" },
+    { egress: "far", ehloName: "far.tyto.test", proxy: "socks5://10.0.0.9:1080" },
+  ].map((one) => ({
+    ...one,
+    ...{ weight: 1, state: "in" as const, connections: 0, checks: [], lastMinute },
+  }));
+  const answering = mta.control.answer("mta.pools", async () => ({
+    process: "p",
+    pools: [{ pool: "default", isDefault: true, egresses }],
+  }));
+  await mta.bucket("CLAIMS").get("nothing");
+  const spf = async () => (await check()).records.find(({ purpose }) => purpose === "spf");
+  gateway.dns.set("bounces.example.com", { TXT: [`v=spf1 a:${mailHostname} -all`] });
+  gateway.clock.now += 60_000;
+  const wanted = "v=spf1 ip4:198.51.100.7 ip4:198.51.100.8 a:mail.tyto.test a:far.tyto.test -all";
+  expect(await spf()).toMatchObject({ state: "different", value: wanted });
+  gateway.dns.set("bounces.example.com", {
+    TXT: ["v=spf1 ip4:198.51.100.0/28 a:far.tyto.test a:mail.tyto.test -all"],
+  });
+  gateway.clock.now += 1;
+  expect(await spf()).toMatchObject({ state: "found", value: wanted });
+  answering.stop();
+  gateway.clock.now += 60_000;
+  expect(await spf()).toMatchObject({ state: "found", value: wanted });
+});
+
 test("404 for a domain that is not set up", async () => {
   expect((await gateway.call("POST", "/v1/domains/nowhere.example/check")).status).toBe(404);
 });
