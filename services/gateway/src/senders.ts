@@ -54,8 +54,9 @@ export function createSenders({ control, resolver, mailHostname, now, log }: Sen
   /** What a name leads to, or led to when DNS last said. */
   async function addressesOf(name: string): Promise<readonly string[]> {
     try {
-      const [four, six] = await Promise.all([resolver.a(name), resolver.aaaa(name)]);
-      addresses.set(name, [...four.records, ...six.records].map(mechanismOfIp));
+      const { records: four } = await resolver.a(name);
+      const { records: six } = await resolver.aaaa(name);
+      addresses.set(name, [...four, ...six].map(mechanismOfIp));
     } catch (error) {
       if (!(error instanceof DnsError)) throw error;
       log.warn("domain.sender-unresolved", { name, error });
