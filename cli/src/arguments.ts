@@ -3,18 +3,23 @@ import { Trouble } from "./trouble.ts";
 
 type Options = NonNullable<ParseArgsConfig["options"]>;
 
-/** Options and positionals of a command line. A wrong one is a Trouble that shows the command's usage. */
+/** What stands on a command line beside its options: the names of those that are needed, in order, and how many there may be. */
+export type Positionals = { needs: readonly string[]; most: number };
+
+/** Options and positionals of a command line. A wrong or missing one is a Trouble that names it and shows the usage. */
 export function parseArguments<O extends Options>(
   argv: readonly string[],
   options: O,
   usage: string,
-  positionals: { least: number; most: number } = { least: 0, most: 0 },
+  { needs, most }: Positionals = { needs: [], most: 0 },
 ) {
   try {
     const parsed = parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });
-    if (parsed.positionals.length < positionals.least) throw new Trouble("something is missing", usage);
-    if (parsed.positionals.length > positionals.most)
-      throw new Trouble(`"${parsed.positionals[positionals.most]}" is one argument too many`, usage);
+    const missing = needs.slice(parsed.positionals.length);
+    if (missing.length > 0)
+      throw new Trouble(`${missing.join(" and ")} ${missing.length === 1 ? "is" : "are"} missing`, usage);
+    if (parsed.positionals.length > most)
+      throw new Trouble(`"${parsed.positionals[most]}" is one argument too many`, usage);
     return parsed;
   } catch (error) {
     if (error instanceof TypeError) throw new Trouble(error.message.split(". ")[0] ?? error.message, usage);

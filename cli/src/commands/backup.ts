@@ -28,7 +28,7 @@ export const command: Command = {
   ].join("\n"),
   async run(argv) {
     const options = { "key-file": { type: "string" }, data: { type: "string" } } as const;
-    const { values, positionals } = parseArguments(argv, options, this.usage, { least: 0, most: 1 });
+    const { values, positionals } = parseArguments(argv, options, this.usage, { needs: [], most: 1 });
     const env = { ...environment(), ...(values.data === undefined ? {} : { TYTO_DATA: values.data }) };
     const here = places(env);
     const beganMs = performance.now();

@@ -17,7 +17,7 @@ export const command: Command = {
   async run(argv) {
     const options = { provider: { type: "string" } } as const;
     const { values, positionals } = parseArguments(argv, options, this.usage, {
-      least: 2,
+      needs: ["the action (classify, reply)", "a FILE or a reply"],
       most: filesMax + 1,
     });
     const [action, ...rest] = positionals;

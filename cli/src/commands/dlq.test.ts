@@ -25,7 +25,7 @@ test("a dead letter is shown with every fact, its payload laid out when it is JS
 
 test.each([
   [["burn"], 'no "tyto dlq burn"'],
-  [["show"], "which one?"],
+  [["show"], "the NUMBER of a dead letter is missing"],
 ])("a wrong command line says what is wrong: %p", async (argv, message) => {
   await expect(command.run(argv)).rejects.toThrow(message);
 });

@@ -21,11 +21,15 @@ export const command: Command = {
   ].join("\n"),
   async run(argv) {
     const options = { data: { type: "string" }, from: { type: "string" } } as const;
-    const { values, positionals } = parseArguments(argv, options, this.usage, { least: 1, most: 1_000 });
+    const { values, positionals } = parseArguments(argv, options, this.usage, {
+      needs: [`the action (${Object.keys(actions).join(", ")})`],
+      most: 1_000,
+    });
     const [action = "", ...numbers] = positionals;
     const act = actions[action];
     if (!act) throw new Trouble(`there is no "tyto dlq ${action}"`, this.usage);
-    if (action !== "list" && numbers.length === 0) throw new Trouble("which one?", this.usage);
+    if (action !== "list" && numbers.length === 0) 
+      throw new Trouble("the NUMBER of a dead letter is missing", this.usage);
     const env = { ...environment(), ...(values.data === undefined ? {} : { TYTO_DATA: values.data }) };
     const letters = await open(places(env).dataDir);
     try {

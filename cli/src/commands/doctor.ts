@@ -3,8 +3,9 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type Command, parseArguments } from "../arguments.ts";
 import { holderOf, isFree } from "../installation/busy-ports.ts";
+import { type Condition, lookAtParts } from "../installation/condition.ts";
 import { findRunning } from "../installation/running.ts";
-import { loadSettings, type PortName } from "../installation/settings.ts";
+import { loadSettings, type PortName, portsInUse } from "../installation/settings.ts";
 import { type Environment, environment, type Places } from "../places.ts";
 import { inspectClamd } from "../provide/clamd.ts";
 import { isDebian } from "../provide/debian.ts";
@@ -17,14 +18,14 @@ import { colours, marks, say } from "../screen.ts";
 type Finding = {
   state: "ok" | "partly" | "bad";
   text: string;
-  /** The command that mends it. */
+  /** The command that mends it, or a sentence. */
   mend?: string;
 };
 type Check = (machine: Machine & { places: Places }, env: Environment) => Promise<Finding | Finding[]>;
 
 export const command: Command = {
   usage:
-    "tyto doctor [--data DIR]\n\nLooks and changes nothing. The exit code is 1 when something needed is missing.",
+    "tyto doctor [--data DIR]\n\nLooks and changes nothing; asks each part of a running Tyto whether it is ready. The exit code is 1 when something needed is missing.",
   async run(argv) {
     const { values } = parseArguments(argv, { data: { type: "string" } }, this.usage);
     const env = { ...environment(), ...(values.data === undefined ? {} : { TYTO_DATA: values.data }) };
@@ -41,6 +42,31 @@ export const command: Command = {
 };
 
 const ok = (text: string): Finding => ({ state: "ok", text });
+
+/** The slowest part, a database of many years, is ready by then. */
+const startMsMax = 60_000;
+
+/** A line for all that is ready, and one for each part that is not, with its reason and what to do. */
+export function findingsOf(conditions: readonly Condition[], runsForMs: number): Finding[] {
+  const ready = conditions.filter(({ problem }) => problem === undefined).map(({ part }) => part);
+  const isStarting = runsForMs < startMsMax;
+  return [
+    ...(ready.length === 0 ? [] : [ok(`ready: ${ready.join(", ")}`)]),
+    ...conditions.flatMap(({ part, problem }): Finding[] =>
+      problem === undefined
+        ? []
+        : [
+            {
+              state: "bad",
+              text: `${part} is not ready (${problem.why}): ${problem.harm}`,
+              mend: isStarting
+                ? `Tyto started ${Math.round(runsForMs / 1_000)} s ago; look again in a minute`
+                : problem.mend,
+            },
+          ],
+    ),
+  ];
+}
 
 const checks: readonly Check[] = [
   async () => ok(`Bun ${Bun.version}`),
@@ -95,21 +121,18 @@ const checks: readonly Check[] = [
       ? ok(`secrets in ${path}`)
       : { state: "bad", text: `${path} can be read by others`, mend: `chmod 600 ${path}` };
   },
-  async ({ places }) => {
+  async ({ places }, env) => {
     const running = await findRunning(places.dataDir);
     if (!running) return ok("Tyto is not running on this data folder");
-    const answer = await fetch(`${running.gatewayUrl}/readyz`).catch(() => undefined);
-    return answer?.ok
-      ? ok(`Tyto is running (pid ${running.pid}): ${running.siteUrl}`)
-      : {
-          state: "bad",
-          text: `Tyto is running (pid ${running.pid}), and its gateway is not ready`,
-          mend: `curl ${running.gatewayUrl}/readyz`,
-        };
+    const conditions = await lookAtParts(running.ports ?? portsInUse(loadSettings(env)));
+    return [
+      ok(`Tyto is running (pid ${running.pid}): ${running.siteUrl}`),
+      ...findingsOf(conditions, Date.now() - running.startedAtMs),
+    ];
   },
   async ({ places }, env) => {
     if (await findRunning(places.dataDir)) return [];
-    const { ports } = loadSettings(env);
+    const ports = portsInUse(loadSettings(env));
     const taken: Finding[] = [];
     for (const [name, port] of Object.entries(ports) as [PortName, number][])
       if (!isFree(port))

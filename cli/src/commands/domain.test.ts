@@ -50,7 +50,7 @@ test("without a rotation nothing is said of one", () => {
 
 test.each([
   [["burn"], 'no "tyto domain burn"'],
-  [["rotate"], "which domain?"],
+  [["rotate"], "the DOMAIN is missing"],
 ])("a wrong command line says what is wrong: %p", async (argv, message) => {
   await expect(command.run(argv)).rejects.toThrow(message);
 });
@@ -60,19 +60,20 @@ test("a real answer of the API is asked for by path and shown", async () => {
   const server = Bun.serve({
     hostname: "127.0.0.1",
     port: 0,
-    fetch(request) {
-      asked.push(`${request.method} ${new URL(request.url).pathname}`);
+    async fetch(request) {
+      asked.push(`${request.method} ${new URL(request.url).pathname} ${await request.text()}`.trim());
       return Response.json(domain);
     },
   });
   const options = ["--url", String(server.url), "--key", "a key of the test"];
   try {
-    for (const action of ["show", "check", "rotate"])
+    for (const action of ["add", "show", "check", "rotate"])
       expect(await command.run([action, "example.com", ...options])).toBe(0);
   } finally {
     await server.stop(true);
   }
   expect(asked).toEqual([
+    'POST /v1/domains {"domain":"example.com"}',
     "GET /v1/domains/example.com",
     "POST /v1/domains/example.com/check",
     "POST /v1/domains/example.com/rotate-keys",

@@ -9,6 +9,7 @@ import { Trouble } from "../trouble.ts";
 export const command: Command = {
   usage: [
     "tyto domain list              the sending domains and their states",
+    "tyto domain add DOMAIN        sets it up, and tells the DNS records to publish",
     "tyto domain show DOMAIN       its DNS records, and what was found",
     "tyto domain check DOMAIN      looks its DNS records up now",
     "tyto domain rotate DOMAIN     makes its next signing keys; they sign once DNS shows their records",
@@ -16,24 +17,29 @@ export const command: Command = {
     apiUsage,
   ].join("\n"),
   async run(argv) {
-    const { values, positionals } = parseArguments(argv, apiOptions, this.usage, { least: 1, most: 2 });
+    const { values, positionals } = parseArguments(argv, apiOptions, this.usage, {
+      needs: [`the action (${Object.keys(actions).join(", ")})`],
+      most: 2,
+    });
     const [action = "", domain] = positionals;
     const act = actions[action];
     if (act === undefined) throw new Trouble(`there is no "tyto domain ${action}"`, this.usage);
-    if (action !== "list" && domain === undefined) throw new Trouble("which domain?", this.usage);
-    const lines = await act(await findApi(values, environment()), encodeURIComponent(domain ?? ""));
+    if (action !== "list" && domain === undefined) throw new Trouble("the DOMAIN is missing", this.usage);
+    const lines = await act(await findApi(values, environment()), domain ?? "");
     for (const line of lines) say(line);
     return 0;
   },
 };
 
-const one = async (api: Api, method: "GET" | "POST", path: string) =>
-  describeDomain(DomainView.parse(await callApi(api, method, path)));
+const ask = async (api: Api, method: "GET" | "POST", path: string, body?: unknown) =>
+  DomainView.parse(await callApi(api, method, path, body));
+const one = async (api: Api, method: "GET" | "POST", domain: string, what = "") =>
+  describeDomain(await ask(api, method, `/v1/domains/${encodeURIComponent(domain)}${what}`));
 
 const actions: Record<string, (api: Api, domain: string) => Promise<string[]>> = {
   async list(api) {
     const { data } = z.object({ data: z.array(DomainView) }).parse(await callApi(api, "GET", "/v1/domains"));
-    if (data.length === 0) return ["no domain is set up; add one on the dashboard or with POST /v1/domains"];
+    if (data.length === 0) return ["no domain is set up; add one with ./tyto domain add DOMAIN or on the dashboard"];
     return table(
       data.map(({ domain, state, rotation }) => [
         domain,
@@ -42,9 +48,19 @@ const actions: Record<string, (api: Api, domain: string) => Promise<string[]>> =
       ]),
     );
   },
-  show: (api, domain) => one(api, "GET", `/v1/domains/${domain}`),
-  check: (api, domain) => one(api, "POST", `/v1/domains/${domain}/check`),
-  rotate: (api, domain) => one(api, "POST", `/v1/domains/${domain}/rotate-keys`),
+  async add(api, domain) {
+    const added = await ask(api, "POST", "/v1/domains", { domain });
+    const hasKeys = added.records.some(({ purpose }) => purpose === "dkim");
+    return [
+      ...describeDomain(added),
+      "",
+      ...(hasKeys ? [] : [`its DKIM keys are being made: see them with ./tyto domain show ${added.domain}`]),
+      `publish these records, then: ./tyto domain check ${added.domain}`,
+    ];
+  },
+  show: (api, domain) => one(api, "GET", domain),
+  check: (api, domain) => one(api, "POST", domain, "/check"),
+  rotate: (api, domain) => one(api, "POST", domain, "/rotate-keys"),
 };
 
 const found: Record<DnsRecordView["state"], string> = {

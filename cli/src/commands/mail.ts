@@ -10,7 +10,10 @@ export const command: Command = {
     "{file, kind, recipient, status, reply, reason, fault, hard, confidence, action}. Needs no server.",
   ].join("\n"),
   async run(argv) {
-    const { positionals } = parseArguments(argv, {}, this.usage, { least: 2, most: filesMax + 1 });
+    const { positionals } = parseArguments(argv, {}, this.usage, {
+      needs: ["the action (parse)", "a FILE"],
+      most: filesMax + 1,
+    });
     const [action, ...files] = positionals;
     if (action !== "parse") throw new Trouble(`there is no "tyto mail ${action}"`, this.usage);
     return parseFiles(files);

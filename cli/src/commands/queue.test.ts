@@ -223,6 +223,25 @@ test("a site is told with its servers, limits, what waits, and what it answered 
     expect(lines).toContain(part);
 });
 
+test("a site that no server was found for tells what was tried instead", () => {
+  const tried = {
+    ...{ at: at(-300_000), outcome: "deferred" as const, reason: "network.dns", domain: "gone.example" },
+    ...{ reply: "no answer from DNS about gone.example", times: 3 },
+  };
+  const site = {
+    ...{ domain: "gone.example", trouble: "no answer from DNS", hosts: [], policies: [], holds: [] },
+    ...{ measures: [], waiting: { entries: 1, ready: 0, later: 1 }, replies: [tried] },
+  };
+  const lines = plain(formatSite(site, 120, nowMs));
+  expect(lines).toContain(
+    "  ✗ 3 attempts ended before a server was asked, the last 5 min ago: no answer from DNS about gone.example",
+  );
+  expect(lines).toContain("  ! 5 min ago  3 times  network.dns");
+  expect(plain(formatSite({ ...site, replies: [] }, 120, nowMs))).toContain(
+    "  nothing was sent there since the mta started",
+  );
+});
+
 test("sessions of a live trace are told apart, and named once", () => {
   const format = createFormat();
   const line = { at: at(0), process: "01abcd", host: "mx.test", ip: "192.0.2.1", side: ">" as const };

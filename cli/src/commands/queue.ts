@@ -84,7 +84,7 @@ export const command: Command = {
 };
 
 const read = (argv: readonly string[], usage: string) =>
-  parseArguments(argv, options, usage, { least: 0, most: 1 });
+  parseArguments(argv, options, usage, { needs: [], most: 1 });
 
 const rowsDefault = "40";
 

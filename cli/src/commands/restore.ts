@@ -30,7 +30,10 @@ export const command: Command = {
       "key-file": { type: "string" },
       data: { type: "string" },
     } as const;
-    const { values, positionals } = parseArguments(argv, options, this.usage, { least: 1, most: 1 });
+    const { values, positionals } = parseArguments(argv, options, this.usage, {
+      needs: ["the FILE of the backup"],
+      most: 1,
+    });
     const [path = ""] = positionals;
     const env = { ...environment(), ...(values.data === undefined ? {} : { TYTO_DATA: values.data }) };
     const here = places(env);

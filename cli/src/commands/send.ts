@@ -25,7 +25,9 @@ export const command: Command = {
       ...apiOptions,
     };
     const { values } = parseArguments(argv, options, this.usage);
-    if (!values.from || !values.to) throw new Trouble("--from and --to are needed", this.usage);
+    const missing = (["from", "to"] as const).filter((name) => !values[name]).map((name) => `--${name}`);
+    if (missing.length > 0)
+      throw new Trouble(`${missing.join(" and ")} ${missing.length === 1 ? "is" : "are"} missing`, this.usage);
     const body = values.text === "-" ? await Bun.stdin.text() : values.text;
     const api = await findApi(values, environment());
     const answer = SendAnswer.parse(

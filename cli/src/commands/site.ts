@@ -24,7 +24,7 @@ export const command: Command = {
   ].join("\n"),
   async run(argv) {
     const options = { ...apiOptions, json: { type: "boolean" } } as const;
-    const { values, positionals } = parseArguments(argv, options, this.usage, { least: 1, most: 1 });
+    const { values, positionals } = parseArguments(argv, options, this.usage, { needs: ["the DOMAIN"], most: 1 });
     const api = await findApi(values, environment());
     const domain = encodeURIComponent(positionals[0] ?? "");
     const site = SiteDetail.parse(await callApi(api, "GET", `/v1/sites/${domain}`));
@@ -74,8 +74,8 @@ const policies = ({ policies: list }: Site, columns: number, nowMs: number) =>
     ),
   );
 
-function flow({ state }: Site, columns: number, nowMs: number): string[] {
-  if (state === undefined) return [colours.dim("nothing was sent there since the mta started")];
+function flow({ state, replies: tried }: Site, columns: number, nowMs: number): string[] {
+  if (state === undefined) return [untried(tried, nowMs)];
   const { last_minute: minute, limits } = state;
   const rows = limits.map((limit) => [
     `${stateMark[limit.state]} ${limit.egress}`,
@@ -97,6 +97,15 @@ function flow({ state }: Site, columns: number, nowMs: number): string[] {
       .filter(({ why }) => why !== undefined && why !== state.why)
       .flatMap(({ egress, why }) => wrapped(`${egress}: ${why}`, columns - 2, "  ").map(colours.dim)),
   ];
+}
+
+/** No server was asked: nobody wrote there, or every attempt ended before there was one, as `answered last` tells. */
+function untried(tried: Site["replies"], nowMs: number): string {
+  const [last] = tried;
+  if (last === undefined) return colours.dim("nothing was sent there since the mta started");
+  const times = tried.reduce((sum, one) => sum + one.times, 0);
+  const attempts = times === 1 ? "1 attempt" : `${number(times)} attempts`;
+  return `${marks.bad} ${attempts} ended before a server was asked, the last ${since(last.at, nowMs)} ago: ${last.reply ?? last.reason ?? last.outcome}`;
 }
 
 function waiting({ waiting: { entries, ready, later, oldest_at, next_at } }: Site, nowMs: number): string[] {

@@ -15,7 +15,10 @@ export const command: Command = {
   ].join("\n"),
   async run(argv) {
     const options = { ...apiOptions, live: { type: "boolean" }, json: { type: "boolean" } } as const;
-    const { values, positionals } = parseArguments(argv, options, this.usage, { least: 1, most: 1 });
+    const { values, positionals } = parseArguments(argv, options, this.usage, {
+      needs: [argv.includes("--live") ? "the DOMAIN" : "the MESSAGE_ID"],
+      most: 1,
+    });
     const api = await findApi(values, environment());
     const id = positionals[0] ?? "";
     if (values.live) return traceLive(api, id, values.json === true);

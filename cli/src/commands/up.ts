@@ -17,7 +17,7 @@ import {
 import { provisionBus } from "../installation/provision.ts";
 import { claimData } from "../installation/running.ts";
 import { ensureSecrets } from "../installation/secrets.ts";
-import { loadSettings, type PortName, type Settings } from "../installation/settings.ts";
+import { loadSettings, type PortName, portsInUse, type Settings } from "../installation/settings.ts";
 import { type Summary, summarize } from "../installation/summary.ts";
 import { environment, places, searchPath } from "../places.ts";
 import { provideClamd } from "../provide/clamd.ts";
@@ -66,6 +66,7 @@ export const command: Command = {
       siteUrl: settings.siteUrl,
       natsUrl: nats,
       convexUrl: convex,
+      ports: portsInUse(settings),
     });
 
     const startedMs = performance.now();
@@ -191,15 +192,14 @@ async function chooseSignatures(wanted: string, machine: Machine): Promise<Signa
   return { kind: "full", directory: wanted, from: wanted };
 }
 
-async function assertPortsFree({ ports, llmProvider, gatewayHost, bounceHost }: Settings): Promise<void> {
+async function assertPortsFree(settings: Settings): Promise<void> {
+  const { gatewayHost, bounceHost } = settings;
   const hosts: Partial<Record<PortName, string>> = {
     GATEWAY_PORT: gatewayHost,
     WEB_PORT: gatewayHost,
     BOUNCE_PORT: bounceHost,
   };
-  const wanted = (Object.entries(ports) as [PortName, number][]).filter(
-    ([name]) => llmProvider !== undefined || !name.startsWith("LLM_"),
-  );
+  const wanted = Object.entries(portsInUse(settings)) as [PortName, number][];
   const problems: string[] = [];
   for (const [name, port] of wanted) {
     const twin = wanted.find(([other, otherPort]) => other < name && otherPort === port);

@@ -3,6 +3,7 @@ import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { Trouble } from "../trouble.ts";
+import { portNames } from "./settings.ts";
 
 const Note = z.object({
   pid: z.number().int(),
@@ -11,6 +12,8 @@ const Note = z.object({
   siteUrl: z.string(),
   natsUrl: z.string(),
   convexUrl: z.string().optional(),
+  /** Of the parts that it runs, wherever variables have put them. */
+  ports: z.partialRecord(z.enum(portNames), z.number().int()).optional(),
 });
 export type Note = z.infer<typeof Note>;
 

@@ -24,7 +24,14 @@ export const defaultPorts = {
 } as const;
 
 export type PortName = keyof typeof defaultPorts;
+export const portNames = Object.keys(defaultPorts) as PortName[];
 export type Ports = Record<PortName, number>;
+
+/** Those of parts that run: the llm service does where a provider is named. */
+export const portsInUse = ({ ports, llmProvider }: Pick<Settings, "ports" | "llmProvider">): Partial<Ports> =>
+  Object.fromEntries(
+    Object.entries(ports).filter(([name]) => llmProvider !== undefined || !name.startsWith("LLM_")),
+  );
 
 export type Settings = {
   ports: Ports;
@@ -40,7 +47,7 @@ export type Settings = {
 };
 
 const portNumber = z.coerce.number().int().min(1).max(65_535);
-const portShape = Object.fromEntries(Object.keys(defaultPorts).map((name) => [name, portNumber.optional()]));
+const portShape = Object.fromEntries(portNames.map((name) => [name, portNumber.optional()]));
 
 const shape = {
   TYTO_PORT_OFFSET: z.coerce.number().int().min(0).max(60_000).default(0),
