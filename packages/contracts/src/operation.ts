@@ -260,7 +260,7 @@ export const SiteDetail = z.object({
   policies: z.array(
     z.object({ name: z.string(), say: z.string(), mode: z.string().optional(), until: time.optional() }),
   ),
-  state: SiteRow.optional().describe("Absent when nothing was sent there since the mta started"),
+  state: SiteRow.optional().describe("Absent when no server there was asked since the mta started"),
   waiting: z.object(waiting),
   replies: z.array(ReplyRow).describe("The last ones, newest first; equal ones are counted"),
   holds: z.array(HoldView),

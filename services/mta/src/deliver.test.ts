@@ -16,7 +16,7 @@ import type { Attempted } from "./attempt.ts";
 import { createDeliveries, type DeliverPorts } from "./deliver.ts";
 import { createStore } from "./joint-records.testing.ts";
 import { createMetrics } from "./metrics.ts";
-import type { Observation } from "./observation.ts";
+import type { Observation, Wayless } from "./observation.ts";
 import { Rule } from "./rules/rule.ts";
 import { createRules } from "./rules/rules.ts";
 import type { Site } from "./site.ts";
@@ -61,6 +61,7 @@ let claims: Map<string, Claim>;
 let outcomes: Attempted[];
 let suppressed: boolean;
 let seen: Observation[];
+let seenNowhere: Wayless[];
 /** The last step before the session was free for another message. */
 let freedAfter: string | undefined;
 /** Steps that fail, each as often as it stands here. */
@@ -71,6 +72,7 @@ let metrics: ReturnType<typeof createMetrics>;
 beforeEach(() => {
   steps = [];
   seen = [];
+  seenNowhere = [];
   marks = new Map();
   claims = new Map();
   outcomes = [delivered];
@@ -119,6 +121,7 @@ const ports = (): DeliverPorts => ({
   queue: async ({ attempt, site }, atMs) =>
     step(`queue ${attempt} in ${(atMs - nowMs) / 1_000} s${site === undefined ? "" : ` for ${site}`}`),
   see: (observation) => void seen.push(observation),
+  seeNowhere: (observation) => void seenNowhere.push(observation),
   dropBody: async () => void steps.push("drop"),
   now: () => nowMs,
   random: () => 0.5,
@@ -241,7 +244,7 @@ test("what waits is looked at again after half a minute, twice as long each time
   );
 });
 
-test("everything that learns from outcomes sees those that a server had a part in", async () => {
+test("everything that learns from outcomes sees those that a server had a part in, and others are told apart", async () => {
   outcomes = [{ ...deferred, via } as Attempted, { ...delivered, via } as Attempted, delivered];
   await run({ campaign: "spring" });
   await run({ attempt: 2 });
@@ -257,6 +260,7 @@ test("everything that learns from outcomes sees those that a server had a part i
     },
     { outcome: "delivered" },
   ]);
+  expect(seenNowhere).toMatchObject([{ outcome: "delivered", entry: { attempt: 3 } }]);
   expect(steps).toContain("queue 2 in 60 s for mx.example.org");
 });
 

@@ -13,7 +13,7 @@ import { BoundedMap, type Log } from "@tyto/service";
 import { allOf } from "./all-of.ts";
 import type { Attempted, Hold, Via } from "./attempt.ts";
 import type { Metrics } from "./metrics.ts";
-import type { Observation } from "./observation.ts";
+import type { Observation, Wayless } from "./observation.ts";
 import { after, type GiveUp, type Outcome, type Settlement, settle } from "./outcome.ts";
 import type { Site } from "./site.ts";
 import { type Away, type Followers, together } from "./together.ts";
@@ -41,6 +41,8 @@ export type DeliverPorts = {
   queue(entry: QueueEntry, atMs: number): Promise<void>;
   /** Tells everything that learns from outcomes. */
   see(observation: Observation): void;
+  /** Tells what ended before there was a server to learn about. */
+  seeNowhere(observation: Wayless): void;
   /** Why a rule gives up what a site puts off. */
   giveUp?(site: Site): GiveUp;
   dropBody(entry: QueueEntry): Promise<void>;
@@ -280,9 +282,11 @@ async function finish(
   };
   const { mark, next, madeBy } = settle(entry, outcome, clock, via && ports.giveUp?.(via.site));
   observe(ports, entry, outcome, mark, startedMs);
-  if (via !== undefined)
+  const seen = observation(entry, mark.event, ports.now());
+  if (via === undefined) ports.seeNowhere(seen);
+  else
     ports.see({
-      ...observation(entry, via, mark.event, ports.now()),
+      ...{ ...seen, site: via.site, egress: via.egress },
       ...(madeBy === undefined ? {} : { madeBy }),
     });
 
@@ -297,13 +301,12 @@ async function finish(
   return "settled";
 }
 
-/** What the limits, rules and breakers learn from: the event, and the way that the delivery took. */
+/** What the limits, rules and breakers learn from, beside the way that the delivery took. */
 function observation(
   entry: QueueEntry,
-  { site, egress }: Via,
   { subject, payload }: StoredEvent,
   atMs: number,
-): Observation {
+): Wayless {
   const { deliveryId, messageId, organizationId, recipient, attempt, traffic, campaign } = entry;
   return {
     atMs,
@@ -312,8 +315,6 @@ function observation(
       ...(traffic === undefined ? {} : { traffic }),
       ...(campaign === undefined ? {} : { campaign }),
     },
-    site,
-    egress,
     outcome:
       subject === "mail.delivered" ? "delivered" : subject === "mail.deferred" ? "deferred" : "bounced",
     ...("reason" in payload ? { reason: payload.reason as Reason } : {}),

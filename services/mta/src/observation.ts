@@ -23,6 +23,9 @@ export type Observation = {
   madeBy?: "rule";
 };
 
+/** An attempt that ended before there was a server to go to: DNS knows no way, or nobody signs for the sender. */
+export type Wayless = Omit<Observation, "site" | "egress">;
+
 /**
  * May this be sent now? `isProbe`: it finds out whether a site that was left alone is well again. `wait`: not before `untilMs`, and why,
  * in words for people; `isBooked`: only because others are before it; `isPause`: because the site is left alone.

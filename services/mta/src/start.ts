@@ -61,6 +61,7 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
       control.see(observation);
       wayOut.see(observation);
     },
+    seeNowhere: control.seeNowhere,
     giveUp: gates.giveUp,
     isWithheld: control.isWithheld,
     firstWaitMs: config.firstWaitMs,

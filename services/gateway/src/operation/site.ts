@@ -16,8 +16,10 @@ export async function viewSite(ports: OperationPorts, name: string): Promise<z.i
       ? { domain: name, site: name, hosts: [], policies: [] }
       : await ports.control.ask("mta.site", { domain });
   const site = heard === undefined ? (found.site ?? name) : name;
-  const [told, counted, { holds, measures = [] }] = await Promise.all([
+  const [told, before, counted, { holds, measures = [] }] = await Promise.all([
     heard ?? tellReplies(ports, site),
+    // What ended in DNS is told as the domain's, which had no site then.
+    site === found.domain ? [] : tellReplies(ports, found.domain),
     ports.control.ask("mta.queue", { by: "site", filter: { site }, rowsMax: 1 }),
     holdsOf(ports),
   ]);
@@ -27,7 +29,7 @@ export async function viewSite(ports: OperationPorts, name: string): Promise<z.i
     ...(heard === undefined ? {} : { site }),
     ...(state === undefined ? {} : { state }),
     waiting: counted.total,
-    replies: repliesOf(told),
+    replies: repliesOf([...told, ...before]),
     holds: holds.filter((hold) => isAbout(hold, site, found.domain)),
     measures: measures.filter((measure) => measure.site === site),
   });

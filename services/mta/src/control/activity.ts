@@ -1,11 +1,13 @@
 import { type LastMinute, noTraffic, type RecentReply } from "@tyto/contracts";
 import { BoundedMap } from "@tyto/service";
-import type { Observation } from "../observation.ts";
+import type { Observation, Wayless } from "../observation.ts";
 
 /** What has been going on: outcomes of the last minute by what they belong to, and what sites said. In memory only. */
 export type Activity = {
   /** `words`: our own, where no server replied. */
   see(observation: Observation, words?: string): void;
+  /** What ended before there was a server: told as the domain's own, and counted nowhere. */
+  seeNowhere(observation: Wayless): void;
   total(): LastMinute;
   of(kind: ActivityKind, key: string): LastMinute;
   /** Those with something in the last minute, the busiest first. */
@@ -14,7 +16,10 @@ export type Activity = {
   sites(): { site: string; provider?: string }[];
   /** The site that a domain's mail went to when we last sent there. */
   siteOf(domain: string): { site: string; provider?: string } | undefined;
-  /** The newest first; equal ones are counted, and of those that went well one a second is kept. */
+  /**
+   * Of a site, or of a domain that no site was found for. The newest first; equal ones are counted, and of those that went
+   * well one a second is kept.
+   */
   replies(site: string): RecentReply[];
 };
 
@@ -26,6 +31,9 @@ const keysMax = 10_000;
 const domainsMax = 100_000;
 const sitesWithRepliesMax = 2_000;
 const repliesMax = 50;
+/** Domains without a way, and the different ends there: a list of dead domains pushes no site out. */
+const waylessMax = 2_000;
+const endsMax = 10;
 const replyCharsMax = 500;
 const deliveredEveryMs = 1_000;
 type Replies = { byShape: BoundedMap<string, RecentReply>; deliveredAtMs: number };
@@ -57,12 +65,10 @@ export function createActivity(now: () => number): Activity {
     // Of thousands a second that all went well, one says as much.
     if (outcome === "delivered" && atMs - known.deliveredAtMs < deliveredEveryMs) return;
     if (outcome === "delivered") known.deliveredAtMs = atMs;
-    const fresh = replyOf(observation, domain, words);
-    const shape = shapeOf(fresh);
-    const times = (known.byShape.get(shape)?.times ?? 0) + 1;
-    known.byShape.set(shape, { ...fresh, times });
+    keepShape(known.byShape, replyOf(observation, domain, words));
     replies.set(site.id, known);
   };
+  const wayless = new BoundedMap<string, BoundedMap<string, RecentReply>>(waylessMax);
   const withProvider = (site: string) => {
     const provider = providers.get(site);
     return { site, ...(provider === undefined ? {} : { provider }) };
@@ -80,6 +86,14 @@ export function createActivity(now: () => number): Activity {
       providers.set(site.id, site.provider);
       domains.set(domain, site.id);
       keep(observation, domain, words);
+    },
+    seeNowhere(observation) {
+      // Without a reason nothing was tried: the recipient is on the suppression list.
+      if (observation.reason === undefined) return;
+      const domain = domainOf(observation.entry.recipient);
+      const known = wayless.get(domain) ?? new BoundedMap<string, RecentReply>(endsMax);
+      keepShape(known, replyOf(observation, domain, observation.explanation));
+      wayless.set(domain, known);
     },
     total: () => read(total, now()),
     of(kind, key) {
@@ -99,7 +113,11 @@ export function createActivity(now: () => number): Activity {
       const site = domains.get(domain);
       return site === undefined ? undefined : withProvider(site);
     },
-    replies: (site) => [...(replies.get(site)?.byShape.values() ?? [])].reverse(),
+    replies: (site) =>
+      [...(replies.get(site)?.byShape.values() ?? []), ...(wayless.get(site)?.values() ?? [])]
+        .reverse()
+        .toSorted((one, other) => other.atMs - one.atMs)
+        .slice(0, repliesMax),
   };
 }
 
@@ -133,8 +151,15 @@ function read(slots: Slots, nowMs: number): LastMinute {
   return { delivered: of(slots.delivered), deferred: of(slots.deferred), bounced: of(slots.bounced) };
 }
 
+/** Counts what is like it, and remembers it as the last one. */
+function keepShape(byShape: Map<string, RecentReply>, fresh: RecentReply): void {
+  const shape = shapeOf(fresh);
+  const times = (byShape.get(shape)?.times ?? 0) + 1;
+  byShape.set(shape, { ...fresh, times });
+}
+
 function replyOf(
-  { atMs, outcome, reason, reply, conversation, egress, madeBy }: Observation,
+  { atMs, outcome, reason, reply, conversation, egress, madeBy }: Wayless & Partial<Pick<Observation, "egress">>,
   domain: string,
   words: string | undefined,
 ): RecentReply {
@@ -145,7 +170,8 @@ function replyOf(
           .filter((part) => part !== undefined)
           .join(" ");
   return {
-    ...{ atMs, outcome, domain, times: 1, egress: egress.id },
+    ...{ atMs, outcome, domain, times: 1 },
+    ...(egress === undefined ? {} : { egress: egress.id }),
     ...(reason === undefined ? {} : { reason }),
     ...(said === undefined ? {} : { reply: said.replace(/\s+/g, " ").slice(0, replyCharsMax) }),
     ...(conversation === undefined ? {} : { mx: conversation.mx, ip: conversation.ip }),

@@ -95,6 +95,8 @@ export function createControl(ports: ControlPorts) {
       activity.see(observation, observation.explanation);
       gauges.see(observation);
     },
+    /** What ended before there was a server. */
+    seeNowhere: activity.seeNowhere,
 
     /** Answers from now on. */
     answer: () =>
