@@ -38,7 +38,9 @@ export default defineNuxtConfig({
       { code: "en", language: "en-US", name: "English", file: "en.json" },
       { code: "de", language: "de-DE", name: "Deutsch", file: "de.json" },
     ],
-    detectBrowserLanguage: { useCookie: true, cookieKey: "tyto_language", fallbackLocale: "en" },
+    // The cookie is read here and written by useLanguage alone: a language that was only detected is not kept, or the first
+    // visit would decide for all that follow.
+    detectBrowserLanguage: { useCookie: false, cookieKey: "tyto_language_choice", fallbackLocale: "en" },
   },
   nitro: { preset: "static" },
   // One shell for every path: the gateway answers unknown paths with 200.html and hashes its inline scripts.

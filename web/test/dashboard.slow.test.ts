@@ -479,7 +479,6 @@ describe.skipIf(skip)("the dashboard", () => {
         viewport: { width, height: 900 },
         storageState: await context.storageState(),
       });
-      await other.clearCookies({ name: "tyto_language" });
       const examine = async (tab: Page, path: string) => {
         // Of rules that hold nothing has to be told: on a long list that is most of the work.
         const { violations } = await new AxeBuilder({ page: tab })
@@ -521,6 +520,28 @@ describe.skipIf(skip)("the dashboard", () => {
     },
     300_000,
   );
+
+  test("the browser's language decides at each visit, until somebody chooses one", async () => {
+    const visit = async (locale: string, before?: BrowserContext) => {
+      const visitor = await browser.newContext({
+        locale,
+        ...(before === undefined ? {} : { storageState: await before.storageState() }),
+      });
+      const tab = watchOver(await visitor.newPage());
+      await tab.goto(`${tyto.webUrl}/sign-in`);
+      await tab.locator("h1").waitFor();
+      return { visitor, tab, language: await tab.locator("html").getAttribute("lang") };
+    };
+    const first = await visit("en-US");
+    const second = await visit("de-DE", first.visitor);
+    expect([first.language, second.language]).toEqual(["en-US", "de-DE"]);
+    await second.tab.getByRole("button", { name: "Sprache" }).click();
+    await second.tab.getByRole("menuitemcheckbox", { name: "English" }).click();
+    await second.tab.locator("html[lang=en-US]").waitFor();
+    const third = await visit("de-DE", second.visitor);
+    expect(third.language).toBe("en-US");
+    for (const { visitor } of [first, second, third]) await visitor.close();
+  }, 60_000);
 
   test("a lost connection is said, and what was missed is there when it is back", async () => {
     await open("/messages");
