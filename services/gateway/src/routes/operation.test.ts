@@ -330,7 +330,9 @@ test("a site tells its servers, what waits, its limits, and what it said last", 
       hosts: [{ name: "mx.google.com", port: 25, addresses: ["192.0.2.9"] }],
       policies: [{ name: "MTA-STS", say: "enforced: *.google.com", mode: "enforce" }],
     })),
-    mta.control.answer("mta.replies", async () => ({ state: state.sites[0], replies: [reply] })),
+    mta.control.answer("mta.replies", async ({ site }) =>
+      site === "google" ? { state: state.sites[0], replies: [reply] } : { replies: [] },
+    ),
     mta.control.answer("mta.holds", async () => ({ holds: [] })),
   );
   await mta.bucket("CLAIMS").get("nothing");
@@ -376,6 +378,31 @@ test("a site's id tells the same by way of the domain it answered for last, and 
   const quiet = { domain: "127.0.0.1=2526", site: "127.0.0.1=2526", hosts: [] };
   expect(await told("127.0.0.1=2526")).toMatchObject(quiet);
   expect((await gateway.call("GET", "/v1/sites/not%20a%20site")).status).toBe(400);
+});
+
+test("what ended in DNS before there was a site is told with the domain, also once there is one", async () => {
+  await answerQueue();
+  const end = {
+    ...{ atMs: 1_000, outcome: "deferred" as const, reason: "network.dns" as const, times: 2 },
+    ...{ domain: "example.org", reply: "no answer from DNS" },
+  };
+  let site: string | undefined;
+  answering.push(
+    mta.control.answer("mta.site", async ({ domain }) => ({
+      ...{ domain, hosts: [], policies: [] },
+      ...(site === undefined ? { trouble: "no answer from DNS" } : { site }),
+    })),
+    mta.control.answer("mta.replies", async (asked) => ({
+      replies: asked.site === "example.org" ? [end] : [],
+    })),
+    mta.control.answer("mta.holds", async () => ({ holds: [] })),
+  );
+  await mta.bucket("CLAIMS").get("nothing");
+  const told = async () => (await gateway.call("GET", "/v1/sites/example.org")).json();
+  const replies = [{ reason: "network.dns", reply: "no answer from DNS", times: 2 }];
+  expect(await told()).toMatchObject({ trouble: "no answer from DNS", replies });
+  site = "google";
+  expect(await told()).toMatchObject({ site: "google", replies });
 });
 
 test("pools and rules are told as they are", async () => {
