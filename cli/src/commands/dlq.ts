@@ -28,7 +28,7 @@ export const command: Command = {
     const [action = "", ...numbers] = positionals;
     const act = actions[action];
     if (!act) throw new Trouble(`there is no "tyto dlq ${action}"`, this.usage);
-    if (action !== "list" && numbers.length === 0) 
+    if (action !== "list" && numbers.length === 0)
       throw new Trouble("the NUMBER of a dead letter is missing", this.usage);
     const env = { ...environment(), ...(values.data === undefined ? {} : { TYTO_DATA: values.data }) };
     const letters = await open(places(env).dataDir);

@@ -39,7 +39,8 @@ const one = async (api: Api, method: "GET" | "POST", domain: string, what = "") 
 const actions: Record<string, (api: Api, domain: string) => Promise<string[]>> = {
   async list(api) {
     const { data } = z.object({ data: z.array(DomainView) }).parse(await callApi(api, "GET", "/v1/domains"));
-    if (data.length === 0) return ["no domain is set up; add one with ./tyto domain add DOMAIN or on the dashboard"];
+    if (data.length === 0)
+      return ["no domain is set up; add one with ./tyto domain add DOMAIN or on the dashboard"];
     return table(
       data.map(({ domain, state, rotation }) => [
         domain,

@@ -27,7 +27,10 @@ export const command: Command = {
     const { values } = parseArguments(argv, options, this.usage);
     const missing = (["from", "to"] as const).filter((name) => !values[name]).map((name) => `--${name}`);
     if (missing.length > 0)
-      throw new Trouble(`${missing.join(" and ")} ${missing.length === 1 ? "is" : "are"} missing`, this.usage);
+      throw new Trouble(
+        `${missing.join(" and ")} ${missing.length === 1 ? "is" : "are"} missing`,
+        this.usage,
+      );
     const body = values.text === "-" ? await Bun.stdin.text() : values.text;
     const api = await findApi(values, environment());
     const answer = SendAnswer.parse(

@@ -24,7 +24,10 @@ export const command: Command = {
   ].join("\n"),
   async run(argv) {
     const options = { ...apiOptions, json: { type: "boolean" } } as const;
-    const { values, positionals } = parseArguments(argv, options, this.usage, { needs: ["the DOMAIN"], most: 1 });
+    const { values, positionals } = parseArguments(argv, options, this.usage, {
+      needs: ["the DOMAIN"],
+      most: 1,
+    });
     const api = await findApi(values, environment());
     const domain = encodeURIComponent(positionals[0] ?? "");
     const site = SiteDetail.parse(await callApi(api, "GET", `/v1/sites/${domain}`));

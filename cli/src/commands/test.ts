@@ -35,7 +35,7 @@ export const command: Command = {
     "What this machine lacks is fetched; what cannot be fetched skips its tests and says why.",
   ].join("\n"),
   async run(argv) {
-    const { positionals } = parseArguments(argv, {}, this.usage, { least: 0, most: 100 });
+    const { positionals } = parseArguments(argv, {}, this.usage, { needs: [], most: 100 });
     const machine = thisMachine(environment(), (text) => say(colours.dim(text)));
     const { root } = machine.places;
     const files = await findTests(root, positionals, process.cwd());

@@ -46,8 +46,7 @@ export function createSenders({ control, resolver, mailHostname, now, log }: Sen
         const mechanism = mechanismOf(egress);
         if (mechanism !== undefined) heardAtMs.set(mechanism, now());
       }
-    for (const [mechanism, atMs] of heardAtMs)
-      if (now() - atMs > rememberMs) heardAtMs.delete(mechanism);
+    for (const [mechanism, atMs] of heardAtMs) if (now() - atMs > rememberMs) heardAtMs.delete(mechanism);
     return answers.length > 0;
   }
 
@@ -75,7 +74,9 @@ export function createSenders({ control, resolver, mailHostname, now, log }: Sen
           ? all
           : [
               ...all.filter((mechanism) => !isName(mechanism)),
-              ...(await Promise.all(names.map((mechanism) => addressesOf(mechanism.slice("a:".length))))).flat(),
+              ...(
+                await Promise.all(names.map((mechanism) => addressesOf(mechanism.slice("a:".length))))
+              ).flat(),
             ];
     } catch (error) {
       log.warn("domain.senders-unknown", { error });

@@ -24,9 +24,7 @@ test("the record has every address once, those that need no look-up first", () =
       ...["a:far.test", "ip4:198.51.100.70", "a:mail.tyto.test", "ip4:198.51.100.8", "ip6:2001:db8::7"],
       "ip4:198.51.100.8",
     ]),
-  ).toBe(
-    "v=spf1 ip4:198.51.100.8 ip4:198.51.100.70 ip6:2001:db8::7 a:mail.tyto.test a:far.test -all",
-  );
+  ).toBe("v=spf1 ip4:198.51.100.8 ip4:198.51.100.70 ip6:2001:db8::7 a:mail.tyto.test a:far.test -all");
 });
 
 describe("a record that was found lets ours pass", () => {

@@ -302,11 +302,7 @@ async function finish(
 }
 
 /** What the limits, rules and breakers learn from, beside the way that the delivery took. */
-function observation(
-  entry: QueueEntry,
-  { subject, payload }: StoredEvent,
-  atMs: number,
-): Wayless {
+function observation(entry: QueueEntry, { subject, payload }: StoredEvent, atMs: number): Wayless {
   const { deliveryId, messageId, organizationId, recipient, attempt, traffic, campaign } = entry;
   return {
     atMs,

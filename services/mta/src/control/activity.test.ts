@@ -26,12 +26,30 @@ test("what a rule gave up says so beside the server's reply", () => {
 
 test("what ended in DNS is told as the domain's own, equal ends counted, and makes no site of it", () => {
   const activity = createActivity(() => 3_000);
-  const end = { entry, outcome: "deferred", reason: "network.dns", explanation: "no answer from DNS" } as const;
+  const end = {
+    entry,
+    outcome: "deferred",
+    reason: "network.dns",
+    explanation: "no answer from DNS",
+  } as const;
   activity.seeNowhere({ ...end, atMs: 1_000 });
   activity.seeNowhere({ ...end, atMs: 2_000 });
-  activity.seeNowhere({ ...end, atMs: 2_500, outcome: "bounced", reason: "expired", explanation: "too late" });
+  activity.seeNowhere({
+    ...end,
+    atMs: 2_500,
+    outcome: "bounced",
+    reason: "expired",
+    explanation: "too late",
+  });
   expect(activity.replies("example.net")).toEqual([
-    { atMs: 2_500, outcome: "bounced", reason: "expired", reply: "too late", domain: "example.net", times: 1 },
+    {
+      atMs: 2_500,
+      outcome: "bounced",
+      reason: "expired",
+      reply: "too late",
+      domain: "example.net",
+      times: 1,
+    },
     {
       ...{ atMs: 2_000, outcome: "deferred", reason: "network.dns", reply: "no answer from DNS" },
       ...{ domain: "example.net", times: 2 },

@@ -159,7 +159,15 @@ function keepShape(byShape: Map<string, RecentReply>, fresh: RecentReply): void 
 }
 
 function replyOf(
-  { atMs, outcome, reason, reply, conversation, egress, madeBy }: Wayless & Partial<Pick<Observation, "egress">>,
+  {
+    atMs,
+    outcome,
+    reason,
+    reply,
+    conversation,
+    egress,
+    madeBy,
+  }: Wayless & Partial<Pick<Observation, "egress">>,
   domain: string,
   words: string | undefined,
 ): RecentReply {
