@@ -14,6 +14,9 @@ export type ApiLoad = {
   onAccepted?: (count: number) => void;
 };
 
+/** How often a request that there was no room for is sent at most. */
+const triesMax = 120;
+
 /** Resolves when all are accepted, with the time of each request. Throws when one message is not. */
 export async function sendByApi(
   { apiUrl, apiKey }: Pick<Installation, "apiUrl" | "apiKey">,
@@ -32,13 +35,11 @@ export async function sendByApi(
       const count = Math.min(batch, messages - index);
       const mails = Array.from({ length: count }, (_, at) => mailOf(index + at));
       const sentAt = performance.now();
-      const answer = await fetch(`${apiUrl}/v1/emails${batch > 1 ? "/batch" : ""}`, {
-        method: "POST",
-        headers: { authorization: `Bearer ${apiKey}`, "content-type": "application/json" },
-        body: JSON.stringify(batch > 1 ? mails : mails[0]),
-      });
-      const text = await answer.text();
-      if (answer.status !== 202) throw new Error(`accept answered ${answer.status}: ${text}`);
+      const text = await post(
+        `${apiUrl}/v1/emails${batch > 1 ? "/batch" : ""}`,
+        apiKey,
+        JSON.stringify(batch > 1 ? mails : mails[0]),
+      );
       if (batch > 1 && !/"failed":0\b/.test(text)) throw new Error(`some were not accepted: ${text}`);
       acceptMs.push(performance.now() - sentAt);
       onAccepted?.(count);
@@ -46,6 +47,20 @@ export async function sendByApi(
   };
   await Promise.all(Array.from({ length: sessions }, session));
   return { seconds: (performance.now() - startedAt) / 1_000, acceptMs };
+}
+
+/** Comes again when the gateway says that it has no room now, as clients do. Gives the body of a 202. */
+async function post(url: string, apiKey: string, body: string): Promise<string> {
+  for (let tries = 1; ; tries++) {
+    const headers = { authorization: `Bearer ${apiKey}`, "content-type": "application/json" };
+    const answer = await fetch(url, { method: "POST", headers, body });
+    const text = await answer.text();
+    if (answer.status === 202) return text;
+    const againAfterS = Number(answer.headers.get("retry-after"));
+    if (answer.status !== 503 || !(againAfterS > 0) || tries === triesMax)
+      throw new Error(`accept answered ${answer.status}: ${text}`);
+    await Bun.sleep(againAfterS * 1_000);
+  }
 }
 
 /** Lines of plain text, `bytes` long in all. */
