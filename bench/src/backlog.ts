@@ -8,6 +8,7 @@ import { type Installation, startInstallation } from "@tyto/test/parts/installat
 import { until } from "@tyto/test/parts/until.ts";
 import { sendByApi, textOf } from "./api-load.ts";
 import { benchmark } from "./benchmark.ts";
+import { round } from "./figures.ts";
 import { startTarpit } from "./isolation-servers.ts";
 import { queueOf } from "./mta-queue.ts";
 import { watchMemoryByName } from "./processes.ts";
@@ -37,7 +38,6 @@ const countEveryMs = 30_000;
 const withinMs = 3 * 3_600_000;
 /** So long without a delivery, and the rest is stuck. */
 const stuckMs = 1_200_000;
-const round = (value: number, digits = 2) => Number(value.toFixed(digits));
 const secondsSince = (atMs: number) => (performance.now() - atMs) / 1_000;
 
 /** Memory by process, through restarts. */

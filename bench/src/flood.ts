@@ -8,6 +8,7 @@ import { encodeReturnPath } from "@tyto/mail";
 import { until } from "@tyto/test/parts/until.ts";
 import { benchmark } from "./benchmark.ts";
 import { postfixReport } from "./dsn.ts";
+import { percentile } from "./figures.ts";
 import { type PortAlone, startPortAlone } from "./port-alone.ts";
 import { openSession, type Session } from "./smtp-session.ts";
 
@@ -15,10 +16,6 @@ type Job = { idle: number; senders: number; megabytes: number; flood: number; hu
 
 const others = 10;
 const othersEveryMs = 50;
-const percentile = (values: readonly number[], share: number) => {
-  const sorted = values.toSorted((a, b) => a - b);
-  return Math.round(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0);
-};
 
 /** The most that the process ever held, and what it holds now, in MB. */
 async function residentMb(pid: number): Promise<{ peak: number; now: number }> {
@@ -56,7 +53,11 @@ function startOthers(port: PortAlone) {
     async stop() {
       isOver = true;
       await Promise.all(running);
-      return { messages: takenMs.length, p50Ms: percentile(takenMs, 0.5), p99Ms: percentile(takenMs, 0.99) };
+      return {
+        messages: takenMs.length,
+        p50Ms: Math.round(percentile(takenMs, 0.5)),
+        p99Ms: Math.round(percentile(takenMs, 0.99)),
+      };
     },
   };
 }

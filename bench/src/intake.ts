@@ -17,6 +17,7 @@ import { type Installation, startInstallation } from "@tyto/test/parts/installat
 import { until } from "@tyto/test/parts/until.ts";
 import { benchmark } from "./benchmark.ts";
 import { postfixReport } from "./dsn.ts";
+import { percentile, round } from "./figures.ts";
 import { cpuByName, cpuSeconds, memoryMb, watchMemory } from "./processes.ts";
 import { isRecorded } from "./recorded.ts";
 import { openSession } from "./smtp-session.ts";
@@ -28,12 +29,6 @@ const host = "bounces.bench.test";
 const sampleEvery = 50;
 const patienceMs = 300_000;
 const dayMs = 86_400_000;
-
-const percentile = (values: readonly number[], share: number) => {
-  const sorted = values.toSorted((a, b) => a - b);
-  return Math.round(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0);
-};
-const round = (value: number, digits = 2) => Number(value.toFixed(digits));
 
 /** Messages that Convex knows, as the gateway announces them; one recipient each. */
 async function accept(tyto: Installation, count: number): Promise<DeliveryId[]> {
@@ -161,10 +156,10 @@ async function measureAt(tyto: Installation, job: Job) {
     takenPerS: round(job.messages / takenS, 0),
     perS: round(job.messages / knownS, 0),
     filedPerS: round(job.messages / filedS, 0),
-    takenP50Ms: percentile(takenMs, 0.5),
-    takenP99Ms: percentile(takenMs, 0.99),
-    knownP50Ms: percentile(knownMs, 0.5),
-    knownP99Ms: percentile(knownMs, 0.99),
+    takenP50Ms: Math.round(percentile(takenMs, 0.5)),
+    takenP99Ms: Math.round(percentile(takenMs, 0.99)),
+    knownP50Ms: Math.round(percentile(knownMs, 0.5)),
+    knownP99Ms: Math.round(percentile(knownMs, 0.99)),
     cpuSPer1000: round((cpuS / job.messages) * 1_000),
     cpuSPer1000ByProcess: Object.fromEntries(
       named.map(({ name }) => [

@@ -7,6 +7,7 @@ import { loadavg } from "node:os";
 import { startInstallation } from "@tyto/test/parts/installation.ts";
 import { sendByApi, textOf } from "./api-load.ts";
 import { benchmark } from "./benchmark.ts";
+import { round } from "./figures.ts";
 import { startMute, startRefusing, startSilent, startTarpit } from "./isolation-servers.ts";
 import { queueOf } from "./mta-queue.ts";
 import { watchMemoryByName } from "./processes.ts";
@@ -33,7 +34,6 @@ const deadDomains = ["refused.test", "silent.test", "mute.test"] as const;
 const healthyDomains = ["ok1.test", "ok2.test", "ok3.test", "ok4.test"] as const;
 /** Without one more healthy message in this time, the rest is stuck. */
 const stuckMs = 120_000;
-const round = (value: number, digits = 2) => Number(value.toFixed(digits));
 
 async function run(job: Job, kinds: readonly Kind[]) {
   const sinks = await Promise.all(healthyDomains.map(() => startSink()));

@@ -10,6 +10,7 @@ import { type Installation, startInstallation } from "@tyto/test/parts/installat
 import { until } from "@tyto/test/parts/until.ts";
 import { sendByApi, textOf } from "./api-load.ts";
 import { benchmark } from "./benchmark.ts";
+import { median, round } from "./figures.ts";
 import { startHaraka } from "./mta-haraka.ts";
 import { type Relay, startPostfixRelay } from "./postfix-relay.ts";
 import { cpuByName, cpuSeconds, watchMemory, watchMemoryByName } from "./processes.ts";
@@ -28,9 +29,6 @@ type Lane = (job: Job) => Promise<Figures>;
 
 const benched = ["gateway", "mta", "recorder", "nats-server", "convex-local"] as const;
 const withinMs = 1_200_000;
-const round = (value: number, digits = 2) => Number(value.toFixed(digits));
-const median = (values: readonly number[]) =>
-  values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) / 2)] ?? 0;
 
 const arrived = (sink: Sink, count: number) =>
   until("all messages arrive", () => sink.received() >= count, { withinMs, everyMs: 10 });

@@ -6,6 +6,7 @@ import { type Installation, startInstallation } from "@tyto/test/parts/installat
 import { until } from "@tyto/test/parts/until.ts";
 import { sendByApi, textOf } from "./api-load.ts";
 import { benchmark } from "./benchmark.ts";
+import { percentile, round } from "./figures.ts";
 import { startPostfixRelay } from "./postfix-relay.ts";
 import { cpuByName, cpuSeconds, watchMemory } from "./processes.ts";
 import { isRecorded } from "./recorded.ts";
@@ -15,9 +16,6 @@ import { sendBySmtp } from "./smtp-load.ts";
 type Job = { messages: number; bytes: number; sessions: number; batch: number };
 
 const benched = ["gateway", "mta", "recorder", "nats-server", "convex-local"] as const;
-const percentile = (sorted: readonly number[], share: number) =>
-  sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
-const round = (value: number, digits = 2) => Number(value.toFixed(digits));
 
 async function throughTyto(job: Job) {
   const sink = await startSink();
@@ -65,7 +63,6 @@ async function throughTyto(job: Job) {
   const received = sink.received();
   await tyto.stop();
   await sink.stop();
-  acceptMs.sort((a, b) => a - b);
   return {
     perS: round(job.messages / deliveredS, 0),
     acceptPerS: round(job.messages / acceptedS, 0),

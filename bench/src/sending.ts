@@ -11,6 +11,7 @@ import { Address, Domain, type DomainRecord, defaultOrganization, newMessageId }
 import { until } from "@tyto/test/parts/until.ts";
 import { textOf } from "./api-load.ts";
 import { benchmark } from "./benchmark.ts";
+import { median, round } from "./figures.ts";
 import { startSink } from "./sink.ts";
 
 type Job = { messages: number; warmup: number; bytes: number; connections: number };
@@ -24,9 +25,6 @@ const packBodies = 50;
 const packBytesMax = 524_288;
 const domain = Domain.parse("bench.test");
 const here = join(import.meta.dir, "../..");
-const round = (value: number) => Number(value.toFixed(3));
-const median = (values: readonly number[]) =>
-  values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) / 2)] ?? 0;
 
 /** What Convex is to the mta: it hands keys back, those of `algorithms`, and hears of deliveries. */
 async function startConvex(bus: Bus, algorithms: readonly string[]) {
@@ -150,11 +148,14 @@ async function measure(
     const seconds = (performance.now() - startedAt) / 1_000;
     const byThread = [...(await cpuByThread(mta.pid))].map(
       ([name, cpuS]) =>
-        [name, round(((cpuS - (cpuBefore.get(name) ?? 0)) / messages) * 1_000)] as [string, number],
+        [name, round(((cpuS - (cpuBefore.get(name) ?? 0)) / messages) * 1_000, 3)] as [string, number],
     );
     return {
       perS: Math.round(messages / seconds),
-      cpuSPer1000: round(byThread.reduce((sum, [, cpuS]) => sum + cpuS, 0)),
+      cpuSPer1000: round(
+        byThread.reduce((sum, [, cpuS]) => sum + cpuS, 0),
+        3,
+      ),
       byThread: Object.fromEntries(byThread.filter(([, cpuS]) => cpuS >= 0.01)),
     };
   } finally {

@@ -9,6 +9,7 @@ import { type Mta, type Sending, startSending } from "@tyto/test/parts/sending.t
 import { mostBeyond, mostWithin, type SiteServer, startSiteServer } from "@tyto/test/parts/site-server.ts";
 import { until } from "@tyto/test/parts/until.ts";
 import { benchmark } from "./benchmark.ts";
+import { round } from "./figures.ts";
 
 type Job = {
   processes: number;
@@ -28,7 +29,6 @@ const usedShareMin = 0.95;
 const rateWindowMs = 5_000;
 const isUsedMsMax = 60_000;
 const acceptedAtOnce = 50;
-const round = (value: number, digits = 3) => Number(value.toFixed(digits));
 
 const connectionsLimit = (connections: number): Limit => ({
   text: `connections=${connections}`,
@@ -79,9 +79,9 @@ async function measure(site: SiteServer, seconds: number) {
   const to = site.used();
   const measuredS = (to.atMs - from.atMs) / 1_000;
   return {
-    open: round((to.openS - from.openS) / measuredS),
-    busy: round((to.busyS - from.busyS) / measuredS),
-    perS: round((site.takenMs.length - takenBefore) / measuredS),
+    open: round((to.openS - from.openS) / measuredS, 3),
+    busy: round((to.busyS - from.busyS) / measuredS, 3),
+    perS: round((site.takenMs.length - takenBefore) / measuredS, 3),
     maxPerS: mostWithin(site.takenMs.slice(takenBefore), 10_000) / 10,
   };
 }
@@ -156,10 +156,10 @@ export const shares = benchmark({
     return {
       ...job,
       connectionsMax: connections.openMax,
-      useShare: round(connections.open / job.connections),
-      busyShare: round(connections.busy / job.connections),
+      useShare: round(connections.open / job.connections, 3),
+      busyShare: round(connections.busy / job.connections, 3),
       rateMaxPerS: rate.maxPerS,
-      rateShare: round(rate.perS / job.perS),
+      rateShare: round(rate.perS / job.perS, 3),
       rateBeyondMax: rate.beyondMax,
       recoveredS: Math.max(connections.recoveredS, rate.recoveredS),
       runs: { connections, rate },

@@ -251,13 +251,12 @@ export class MessageInHand {
 const withoutSystemFields = ({ _id, _creationTime: _when, ...message }: Doc<"messages">): Message => message;
 
 /** The members that are other ones now; those that are gone as `undefined`, which removes them. */
-function changesBetween(before: Message, after: Message): Partial<Message> {
-  const changes: Record<string, unknown> = {};
-  for (const name of Object.keys(withoutSystemFields(before as Doc<"messages">)) as (keyof Message)[])
-    if (after[name] === undefined) changes[name] = undefined;
-  for (const [name, value] of Object.entries(after))
-    if (value !== before[name as keyof Message]) changes[name] = value;
-  return changes;
+function changesBetween(stored: Doc<"messages">, after: Message): Partial<Message> {
+  const before = withoutSystemFields(stored);
+  const names = Object.keys({ ...before, ...after }) as (keyof Message)[];
+  return Object.fromEntries(
+    names.flatMap((name) => (after[name] === before[name] ? [] : [[name, after[name]]])),
+  );
 }
 
 /** The order of arrival must leave no trace. */

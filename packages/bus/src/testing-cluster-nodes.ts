@@ -1,8 +1,8 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { users } from "@tyto/contracts";
+import { freePort } from "../../../test/parts/ports.ts";
 
 export const nodes = [0, 1, 2];
 const conf = join(import.meta.dir, "../../../ops/nats-cluster.conf");
@@ -20,7 +20,10 @@ export async function makeNodes(): Promise<ClusterNodes> {
   if (program === null)
     throw new Error("nats-server is not on PATH: run the tests with `./tyto test`, or install 2.14 or newer");
   const folder = await mkdtemp(join(tmpdir(), "tyto-cluster-"));
-  const [clientPorts, routePorts] = await Promise.all([freePorts(nodes.length), freePorts(nodes.length)]);
+  const [clientPorts, routePorts] = await Promise.all([
+    Promise.all(nodes.map(() => freePort())),
+    Promise.all(nodes.map(() => freePort())),
+  ]);
   return new ClusterNodes({ program, folder, clientPorts, routePorts });
 }
 
@@ -104,24 +107,3 @@ const newPasswords = () =>
       `t${crypto.randomUUID().replaceAll("-", "")}`,
     ]),
   );
-
-/** Ports that were free a moment ago; all of them different. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from(
-      { length: count },
-      () =>
-        new Promise<ReturnType<typeof createServer>>((resolve, reject) => {
-          const server = createServer();
-          server.on("error", reject);
-          server.listen(0, "127.0.0.1", () => resolve(server));
-        }),
-    ),
-  );
-  const ports = servers.map((server) => {
-    const address = server.address();
-    return typeof address === "object" && address !== null ? address.port : 0;
-  });
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
-}

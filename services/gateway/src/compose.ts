@@ -7,7 +7,7 @@ import { Failure, limits, type Mailbox, type MessageId, type SendRequest } from 
 import { detectMimeType, encodeWord } from "nodemailer/lib/mime-funcs";
 import MimeNode, { type MimeNodeHeaderValue, type MimeNodeOptions } from "nodemailer/lib/mime-node";
 import { filePart, type PartContent, textPart } from "./part-content.ts";
-import { plainFields } from "./plain-fields.ts";
+import { plainFields, wordCharsMax } from "./plain-fields.ts";
 
 export type Composition = {
   mail: SendRequest;
@@ -17,9 +17,6 @@ export type Composition = {
   /** The Date header: when the message is meant to leave. */
   dateMs: number;
 };
-
-/** An unbroken word longer than this is written as encoded words, so that no line passes 998 octets (RFC 5322 §2.1.1). */
-const plainWordCharsMax = 200;
 
 /**
  * The composed message with CRLF line ends; it never has a Bcc header. Throws Failure `request.too-large` beyond
@@ -141,6 +138,6 @@ const asNodeAddresses = (mailboxes: readonly Mailbox[]) =>
   mailboxes.map(({ address, name }) => (name === undefined ? { address } : { address, name }));
 
 function unstructured(value: string): MimeNodeHeaderValue {
-  const longWord = new RegExp(`\\S{${plainWordCharsMax + 1}}`).test(value);
+  const longWord = new RegExp(`\\S{${wordCharsMax + 1}}`).test(value);
   return longWord ? { prepared: true, foldLines: true, value: encodeWord(value, "B", 52) } : value;
 }

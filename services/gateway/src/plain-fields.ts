@@ -6,8 +6,8 @@ import type { Mailbox, SendRequest } from "@tyto/contracts";
 import { foldLines } from "nodemailer/lib/mime-funcs";
 
 const lineCharsMax = 76;
-/** Of an unbroken word: longer ones are encoded. */
-const wordCharsMax = 200;
+/** Of an unbroken word: longer ones are encoded, so that no line passes 998 octets (RFC 5322 §2.1.1). */
+export const wordCharsMax = 200;
 
 /** A domain that needs no A-label and is no address literal. */
 const plainAddress = /^[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*@([a-z0-9]+(-[a-z0-9]+)*\.)+[a-z]{2,63}$/;

@@ -1,30 +1,17 @@
 /** What an operator's requeue of a suspended site does: two whole mta processes, a real nats-server, and a site that comes back. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { type Bus, done } from "@tyto/bus";
+import type { Bus } from "@tyto/bus";
 import { startNats, type TestNats } from "@tyto/bus/testing";
-import {
-  Address,
-  Domain,
-  type DomainRecord,
-  defaultOrganization,
-  newMessageId,
-  type SiteState,
-} from "@tyto/contracts";
+import { Address, defaultOrganization, newMessageId, type SiteState } from "@tyto/contracts";
 import { type Running, silentLog } from "@tyto/service";
 import { until } from "../../../test/parts/until.ts";
 import { readConfig } from "./config.ts";
+import { record, setUpSender } from "./sender.testing.ts";
 import { start } from "./start.ts";
 import { type Sink, startSink } from "./testing.ts";
 
 const messages = 300;
-const domain = Domain.parse("example.com");
-const record: DomainRecord = {
-  domain,
-  organizationId: defaultOrganization,
-  returnPathHost: Domain.parse("bounces.example.com"),
-  keys: [],
-  verified: true,
-};
+const { domain } = record;
 const body = Buffer.from("From: ann@example.com\r\nSubject: hi\r\n\r\nHello\r\n");
 
 let nats: TestNats;
@@ -36,13 +23,7 @@ let port = 0;
 beforeAll(async () => {
   nats = await startNats({ users: true });
   [gateway, recorder] = await Promise.all([nats.connect("gateway"), nats.connect("recorder")]);
-  await recorder.bucket("DOMAINS").put(domain, record);
-  await recorder.consumeBatches("recorder", { batchMax: 200, waitMs: 5 }, async (batch) => {
-    for (const { event } of batch)
-      if (event.subject === "domain.keyed")
-        await recorder.bucket("DOMAINS").put(domain, { ...record, keys: event.payload.keys });
-    return done;
-  });
+  await setUpSender(recorder);
   // A port at which nobody listens, until the site comes back.
   const taken = await startSink();
   port = taken.port;
@@ -138,7 +119,7 @@ test("a requeue of a suspended site makes one probe of all processes, at once, a
 
   probed.resolve();
   await until("all mail arrives", () => new Set(received.map(({ to }) => to)).size === messages, {
-    withinMs: 60_000,
+    withinMs: 120_000,
   });
   expect((await statesOf()).map(({ state }) => state)).not.toContain("suspended");
-}, 120_000);
+}, 240_000);

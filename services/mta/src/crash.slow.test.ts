@@ -3,22 +3,16 @@
  * dead process held comes back after the durables' `ackWaitMs`; most of the time here is that wait.
  */
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { type Bus, done } from "@tyto/bus";
+import type { Bus } from "@tyto/bus";
 import { startNats, type TestNats } from "@tyto/bus/testing";
-import { Address, Domain, type DomainRecord, defaultOrganization, newMessageId } from "@tyto/contracts";
+import { Address, defaultOrganization, newMessageId } from "@tyto/contracts";
+import { record, setUpSender } from "./sender.testing.ts";
 import { type Received, type Sink, startSink } from "./testing.ts";
 
 const recipientsMax = 200;
 const crashAt = 80;
 const concurrency = 20;
-const domain = Domain.parse("example.com");
-const record: DomainRecord = {
-  domain,
-  organizationId: defaultOrganization,
-  returnPathHost: Domain.parse("bounces.example.com"),
-  keys: [],
-  verified: true,
-};
+const { domain } = record;
 
 let nats: TestNats;
 let sink: Sink;
@@ -41,14 +35,8 @@ beforeEach(async () => {
     },
   });
   recorder = await nats.connect("recorder");
-  await recorder.bucket("DOMAINS").put(domain, record);
-  await recorder.consumeBatches("recorder", { batchMax: 200, waitMs: 5 }, async (batch) => {
-    for (const { event } of batch) {
-      if (event.subject === "mail.delivered") delivered.add(event.payload.deliveryId);
-      if (event.subject === "domain.keyed")
-        await recorder.bucket("DOMAINS").put(domain, { ...record, keys: event.payload.keys });
-    }
-    return done;
+  await setUpSender(recorder, (event) => {
+    if (event.subject === "mail.delivered") delivered.add(event.payload.deliveryId);
   });
   mta = startMta();
   await until(async () => (await recorder.bucket("DOMAINS").get(domain))?.keys.length === 2);

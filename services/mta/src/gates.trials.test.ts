@@ -3,14 +3,13 @@ import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import type { Bus } from "@tyto/bus";
 import { startNats, type TestNats } from "@tyto/bus/testing";
 import { Address, defaultOrganization, deliveryId, newMessageId } from "@tyto/contracts";
-import { silentLog } from "@tyto/service";
 import { until } from "../../../test/parts/until.ts";
 import { isTrialKey } from "./breakers/breakers.ts";
 import { type Gates, openGates } from "./gates.ts";
 import { createProfiles } from "./shaping/profiles.ts";
-import { createElapsed } from "./shares/elapsed.ts";
-import { createShares, type Shares } from "./shares/shares.ts";
+import type { Shares } from "./shares/shares.ts";
 import { createShareKeys } from "./shares/site-keys.ts";
+import { openShares } from "./shares/testing.ts";
 
 type Process = { gates: Gates; shares: Shares; bus: Bus; demand(site: string, wanted: number): void };
 let nats: TestNats;
@@ -38,15 +37,7 @@ async function start(name: string): Promise<Process> {
   const { keyOf, inUse } = createShareKeys((key) =>
     isTrialKey(key) ? gates.breakers.trialsUnderWay(key) : 0,
   );
-  const elapsedMs = createElapsed(() => performance.now(), Date.now);
-  const shares = await createShares({
-    bucket: bus.bucket,
-    name,
-    inUse,
-    elapsedMs,
-    now: Date.now,
-    log: silentLog,
-  });
+  const shares = await openShares(bus, name, inUse);
   const shareOf = (key: { egress: string; site: string }, connectionsMax: number) =>
     shares.shareOf(keyOf(key), { connectionsMax, perMinute: Number.POSITIVE_INFINITY }).connectionsMax;
   const gates: Gates = await openGates({

@@ -1,12 +1,10 @@
 /** The mta as a whole: a real nats-server with the mta's own rights, DNS and mail servers of this process. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { type Bus, done } from "@tyto/bus";
+import type { Bus } from "@tyto/bus";
 import { startNats, type TestNats } from "@tyto/bus/testing";
 import {
   type AcceptedMessage,
   Address,
-  Domain,
-  type DomainRecord,
   defaultOrganization,
   deliveryId,
   type MessageId,
@@ -22,18 +20,12 @@ import { authenticate } from "mailauth";
 import { readConfig } from "./config.ts";
 import { entriesOf } from "./intake.ts";
 import { originOf } from "./origin.ts";
+import { record, setUpSender } from "./sender.testing.ts";
 import { start } from "./start.ts";
 import { type Sink, startSink } from "./testing.ts";
 
 const verpKey = "a verp key of the test, long enough";
-const domain = Domain.parse("example.com");
-const record: DomainRecord = {
-  domain,
-  organizationId: defaultOrganization,
-  returnPathHost: Domain.parse("bounces.example.com"),
-  keys: [],
-  verified: true,
-};
+const { domain } = record;
 
 let nats: TestNats;
 let dns: DnsServer;
@@ -68,16 +60,7 @@ beforeAll(async () => {
     RETRY_FIRST_S: "0.3",
   });
   [gateway, recorder] = await Promise.all([nats.connect("gateway"), nats.connect("recorder")]);
-  await recorder.bucket("DOMAINS").put(domain, record);
-  await recorder.consumeBatches("recorder", { batchMax: 200, waitMs: 5 }, async (batch) => {
-    for (const { event } of batch) {
-      events.push(event);
-      // What Convex does with the first offer of keys.
-      if (event.subject === "domain.keyed")
-        await recorder.bucket("DOMAINS").put(domain, { ...record, keys: event.payload.keys });
-    }
-    return done;
-  });
+  await setUpSender(recorder, (event) => events.push(event));
   mta = await start(config, silentLog);
   await until(async () => (await recorder.bucket("DOMAINS").get(domain))?.keys.length === 2);
 });

@@ -11,6 +11,7 @@ import { sample, webhookSecret } from "@tyto/convex/samples.testing.ts";
 import { silentLog } from "@tyto/service";
 import { ConvexHttpClient } from "convex/browser";
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from "jose";
+import { freePort } from "../../../test/parts/ports.ts";
 import { readConfig } from "./config.ts";
 import { start } from "./start.ts";
 import { messages } from "./testing.ts";
@@ -42,13 +43,7 @@ const running: Awaited<ReturnType<typeof start>>[] = [];
 
 type RunningConvex = { url: string; siteUrl: string; kill(): Promise<void> };
 
-const freePort = () => {
-  const server = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response() });
-  const free = server.port ?? 0;
-  server.stop(true);
-  return free;
-};
-const [port, sitePort] = [freePort(), freePort()];
+const [port, sitePort] = await Promise.all([freePort(), freePort()]);
 
 /** convex-local as its own process, so that it can die as processes do. */
 async function openConvex(): Promise<RunningConvex> {

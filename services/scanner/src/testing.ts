@@ -4,6 +4,7 @@ import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type AcceptedMessage, events, newMessageId } from "@tyto/contracts";
+import { freePort } from "../../../test/parts/ports.ts";
 
 export function sampleMessage(changes: Partial<AcceptedMessage> = {}): AcceptedMessage {
   const messageId = newMessageId();
@@ -165,15 +166,6 @@ export async function startClamd(streamLengthMax = "32M"): Promise<RealClamd> {
       await rm(folder, { recursive: true, force: true });
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
 }
 
 const isListening = (port: number): Promise<boolean> =>

@@ -1,30 +1,17 @@
 /** What operators ask and do, with a whole mta on a real nats-server, asked as the gateway asks. */
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
-import { type Bus, done } from "@tyto/bus";
+import type { Bus } from "@tyto/bus";
 import { startNats, type TestNats } from "@tyto/bus/testing";
-import {
-  Address,
-  Domain,
-  type DomainRecord,
-  defaultOrganization,
-  newMessageId,
-  type StoredEvent,
-} from "@tyto/contracts";
+import { Address, newMessageId, type StoredEvent } from "@tyto/contracts";
 import { type DnsServer, startDns } from "@tyto/dns/testing";
 import { type Log, type Running, silentLog } from "@tyto/service";
 import { until } from "../../../../test/parts/until.ts";
 import { type Config, readConfig } from "../config.ts";
+import { record, setUpSender } from "../sender.testing.ts";
 import { start } from "../start.ts";
 import { type Sink, startSink } from "../testing.ts";
 
-const domain = Domain.parse("example.com");
-const record: DomainRecord = {
-  domain,
-  organizationId: defaultOrganization,
-  returnPathHost: Domain.parse("bounces.example.com"),
-  keys: [],
-  verified: true,
-};
+const { domain } = record;
 
 let nats: TestNats;
 let dns: DnsServer;
@@ -55,15 +42,7 @@ beforeAll(async () => {
     RETRY_FIRST_S: "600",
   });
   [gateway, recorder] = await Promise.all([nats.connect("gateway"), nats.connect("recorder")]);
-  await recorder.bucket("DOMAINS").put(domain, record);
-  await recorder.consumeBatches("recorder", { batchMax: 200, waitMs: 5 }, async (batch) => {
-    for (const { event } of batch) {
-      events.push(event);
-      if (event.subject === "domain.keyed")
-        await recorder.bucket("DOMAINS").put(domain, { ...record, keys: event.payload.keys });
-    }
-    return done;
-  });
+  await setUpSender(recorder, (event) => events.push(event));
   mta = await start(config, { ...silentLog, info: (event) => onInfo(event) });
   await until(
     "there are keys",

@@ -150,6 +150,7 @@ export class Egresses {
         id,
         asked,
         refusal(`${id} is out of its pool: ${quarantine}`, nowMs + quarantineWaitMs),
+        true,
       );
     const answer = await this.#ports.leave(egress, site, traffic, nowMs);
     if (answer.kind === "wait")
@@ -162,12 +163,12 @@ export class Egresses {
     };
   }
 
-  #refuse(id: string, { site, traffic, nowMs }: Asked, refused: Refusal): Refusal {
+  #refuse(id: string, { site, traffic, nowMs }: Asked, refused: Refusal, isQuarantine = false): Refusal {
     this.#refused.set(refusedKey(id, site.id, traffic), {
       site: site.id,
       untilMs: Math.min(refused.untilMs, nowMs + refusedMsMax),
       why: refused.reasons.join("; "),
-      isQuarantine: this.#ports.quarantineOf(id) !== undefined,
+      isQuarantine,
     });
     return refused;
   }

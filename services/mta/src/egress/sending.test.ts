@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { type Bus, done } from "@tyto/bus";
+import type { Bus } from "@tyto/bus";
 import { startNats, type TestNats } from "@tyto/bus/testing";
 import {
   type AcceptedMessage,
@@ -17,6 +17,7 @@ import { type DnsServer, startDns } from "@tyto/dns/testing";
 import { readReturnPath } from "@tyto/mail";
 import { type Running, silentLog } from "@tyto/service";
 import { readConfig } from "../config.ts";
+import { setUpSender } from "../sender.testing.ts";
 import { start } from "../start.ts";
 import { type Sink, startSink } from "../testing.ts";
 
@@ -86,21 +87,7 @@ members = ["spare"]
 `,
   );
   [gateway, recorder] = await Promise.all([nats.connect("gateway"), nats.connect("recorder")]);
-  await recorder.bucket("DOMAINS").put(domain, {
-    ...{ domain, organizationId: defaultOrganization, keys: [], verified: true },
-    returnPathHost: Domain.parse("bounces.example.com"),
-  });
-  await recorder.consumeBatches("recorder", { batchMax: 200, waitMs: 5 }, async (batch) => {
-    for (const { event } of batch) {
-      events.push(event);
-      if (event.subject === "domain.keyed")
-        await recorder.bucket("DOMAINS").put(domain, {
-          ...{ domain, organizationId: defaultOrganization, keys: event.payload.keys, verified: true },
-          returnPathHost: Domain.parse("bounces.example.com"),
-        });
-    }
-    return done;
-  });
+  await setUpSender(recorder, (event) => events.push(event));
   const { url, user, password } = nats.login("mta");
   mta = await start(
     readConfig({

@@ -455,6 +455,31 @@ describe("a process that shares a site with others", () => {
     expect(shaping.connectionsMax(key)).toBe(5);
   });
 
+  test("leaves a site alone after its pause while another has the one connection that asks", () => {
+    const clock = { nowMs: 1_800_000_000_000 };
+    const part = { connectionsMax: 0 };
+    const shaping = createShaping({
+      profiles: createProfiles({ connectionsMax: 20 }),
+      now: () => clock.nowMs,
+      random: () => 0.5,
+      shareOf: (_, limit) => ({ ...limit, ...part }),
+    });
+    const key = { egress: "192.0.2.1", site: "mx.example.com" };
+    shaping.suspend(key, undefined, clock.nowMs + 1_000, "nobody answers");
+    expect(shaping.pause(key)).toMatchObject({ untilMs: clock.nowMs + 1_000, isPause: true });
+    clock.nowMs += 1_000;
+    const wait = {
+      kind: "wait",
+      untilMs: clock.nowMs + 500,
+      why: "mx.example.com: another process asks whether this is over: nobody answers",
+      isPause: true,
+    } as const;
+    expect([shaping.pause(key), shaping.leave(key, undefined)]).toEqual([wait, wait]);
+    part.connectionsMax = 1;
+    expect(shaping.pause(key)).toBeUndefined();
+    expect(shaping.leave(key, undefined)).toEqual({ kind: "go", isProbe: true });
+  });
+
   test("takes what it delivered for its part of what the site took, when that begins to throttle", () => {
     const shaping = createShaping({
       profiles: createProfiles({ connectionsMax: 20 }),

@@ -5,7 +5,17 @@ import type { Profiles } from "./profiles.ts";
 import { keep, type Row, type SiteKey, type SiteStatus, saidBy, shortened, statusOf } from "./row.ts";
 import { Rows } from "./rows.ts";
 import { signOf } from "./sign.ts";
-import { askNext, giveBack, learn, pauseOf, setShare, slow, suspend, takeToken } from "./throttle.ts";
+import {
+  askNext,
+  giveBack,
+  isLeftAlone,
+  learn,
+  pauseOf,
+  setShare,
+  slow,
+  suspend,
+  takeToken,
+} from "./throttle.ts";
 
 export type { SiteKey, SiteStatus } from "./row.ts";
 
@@ -69,15 +79,15 @@ export function createShaping(ports: ShapingPorts): Shaping {
   const rows = new Rows(profiles);
   const listeners: (() => void)[] = [];
   const openedListeners: ((key: SiteKey) => void)[] = [];
-  const isLeftAlone = (key: SiteKey) => {
-    const state = rows.get(key)?.throttle.state;
-    return state === "probing" || state === "suspended";
+  const isAlone = (key: SiteKey) => {
+    const row = rows.get(key);
+    return row !== undefined && isLeftAlone(row.throttle);
   };
   /** Does `learning`, and tells when that opens the site. */
   const opening = (key: SiteKey, learning: () => void): boolean => {
-    const wasLeftAlone = isLeftAlone(key);
+    const wasAlone = isAlone(key);
     learning();
-    const isOpened = wasLeftAlone && !isLeftAlone(key);
+    const isOpened = wasAlone && !isAlone(key);
     if (isOpened) for (const opened of openedListeners) opened(key);
     return isOpened;
   };
@@ -105,8 +115,10 @@ export function createShaping(ports: ShapingPorts): Shaping {
 
     pause(key) {
       const row = rows.get(key);
-      const pause = row && pauseOf(row.throttle, now());
-      return row && pause && named(row, pause);
+      if (row === undefined || !isLeftAlone(row.throttle)) return undefined;
+      const { connectionsMax } = takeShare(row, profiles, shareOf, now());
+      const pause = pauseOf(row.throttle, now(), connectionsMax >= 1);
+      return pause && named(row, pause);
     },
 
     giveBack(key) {

@@ -112,20 +112,10 @@ export function setShare(throttle: Throttle, share: number, nowMs: number): void
 }
 
 /** Takes one token, or tells when there is one and why there is none now; `isProbe` finds out whether a pause is over. Changes the throttle. */
-export function takeToken(
-  throttle: Throttle,
-  profile: Profile,
-  nowMs: number,
-  /** Of the one connection to a site that is left alone: whoever of the processes has it asks for all. */
-  mayProbe = true,
-): Leave {
-  if (throttle.state === "suspended" || throttle.state === "probing") {
-    const pause = pauseOf(throttle, nowMs);
+export function takeToken(throttle: Throttle, profile: Profile, nowMs: number, mayProbe: boolean): Leave {
+  if (isLeftAlone(throttle)) {
+    const pause = pauseOf(throttle, nowMs, mayProbe);
     if (pause !== undefined) return pause;
-    if (!mayProbe) {
-      const why = `another process asks whether this is over: ${throttle.why}`;
-      return { kind: "wait", untilMs: nowMs + shareLookMs, why, isPause: true };
-    }
     throttle.state = "probing";
     throttle.untilMs = nowMs + probeMsMax;
     return { kind: "go", isProbe: true };
@@ -149,16 +139,29 @@ export function takeToken(
   };
 }
 
-/** Why nothing may go now and until when, while the site is left alone, or one message asks it. */
-export function pauseOf({ state, untilMs, why }: Throttle, nowMs: number): Wait | undefined {
-  if ((state !== "suspended" && state !== "probing") || nowMs >= untilMs) return undefined;
-  if (state === "suspended") return { kind: "wait", untilMs, why, isPause: true };
-  return {
+/** Nothing goes there but one message at a time that asks whether the trouble is over. */
+export const isLeftAlone = ({ state }: Pick<Throttle, "state">): boolean =>
+  state === "suspended" || state === "probing";
+
+/**
+ * Why nothing may go now and until when, while the site is left alone, or one message asks it. Whoever of the processes has the
+ * one connection to such a site asks for all: `mayProbe` says that it is this one.
+ */
+export function pauseOf(throttle: Throttle, nowMs: number, mayProbe: boolean): Wait | undefined {
+  const { state, untilMs, why } = throttle;
+  if (!isLeftAlone(throttle)) return undefined;
+  const pause = (until: number, said: string): Wait => ({
     kind: "wait",
-    untilMs: Math.min(untilMs, nowMs + probeLookMs),
-    why: `one message asks whether this is over: ${why}`,
+    untilMs: until,
+    why: said,
     isPause: true,
-  };
+  });
+  if (nowMs >= untilMs)
+    return mayProbe
+      ? undefined
+      : pause(nowMs + shareLookMs, `another process asks whether this is over: ${why}`);
+  if (state === "suspended") return pause(untilMs, why);
+  return pause(Math.min(untilMs, nowMs + probeLookMs), `one message asks whether this is over: ${why}`);
 }
 type Wait = Extract<Leave, { kind: "wait" }>;
 

@@ -2,11 +2,11 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import type { Bus } from "@tyto/bus";
 import { startNats, type TestNats } from "@tyto/bus/testing";
-import { silentLog } from "@tyto/service";
 import { until } from "../../../../test/parts/until.ts";
 import { createElapsed } from "./elapsed.ts";
 import { processName } from "./name.ts";
-import { createShares, type Shares, shareKey } from "./shares.ts";
+import { type Shares, shareKey } from "./shares.ts";
+import { openShares } from "./testing.ts";
 
 const site = shareKey("192.0.2.1", "mx.example.com");
 const limit = { connectionsMax: 10, perMinute: 600 };
@@ -28,15 +28,7 @@ afterAll(() => nats.stop());
 
 async function start(name: string, inUse: (key: string) => number = () => 0): Promise<Shares> {
   const bus = await nats.connect("mta");
-  const elapsedMs = createElapsed(() => performance.now(), Date.now);
-  const shares = await createShares({
-    bucket: bus.bucket,
-    name,
-    inUse,
-    elapsedMs,
-    now: Date.now,
-    log: silentLog,
-  });
+  const shares = await openShares(bus, name, inUse);
   running.push({ shares, bus });
   return shares;
 }

@@ -6,8 +6,6 @@ import { startNats, type TestNats } from "@tyto/bus/testing";
 import {
   type AcceptedMessage,
   Address,
-  Domain,
-  type DomainRecord,
   defaultOrganization,
   newMessageId,
   type StoredEvent,
@@ -18,6 +16,7 @@ import { type Running, silentLog } from "@tyto/service";
 import { authenticate } from "mailauth";
 import PostalMime from "postal-mime";
 import { readConfig } from "../config.ts";
+import { record, setUpSender } from "../sender.testing.ts";
 import { start } from "../start.ts";
 import { type Sink, startSink } from "../testing.ts";
 import type { Demand } from "./demand.ts";
@@ -26,14 +25,7 @@ import { createTlsPolicies, type TlsPolicyPorts } from "./policies.ts";
 import { createReportMail } from "./report-mail.ts";
 import { chainPem, pemOf, startTlsServer, type TlsServer } from "./testing.ts";
 
-const domain = Domain.parse("example.com");
-const record: DomainRecord = {
-  domain,
-  organizationId: defaultOrganization,
-  returnPathHost: Domain.parse("bounces.example.com"),
-  keys: [],
-  verified: true,
-};
+const { domain } = record;
 const dayMs = 86_400_000;
 const noonMs = Math.floor(Date.now() / dayMs) * dayMs + dayMs / 2;
 
@@ -95,15 +87,7 @@ beforeAll(async () => {
   });
   dns.set("mx.test", { A: ["127.0.0.1"] });
   const recorder = await nats.connect("recorder");
-  await recorder.bucket("DOMAINS").put(domain, record);
-  await recorder.consumeBatches("recorder", { batchMax: 200, waitMs: 5 }, async (batch) => {
-    for (const { event } of batch) {
-      events.push(event);
-      if (event.subject === "domain.keyed")
-        await recorder.bucket("DOMAINS").put(domain, { ...record, keys: event.payload.keys });
-    }
-    return { kind: "done" };
-  });
+  await setUpSender(recorder, (event) => events.push(event));
   [mta, bus] = await Promise.all([start(config, silentLog), nats.connect("mta")]);
   await until(async () => (await bus.bucket("DOMAINS").get(domain))?.keys.length === 2);
 });
