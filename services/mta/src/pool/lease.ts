@@ -43,7 +43,7 @@ export class Leases {
         if (isReleased) return;
         isReleased = true;
         site.resting.delete(lease);
-        seeLease(site, this.#now() - startedMs);
+        seeLease(site, startedMs, this.#now());
         void this.#settle(connection, state);
       },
     };

@@ -381,6 +381,19 @@ test("how long a pause had still to go slows nobody down when it is over", async
   expect((await second).kind).toBe("lease");
 });
 
+test("how long a site took to answer the probe puts nobody off when it speaks again", async () => {
+  const pool = poolOf({ siteConnectionsMax: 1 });
+  const probe = await leased(pool);
+  nowMs += 60_000;
+  pool.reopen({ egress: "one", site: want("a").site });
+  const second = pool.acquire(host("a"), want("a"), { waitMs: 500 });
+  probe.release("ready");
+  const lease = await second;
+  const third = pool.acquire(host("a"), want("a"), { waitMs: 500 });
+  if (lease.kind === "lease") lease.release("ready");
+  expect([lease.kind, (await third).kind]).toEqual(["lease", "lease"]);
+});
+
 test("stopping ends the waits, and a closed pool keeps nothing", async () => {
   const pool = poolOf({ siteConnectionsMax: 1 });
   const stopping = new AbortController();

@@ -9,7 +9,7 @@ import type { Limits } from "./limits.ts";
 import type { Place } from "./line.ts";
 import { Opener } from "./opener.ts";
 import { Rests } from "./rests.ts";
-import { connectionsOf, Sites } from "./site.ts";
+import { beginAnew, connectionsOf, Sites } from "./site.ts";
 
 export type { Lease } from "./lease.ts";
 export { fixedLimits, type Limits } from "./limits.ts";
@@ -127,6 +127,7 @@ export function createPool<F>(options: PoolOptions<F>): Pool<F> {
       const site = sites.get(key);
       if (site === undefined) return;
       rests.endOf(site);
+      beginAnew(site, now());
       connections.adapt(site);
     },
     close() {

@@ -23,6 +23,8 @@ export type Site = {
   /** How long a session is leased, on average of the last ones. */
   leaseMs: number;
   leasedAtMs: number;
+  /** When it last spoke again: how long the probe took before tells nothing of the time that messages take now. */
+  openedAtMs: number;
   /** How far apart the limits keep messages; 0 while they do not. */
   gapMs: number;
   /** The site was left alone when it was last asked for leave; `gapMs` is how long that had still to go. */
@@ -73,6 +75,7 @@ const newSite = (key: SiteKey, provider: string | undefined, nowMs: number): Sit
   lineSinceMs: nowMs,
   leaseMs: leaseMsFirst,
   leasedAtMs: nowMs,
+  openedAtMs: nowMs,
   gapMs: 0,
   isGapOfPause: false,
   timer: undefined,
@@ -83,9 +86,18 @@ const newSite = (key: SiteKey, provider: string | undefined, nowMs: number): Sit
 /** As many as the remote server counts. */
 export const connectionsOf = ({ taken, closing }: Site): number => taken + closing;
 
-/** Learns how long messages take here. */
-export function seeLease(site: Site, leaseMs: number): void {
-  site.leaseMs += (leaseMs - site.leaseMs) * leaseShare;
+/** Learns how long messages take here, from one that began at `startedMs` and is over. */
+export function seeLease(site: Site, startedMs: number, nowMs: number): void {
+  if (startedMs < site.openedAtMs) return;
+  site.leaseMs += (nowMs - startedMs - site.leaseMs) * leaseShare;
+}
+
+/** The site was left alone and speaks again: turns that were given out meanwhile were those of a site in trouble. */
+export function beginAnew(site: Site, nowMs: number): void {
+  site.openedAtMs = nowMs;
+  site.leasedAtMs = nowMs;
+  site.leaseMs = leaseMsFirst;
+  site.booked.clear();
 }
 
 const nameOf = (egress: string, site: string) => `${egress} ${site}`;
