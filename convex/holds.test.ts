@@ -41,6 +41,22 @@ test("holds of one scope at different times are different rows, the latest first
   ]);
 });
 
+test("a sender held at two sites in the same moment has a row for each", async () => {
+  const t = startConvex({ now: () => noon });
+  const at = (site: string) => [
+    sample("sending.held", { id: `${site}.held`, site }),
+    sample("sending.released", { id: `${site}.released`, site }),
+  ];
+  await t.run((ctx) => applyEvents(ctx, [...at("google"), ...at("yahoo"), held]));
+  const user = await asUser(t);
+  const { page } = await user.query(api.holds.list, firstPage);
+  expect(page.map(({ site, releasedBy }) => [site, releasedBy])).toEqual([
+    [undefined, undefined],
+    ["yahoo", "ann"],
+    ["google", "ann"],
+  ]);
+});
+
 test("only people who signed in see holds", async () => {
   const t = startConvex({ now: () => noon });
   await expect(asRecorder(t).query(api.holds.list, firstPage)).rejects.toThrow();

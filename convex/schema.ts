@@ -238,6 +238,7 @@ const sending = {
     organizationId: v.string(),
     scope: holdScope,
     scopeId: v.string(),
+    site: v.optional(v.string()),
     heldAt: v.number(),
     why: v.optional(v.string()),
     by: v.optional(v.string()),

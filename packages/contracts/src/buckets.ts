@@ -285,7 +285,7 @@ export const buckets = {
    * what is a day old says nothing any more.
    */
   SITES: { value: SiteRecord, ttlMs: 24 * hourMs, history: 1 },
-  /** Key: `bucketKey(scope, id)`. The mta's alone; every mta watches it. Lost means that nothing is held. */
+  /** Key: `bucketKey(scope, id)`, and the site behind it where it is held there alone. The mta's alone; every mta watches it. Lost means that nothing is held. */
   HOLDS: { value: Hold, ttlMs: 0, history: 1 },
   /**
    * Key: `bucketKey(action, egress or rule, site)`. The mta's alone; all processes change it in turns. Lost means that a rule has to see

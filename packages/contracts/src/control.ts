@@ -127,10 +127,12 @@ export type GroupState = z.infer<typeof GroupState>;
 
 /** Sending that somebody or something stopped, until it is released or its time is over. */
 export const Hold = z.object({
-  /** Names it: `<scope>:<id>`. */
-  key: z.string().max(300),
+  /** Names it: `holdKey`. */
+  key: z.string().max(600),
   scope: z.enum(["site", "domain", "organization", "campaign", "everything"]),
   id: name,
+  /** An organisation or campaign that is held at this site alone. */
+  site: name.optional(),
   why: words,
   /** Who: a person's or key's id, `rule:<id>` or `breaker:<id>`. */
   by: z.string().max(120),
@@ -138,6 +140,14 @@ export const Hold = z.object({
   untilMs: TimeMs.optional(),
 });
 export type Hold = z.infer<typeof Hold>;
+
+/** What is held, as one word: `site:google`, `organization:acme`, or `campaign:acme/spring@google` for a campaign at one site. */
+export const holdKey = ({ scope, id, site }: Pick<Hold, "scope" | "id" | "site">): string =>
+  `${scope}:${id}${site === undefined ? "" : `@${site}`}`;
+
+/** Only who sends can be held at one site alone. */
+export const canBeHeldAtSite = (scope: Hold["scope"]): boolean =>
+  scope === "organization" || scope === "campaign";
 
 /** What a rule has done with a site's mail until its time is over: it leaves by another pool, or what matches is given up. */
 export const Measure = z.object({
@@ -448,7 +458,7 @@ export const controls = {
   /** Ends a hold, or what a rule does, by its key. */
   "mta.release": {
     answeredBy: "one",
-    request: z.object({ key: z.string().max(400), by: z.string().max(120) }),
+    request: z.object({ key: z.string().max(600), by: z.string().max(120) }),
     answer: z.object({ wasHeld: z.boolean() }),
     answerMsMax: 5_000,
     answersMax: 1,

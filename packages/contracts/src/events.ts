@@ -444,6 +444,8 @@ export const events = {
     scope: z.enum(holdScopes),
     /** A site, a domain, an organisation, `<organisation>/<campaign>`, or `*`. */
     scopeId: z.string().max(253),
+    /** An organisation or campaign that is held at this site alone. */
+    site: z.string().max(253).optional(),
     why: z.string().max(500),
     by: z.string().max(120),
     untilAt: TimeMs.optional(),
@@ -454,6 +456,7 @@ export const events = {
     ...event,
     scope: z.enum(holdScopes),
     scopeId: z.string().max(253),
+    site: z.string().max(253).optional(),
     by: z.string().max(120),
     /** When it began. */
     heldAt: TimeMs,

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import {
   BreakerState,
+  canBeHeldAtSite,
   FlowState,
   LastMinute,
   Measure,
@@ -153,6 +154,7 @@ export const HoldView = z.object({
   key: z.string(),
   scope: holdScope,
   id: z.string(),
+  site: z.string().optional().describe("It is held at this site alone"),
   why: z.string(),
   by: z.string().describe("A key, a person, `rule:<id>` or `breaker:<id>`"),
   since: time,
@@ -190,6 +192,12 @@ export const HoldAdd = z
       .describe(
         "The site, domain, organisation, or campaign (`<organisation>/<campaign>`); `*` for everything",
       ),
+    site: z
+      .string()
+      .min(1)
+      .max(253)
+      .optional()
+      .describe("The one site at which an organisation or campaign is held; elsewhere its mail goes on"),
     why: z.string().min(1).max(300),
     for_s: forS.describe("Ends by itself after so many seconds"),
   })
@@ -197,10 +205,18 @@ export const HoldAdd = z
   .refine(({ scope, id }) => (scope === "everything") === (id === "*") && id !== "", {
     path: ["id"],
     message: "names what is held; only everything is held as *",
+  })
+  .refine(({ scope, site }) => site === undefined || canBeHeldAtSite(scope), {
+    path: ["site"],
+    message: "goes with an organization or a campaign only",
+  })
+  .refine(({ site }) => site?.endsWith("*") !== true, {
+    path: ["site"],
+    message: "must be one site, without *",
   });
 export const HoldReleased = z.object({ key: z.string(), was_held: z.boolean() });
 
-/** A single site, domain, organisation or campaign is held as such, mail to come included; other conditions put entries off. */
+/** A single site, domain, organisation or campaign, or one of the latter at one site, is held as such, mail to come included; other conditions put entries off. */
 export const QueueHeld = z.object({ hold: HoldView.optional(), entries: QueueActed.optional() });
 export const QueueReleased = z.object({ hold: HoldReleased.optional(), entries: QueueActed.optional() });
 

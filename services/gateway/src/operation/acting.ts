@@ -4,6 +4,7 @@ import {
   type HoldAdd,
   HoldList,
   HoldView,
+  holdKey,
   limits,
   QueueActed,
   type QueueAction,
@@ -59,7 +60,7 @@ export async function requeue(ports: OperationPorts, request: ActRequest, by: st
   return await act(ports, "requeue", request, by);
 }
 
-/** A single scope is held as such; other conditions put the entries off. */
+/** A single scope, or a sender at one site, is held as such; other conditions put the entries off. */
 export async function hold(
   ports: OperationPorts,
   request: HoldRequest,
@@ -90,8 +91,7 @@ export async function release(
   by: string,
 ): Promise<{ hold: Released } | { entries: Acted }> {
   const scope = scopeOf(request.filter);
-  if (scope !== undefined && !request.dry_run)
-    return { hold: await releaseHold(ports, `${scope.scope}:${scope.id}`, by) };
+  if (scope !== undefined && !request.dry_run) return { hold: await releaseHold(ports, holdKey(scope), by) };
   return { entries: await act(ports, "requeue", request, by) };
 }
 
@@ -102,11 +102,14 @@ export async function listHolds(ports: OperationPorts): Promise<z.infer<typeof H
 
 export async function addHold(
   { control, now }: OperationPorts,
-  { scope, id, why, for_s: forS }: z.infer<typeof HoldAdd>,
+  { scope, id, site, why, for_s: forS }: z.infer<typeof HoldAdd>,
   by: string,
 ): Promise<z.infer<typeof HoldView>> {
-  const until = forS === undefined ? {} : { untilMs: now() + 1_000 * forS };
-  return shown(HoldView, await control.ask("mta.hold", { scope, id, why, by, ...until }));
+  const more = {
+    ...(site === undefined ? {} : { site }),
+    ...(forS === undefined ? {} : { untilMs: now() + 1_000 * forS }),
+  };
+  return shown(HoldView, await control.ask("mta.hold", { scope, id, why, by, ...more }));
 }
 
 export async function releaseHold({ control }: OperationPorts, key: string, by: string): Promise<Released> {

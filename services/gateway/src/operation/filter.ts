@@ -12,15 +12,27 @@ export function toFilter(view: QueueFilterView, nowMs: number): QueueFilter {
   };
 }
 
-/** The one thing that a filter names, if that is something which can be held as a whole. */
-export function scopeOf(filter: QueueFilterView): Pick<Hold, "scope" | "id"> | undefined {
-  const given = Object.entries(filter).filter(([, value]) => value !== undefined);
-  const { site, domain, organization, campaign } = filter;
-  if (given.length === 2 && organization !== undefined && campaign !== undefined)
-    return { scope: "campaign", id: `${organization}/${campaign}` };
-  if (given.length !== 1) return undefined;
-  if (site !== undefined && !site.endsWith("*")) return { scope: "site", id: site };
-  if (domain !== undefined) return { scope: "domain", id: domain };
-  if (organization !== undefined) return { scope: "organization", id: organization };
-  return campaign === undefined ? undefined : { scope: "campaign", id: campaign };
+/** What a filter names, if that is something which can be held as a whole: a site, a domain, or who sends, everywhere or at one site. */
+export function scopeOf({
+  site,
+  domain,
+  organization,
+  campaign,
+  ...others
+}: QueueFilterView): Pick<Hold, "scope" | "id" | "site"> | undefined {
+  if (Object.values(others).some((value) => value !== undefined) || site?.endsWith("*")) return undefined;
+  const sender = senderOf(organization, campaign);
+  if (domain !== undefined)
+    return sender === undefined && site === undefined ? { scope: "domain", id: domain } : undefined;
+  if (site === undefined) return sender;
+  return sender === undefined ? { scope: "site", id: site } : { ...sender, site };
+}
+
+function senderOf(
+  organization: string | undefined,
+  campaign: string | undefined,
+): Pick<Hold, "scope" | "id"> | undefined {
+  if (campaign !== undefined)
+    return { scope: "campaign", id: organization === undefined ? campaign : `${organization}/${campaign}` };
+  return organization === undefined ? undefined : { scope: "organization", id: organization };
 }

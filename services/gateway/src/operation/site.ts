@@ -41,5 +41,8 @@ const tellReplies = async ({ control }: OperationPorts, site: string): Promise<T
 const repliesOf = (told: readonly Told[]): RecentReply[] =>
   mergeReplies(told.flatMap(({ replies }) => replies));
 
-const isAbout = ({ scope, id }: Hold, site: string, domain: string): boolean =>
-  scope === "everything" || (scope === "site" && id === site) || (scope === "domain" && id === domain);
+const isAbout = ({ scope, id, site: at }: Hold, site: string, domain: string): boolean =>
+  scope === "everything" ||
+  at === site ||
+  (scope === "site" && id === site) ||
+  (scope === "domain" && id === domain);

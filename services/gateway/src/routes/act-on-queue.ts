@@ -43,7 +43,7 @@ export function actOnQueue(
     path: "/v1/queue/hold",
     operationId: "holdQueue",
     summary: "Keep mail from being sent",
-    description: `A single site, domain, organisation or campaign is held as such, mail to come included, and shows in GET /v1/holds. Other conditions put the entries off. ${parts}`,
+    description: `A single site, domain, organisation or campaign is held as such, mail to come included, and shows in GET /v1/holds; so is an organisation or campaign with a site, at that site alone. Other conditions put the entries off. ${parts}`,
     request: body(QueueHold),
     responses: answer(QueueHeldShown),
   });
@@ -54,7 +54,7 @@ export function actOnQueue(
     path: "/v1/queue/release",
     operationId: "releaseQueue",
     summary: "Let held mail be sent again",
-    description: `Ends the hold of a single site, domain, organisation or campaign; its entries are due now. With other conditions entries that were put off are due now. ${parts}`,
+    description: `Ends the hold of a single site, domain, organisation or campaign, or of one of the latter at one site; its entries are due now. With other conditions entries that were put off are due now. ${parts}`,
     request: body(QueueRelease),
     responses: answer(QueueReleasedShown),
   });

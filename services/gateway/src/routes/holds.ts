@@ -18,7 +18,7 @@ const HoldParams = z.object({
   key: z
     .string()
     .min(1)
-    .max(400)
+    .max(600)
     .describe("The `key` of a hold or of a rule's measure, such as `site:google`, with URL encoding"),
 });
 
@@ -49,7 +49,8 @@ export function holds(
     operationId: "addHold",
     tags: ["Queue"],
     summary: "Hold a site, domain, organisation, campaign or everything",
-    description: "Holding again changes the reason and the end.",
+    description:
+      "With `site`, an organisation or campaign is held there alone. Holding again changes the reason and the end.",
     security: secured,
     middleware: [guard(guards, "admin"), bounded(smallBodyBytesMax)] as const,
     request: { body: { required: true, content: { "application/json": { schema: HoldAdd } } } },

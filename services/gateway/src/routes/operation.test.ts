@@ -1,6 +1,13 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import type { Bus } from "@tyto/bus";
-import { type ControlAnswer, type ControlRequest, DeliveryId, type Hold, MessageId } from "@tyto/contracts";
+import {
+  type ControlAnswer,
+  type ControlRequest,
+  DeliveryId,
+  type Hold,
+  holdKey,
+  MessageId,
+} from "@tyto/contracts";
 import { until } from "../../../../test/parts/until.ts";
 import { startTestGateway, type TestGateway } from "../testing.ts";
 
@@ -243,9 +250,11 @@ test("a site is held as such; other conditions put entries off, to one time for 
   answering.push(
     mta.control.answer("mta.hold", async (wanted): Promise<Hold> => {
       holds.push(wanted);
-      return { ...wanted, key: `${wanted.scope}:${wanted.id}`, sinceMs: 0 };
+      return { ...wanted, key: holdKey(wanted), sinceMs: 0 };
     }),
-    mta.control.answer("mta.release", async ({ key }) => ({ wasHeld: key === "campaign:acme/spring" })),
+    mta.control.answer("mta.release", async ({ key }) => ({
+      wasHeld: key.startsWith("campaign:acme/spring"),
+    })),
   );
   const acts = await answerActs([
     { matched: 1, touched: 1, inHand: 0, sample: [], next: 5 },
@@ -272,6 +281,66 @@ test("a site is held as such; other conditions put entries off, to one time for 
     filter: { organization: "acme", campaign: "spring" },
   });
   expect(await released.json()).toEqual({ hold: { key: "campaign:acme/spring", was_held: true } });
+});
+
+test("an organisation or campaign is held at one site alone, and released there", async () => {
+  const holds: ControlRequest<"mta.hold">[] = [];
+  const released: string[] = [];
+  answering.push(
+    mta.control.answer("mta.hold", async (wanted): Promise<Hold> => {
+      holds.push(wanted);
+      return { ...wanted, key: holdKey(wanted), sinceMs: 0 };
+    }),
+    mta.control.answer("mta.release", async ({ key }) => {
+      released.push(key);
+      return { wasHeld: true };
+    }),
+  );
+  const acts = await answerActs([{ matched: 2, touched: 0, inHand: 0, sample: [] }]);
+  const site = "google";
+  const spring = { campaign: "spring", organization: "acme", site };
+  for (const filter of [{ organization: "acme", site }, spring, { campaign: "spring", site }]) {
+    const body = { filter, why: "asked to", for_s: 60 };
+    const held = await (await gateway.call("POST", "/v1/queue/hold", body)).json();
+    expect(held).toMatchObject({ hold: { site, until: expect.any(String) } });
+    expect((await gateway.call("POST", "/v1/queue/release", { filter })).status).toBe(200);
+  }
+  expect(holds.map(holdKey)).toEqual([
+    "organization:acme@google",
+    "campaign:acme/spring@google",
+    "campaign:spring@google",
+  ]);
+  expect(released).toEqual(holds.map(holdKey));
+  expect(acts).toEqual([]);
+
+  const trial = { filter: spring, why: "asked to", dry_run: true };
+  expect(await (await gateway.call("POST", "/v1/queue/hold", trial)).json()).toMatchObject({
+    entries: { matched: 2 },
+  });
+  expect(acts).toMatchObject([
+    { isDryRun: true, filter: { organizationId: "acme", campaign: "spring", site: "google" } },
+  ]);
+  expect(holds).toHaveLength(3);
+
+  const add = (body: object) => gateway.call("POST", "/v1/holds", { why: "w", ...body });
+  expect((await add({ scope: "organization", id: "acme", site })).status).toBe(201);
+  for (const body of [
+    { scope: "domain", id: "example.org", site },
+    { scope: "organization", id: "acme", site: "goo*" },
+  ])
+    expect((await add(body)).status).toBe(400);
+});
+
+test.each([
+  [{ site: "goo*", organization: "acme" }],
+  [{ site: "google", organization: "acme", traffic: "bulk" }],
+  [{ domain: "example.org", organization: "acme" }],
+  [{ domain: "example.org", site: "google" }],
+])("%j is no scope of a hold: what waits is put off", async (filter) => {
+  const acts = await answerActs([{ matched: 1, touched: 1, inHand: 0, sample: [] }]);
+  const answer = await gateway.call("POST", "/v1/queue/hold", { filter, why: "asked to" });
+  expect(await answer.json()).toMatchObject({ entries: { touched: 1 } });
+  expect(acts).toHaveLength(1);
 });
 
 test("a trial of a hold counts all that it would be felt by, also what is due only after its end", async () => {

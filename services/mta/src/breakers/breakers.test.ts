@@ -4,13 +4,14 @@ import {
   DeliveryId,
   defaultOrganization,
   type Hold,
+  holdKey,
   messageIdOf,
   newMessageId,
   type Reason,
   reasons,
 } from "@tyto/contracts";
 import { type Feedback, reportOf } from "../feedback.ts";
-import { holdKey, type NewHold } from "../holds/holds.ts";
+import type { NewHold } from "../holds/holds.ts";
 import type { Observation } from "../observation.ts";
 import { createBreakers } from "./breakers.ts";
 import { storeOf } from "./testing.ts";

@@ -94,7 +94,9 @@ export function createBreakers(ports: BreakerPorts): Breakers {
       return { kind: "go" };
     },
 
-    released({ scope, id, by, untilMs }) {
+    released({ scope, id, site, by, untilMs }) {
+      // At one site alone only people and rules hold.
+      if (site !== undefined) return;
       if (scope !== "organization" && scope !== "campaign") return;
       const found = counting.get(scope, id);
       const isLifted = by.startsWith("breaker:") && (untilMs ?? 0) > now();

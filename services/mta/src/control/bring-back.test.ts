@@ -25,8 +25,9 @@ const entryOf = (recipient: string, more: Partial<QueueEntry> = {}): QueueEntry 
     ...more,
   };
 };
-const holdOf = (scope: Hold["scope"], id: string): Hold => ({
+const holdOf = (scope: Hold["scope"], id: string, site?: string): Hold => ({
   ...{ key: `${scope}:${id}`, scope, id, why: "a test", by: "ann", sinceMs: 0 },
+  ...(site === undefined ? {} : { site }),
 });
 
 let opened: BringBack[] = [];
@@ -63,6 +64,9 @@ test.each<[Hold, string[]]>([
   [holdOf("campaign", "spring"), ["b@two.example"]],
   [holdOf("campaign", "default/spring"), ["b@two.example"]],
   [holdOf("campaign", "acme/spring"), []],
+  [holdOf("organization", "acme", "google"), ["c@two.example"]],
+  [holdOf("organization", "acme", "yahoo"), []],
+  [holdOf("campaign", "default/spring", "google"), ["b@two.example"]],
 ])(
   "what %j held comes back, and nothing that waits for its next attempt or its time",
   async (hold, expected) => {

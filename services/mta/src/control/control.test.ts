@@ -276,6 +276,30 @@ test("what is held is not sent, and goes on at once when it is released, on acco
   await Promise.all(others.map((one) => one.stop()));
 });
 
+test("a sender that is held at one site waits there, is told with its site, and goes on when it is released", async () => {
+  isBusy = false;
+  const site = `127.0.0.1=${sink.port}`;
+  const hold = await gateway.control.ask("mta.hold", {
+    ...{ scope: "organization", id: "default", site, why: "a test", by: "root" },
+  });
+  expect(hold.key).toBe(`organization:default@${site}`);
+  const id = await submit(["taken@one.example"]);
+  await until("it waits", async () =>
+    (await queue("site", { messageId: id })).total.later === 1 ? true : undefined,
+  );
+  const { answers } = await gateway.control.askAll("mta.replies", { site });
+  expect(answers[0]?.state).toMatchObject({
+    state: "open",
+    why: expect.stringContaining(`the organization default at ${site} is held by root: a test`),
+  });
+  await gateway.control.ask("mta.hold", {
+    ...{ scope: "organization", id: "default", site: "elsewhere", why: "w", by: "root" },
+  });
+  expect(await gateway.control.ask("mta.release", { key: hold.key, by: "root" })).toEqual({ wasHeld: true });
+  await until("it arrives", () => outcomes("mail.delivered", id) === 1);
+  await gateway.control.ask("mta.release", { key: "organization:default@elsewhere", by: "root" });
+});
+
 test("a hold that ends by itself is felt when it ends", async () => {
   isBusy = false;
   const untilMs = Date.now() + 1_500;

@@ -4,6 +4,7 @@ import type { Refused } from "../egress/egresses.ts";
 import { createActivity } from "./activity.ts";
 import { processState, type StatePorts, siteState } from "./state.ts";
 
+const lastMinute = { delivered: 1, deferred: 0, bounced: 0 };
 const portsWith = (bySite: Readonly<Record<string, number>>): StatePorts => ({
   ...{ process: "p", startedAtMs: 0, activity: createActivity(() => 0), now: () => 0 },
   connections: () => ({ open: 1, idle: 0, max: 100 }),
@@ -22,6 +23,33 @@ test("a site that has answered nothing yet is told while mail to it is in hand, 
   expect(siteState(busy, "mx.tarpit.example")).toMatchObject(tarpit);
   expect(processState(portsWith({})).sites).toEqual([]);
   expect(siteState(portsWith({}), "mx.tarpit.example")).toBeUndefined();
+});
+
+test("a sender that is held at one site is told there and for the sender, who is open elsewhere", () => {
+  const activity = createActivity(() => 0);
+  const hold = {
+    scope: "organization",
+    id: "acme",
+    site: "google",
+    why: "spam, they say",
+    by: "ann",
+  } as const;
+  const ports: StatePorts = {
+    ...portsWith({ google: 1, yahoo: 1 }),
+    activity: {
+      ...activity,
+      busy: (kind) => [{ key: kind === "organization" ? "acme" : "acme/x", lastMinute }],
+    },
+    holds: () => [{ ...hold, key: "organization:acme@google", sinceMs: 0 }],
+  };
+  const { sites, organizations, campaigns } = processState(ports);
+  const here = "the organization acme at google is held by ann: spam, they say";
+  expect(sites).toMatchObject([{ site: "google", state: "open", why: here }, { site: "yahoo" }]);
+  expect(sites[1]?.why).toBeUndefined();
+  expect(organizations).toEqual([
+    { key: "acme", state: "open", why: "held at google by ann: spam, they say", lastMinute },
+  ]);
+  expect(campaigns[0]).toMatchObject({ state: "open" });
 });
 
 describe("why the mail of a site waits", () => {

@@ -9,6 +9,7 @@ import {
   traffics,
 } from "@tyto/contracts";
 import type { Refused } from "../egress/egresses.ts";
+import { nameOf } from "../holds/holds.ts";
 import type { Activity } from "./activity.ts";
 import type { InHand } from "./in-hand.ts";
 
@@ -85,12 +86,14 @@ function stateOf(
   limits: readonly SiteLimit[],
   { bySite }: InHand,
 ): SiteState {
-  const held = heldBy(holds(), "site", site);
+  const all = holds();
+  const held = heldBy(all, "site", site);
+  const senders = all.filter((hold) => hold.site === site);
   const refused = refusedAt(site);
   return {
     site,
     ...(provider === undefined ? {} : { provider }),
-    ...(held.state === "held" ? held : poolFlow(flowOf(limits), limits, refused)),
+    ...(held.state === "held" ? held : withSenders(poolFlow(flowOf(limits), limits, refused), senders)),
     connections: limits.reduce((sum, { connections = 0 }) => sum + connections, 0),
     inHand: bySite.get(site) ?? 0,
     lastMinute: activity.of("site", site),
@@ -154,17 +157,31 @@ export function flowOf(limits: readonly SiteLimit[]): Flow {
   return { state, ...(untilMs === undefined ? {} : { untilMs }), ...(why === undefined ? {} : { why }) };
 }
 
-/** Everything held counts for each site, organisation and campaign. */
+/** Everything held counts for each site, organisation and campaign. Who is held at some sites alone is open, and it is told. */
 export function heldBy(holds: readonly Hold[], scope: Hold["scope"], id: string): Flow {
-  const hold = holds.find(
+  const about = holds.filter(
     (one) =>
       one.scope === "everything" ||
       (one.scope === scope && (one.id === id || (scope === "campaign" && one.id.endsWith(`/${id}`)))),
   );
-  if (hold === undefined) return { state: "open" };
+  const hold = about.find(({ site }) => site === undefined);
+  if (hold === undefined)
+    return about.length === 0 ? { state: "open" } : { state: "open", why: atSites(about) };
   const { untilMs, why, by } = hold;
   return { state: "held", why: `held by ${by}: ${why}`, ...(untilMs === undefined ? {} : { untilMs }) };
 }
+
+/** Some senders' mail waits at a site that takes that of others: it is told beside what the site does. */
+const withSenders = (flow: Flow, held: readonly Hold[]): Flow =>
+  held.length === 0
+    ? flow
+    : {
+        ...flow,
+        why: sentence([flow.why, ...held.map((one) => `${nameOf(one)} is held by ${one.by}: ${one.why}`)]),
+      };
+
+const atSites = (holds: readonly Hold[]) =>
+  sentence(holds.map(({ site, by, why }) => `held at ${site} by ${by}: ${why}`));
 
 const weight = ({ state, lastMinute, connections, inHand }: SiteState) =>
   (state === "open" ? 0 : 1_000_000) +

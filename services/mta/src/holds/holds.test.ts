@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import type { Bucket, Bus } from "@tyto/bus";
 import { startNats, type TestNats } from "@tyto/bus/testing";
-import { Address, defaultOrganization, type Payload } from "@tyto/contracts";
+import { Address, defaultOrganization, OrganizationId, type Payload } from "@tyto/contracts";
 import { createHolds, type Holds } from "./holds.ts";
 
 let nats: TestNats;
@@ -67,6 +67,45 @@ describe("a hold", () => {
     const isFree = scope !== "everything" && scope !== "organization";
     expect(holds.leave(other, "mx.other.example").kind).toBe(isFree ? "go" : "wait");
     holds.stop();
+  });
+
+  test.each([
+    ["organization", "default", "the organization default at google"],
+    ["campaign", "default/spring", "the campaign default/spring at google"],
+    ["campaign", "spring", "the campaign spring at google"],
+  ] as const)("of %p %p at one site keeps it there and nowhere else", async (scope, id, name) => {
+    const told: Told[] = [];
+    const holds = await open(told);
+    const wanted = { scope, id, site: "google", why: "spam, they say", by: "ann" };
+    const hold = await holds.hold({ ...wanted, untilMs: clock.nowMs + minuteMs });
+    expect(holds.leave(entry, "google")).toMatchObject({
+      kind: "wait",
+      why: `${name} is held by ann: spam, they say`,
+    });
+    expect(holds.leave(entry, "yahoo").kind).toBe("go");
+    const other = { ...entry, organizationId: OrganizationId.parse("acme"), campaign: "summer" };
+    expect(holds.leave(other, "google").kind).toBe("go");
+
+    await holds.hold({ scope, id, why: "everywhere", by: "bea" });
+    expect(holds.leave(entry, "yahoo")).toMatchObject({ why: expect.stringContaining("everywhere") });
+    expect(await holds.release(`${scope}:${id}`, "bea")).toBe(true);
+    expect(holds.list()).toEqual([hold]);
+    expect(await holds.release(`${scope}:${id}@google`, "ann")).toBe(true);
+    expect(holds.leave(entry, "google").kind).toBe("go");
+    expect(told.map(({ site }) => site)).toEqual(["google", undefined, undefined, "google"]);
+    expect(new Set(told.map((one) => one.id)).size).toBe(4);
+    holds.stop();
+  });
+
+  test("at one site is known to every process, and after a restart", async () => {
+    const [here, there] = [await open(), await open()];
+    const hold = { scope: "organization", id: "default", site: "google", why: "w", by: "ann" } as const;
+    await here.hold(hold);
+    await until("the other process knows", () => there.leave(entry, "google").kind === "wait");
+    const late = await open();
+    expect(late.leave(entry, "google").kind).toBe("wait");
+    expect(late.leave(entry, "yahoo").kind).toBe("go");
+    for (const holds of [here, there, late]) holds.stop();
   });
 
   test("without an end makes entries look again after ten minutes, so that a release is felt", async () => {
@@ -179,6 +218,7 @@ test("what makes no sense is refused with words", async () => {
   expect(holds.hold({ ...base, untilMs: clock.nowMs })).rejects.toThrow("must end in the future");
   expect(holds.hold({ ...base, by: "rule:x" })).rejects.toThrow("without an end");
   expect(holds.hold({ ...base, id: "*" })).rejects.toThrow("everything is held as *");
+  expect(holds.hold({ ...base, site: "google" })).rejects.toThrow("only an organization or a campaign");
   expect(holds.hold({ ...base, scope: "everything" })).rejects.toThrow("everything is held as *");
   holds.stop();
 });

@@ -1,9 +1,11 @@
 import type { Bucket } from "@tyto/bus";
 import {
   bucketKey,
+  canBeHeldAtSite,
   defaultOrganization,
   Failure,
   type Hold,
+  holdKey,
   OrganizationId,
   type Payload,
   type QueueEntry,
@@ -50,7 +52,6 @@ const expiredPerTurnMax = 100;
 /** Several processes see the same trouble a moment apart: that is one hold. */
 const lengthenMsMin = 60_000;
 
-export const holdKey = ({ scope, id }: Pick<Hold, "scope" | "id">) => `${scope}:${id}`;
 /** A campaign's name is its organisation's own. */
 export const campaignId = (organizationId: string, campaign: string) => `${organizationId}/${campaign}`;
 
@@ -117,12 +118,16 @@ function longest(
   nowMs: number,
 ): Hold | undefined {
   const find = (scope: Hold["scope"], id: string) => holds.get(bucketKey(scope, id));
+  const findBoth = (scope: Hold["scope"], id: string) => [
+    find(scope, id),
+    holds.get(bucketKey(scope, id, site)),
+  ];
   let found: Hold | undefined;
   for (const hold of [
     find("everything", "*"),
-    find("organization", organizationId),
-    campaign === undefined ? undefined : find("campaign", campaignId(organizationId, campaign)),
-    campaign === undefined ? undefined : find("campaign", campaign),
+    ...findBoth("organization", organizationId),
+    ...(campaign === undefined ? [] : findBoth("campaign", campaignId(organizationId, campaign))),
+    ...(campaign === undefined ? [] : findBoth("campaign", campaign)),
     find("site", site),
     find("domain", domainOf(recipient)),
   ])
@@ -135,7 +140,7 @@ async function holdAs(known: Known, wanted: NewHold): Promise<Hold> {
   const { ports, holds } = known;
   const nowMs = ports.now();
   check(wanted, nowMs);
-  const key = bucketKey(wanted.scope, wanted.id);
+  const key = bucketKeyOf(wanted);
   const before = holds.get(key);
   const present = before !== undefined && isInForce(before, nowMs) ? before : undefined;
   if (present !== undefined && staysBefore(present, wanted)) return present;
@@ -146,23 +151,28 @@ async function holdAs(known: Known, wanted: NewHold): Promise<Hold> {
   const hold: Hold = { ...wanted, key: holdKey(wanted), sinceMs: nowMs };
   await ports.bucket.put(key, hold);
   holds.set(key, hold);
-  const { scope, id: scopeId, why, by, untilMs } = hold;
+  const { why, by, untilMs } = hold;
   await ports.publish("sending.held", {
     ...about(hold, "held", nowMs),
-    ...{ scope, scopeId, why, by },
+    ...{ why, by },
     ...(untilMs === undefined ? {} : { untilAt: untilMs }),
   });
   ports.log.warn("mta.sending-held", { hold: hold.key, why, by });
   return hold;
 }
 
-function check({ scope, id, by, untilMs }: NewHold, nowMs: number): void {
+function check({ scope, id, site, by, untilMs }: NewHold, nowMs: number): void {
   if (untilMs !== undefined && untilMs <= nowMs)
     throw new Failure("request.invalid", "a hold must end in the future");
   if (untilMs === undefined && isMachine(by)) throw new Failure("internal", `${by} holds without an end`);
   if ((scope === "everything") !== (id === "*"))
     throw new Failure("request.invalid", "everything is held as *, and nothing else is");
+  if (site !== undefined && !canBeHeldAtSite(scope))
+    throw new Failure("request.invalid", "only an organization or a campaign is held at one site alone");
 }
+
+const bucketKeyOf = ({ scope, id, site }: Pick<Hold, "scope" | "id" | "site">) =>
+  site === undefined ? bucketKey(scope, id) : bucketKey(scope, id, site);
 
 /** A person's hold stays when a machine wants another; a machine's, unless the other one is longer. */
 function staysBefore(present: Hold, wanted: NewHold): boolean {
@@ -171,7 +181,7 @@ function staysBefore(present: Hold, wanted: NewHold): boolean {
 }
 
 async function end({ ports, holds, listeners }: Known, hold: Hold, by: string): Promise<void> {
-  const key = bucketKey(hold.scope, hold.id);
+  const key = bucketKeyOf(hold);
   await ports.bucket.delete(key);
   holds.delete(key);
   await ports.publish("sending.released", {
@@ -190,10 +200,11 @@ const isInForce = (hold: Hold, nowMs: number) => endOf(hold) > nowMs;
 
 /** Does the hold keep this entry, as long as it is in force? */
 export function isHeldBy(
-  { scope, id }: Pick<Hold, "scope" | "id">,
+  { scope, id, site: at }: Pick<Hold, "scope" | "id" | "site">,
   { organizationId, campaign, recipient }: Parameters<Holds["leave"]>[0],
   site: string,
 ): boolean {
+  if (at !== undefined && at !== site) return false;
   switch (scope) {
     case "everything":
       return true;
@@ -208,12 +219,15 @@ export function isHeldBy(
   }
 }
 
-const nameOf = ({ scope, id }: Hold) => (scope === "everything" ? "all sending" : `the ${scope} ${id}`);
+/** As people read it. */
+export const nameOf = ({ scope, id, site }: Pick<Hold, "scope" | "id" | "site">) =>
+  scope === "everything" ? "all sending" : `the ${scope} ${id}${site === undefined ? "" : ` at ${site}`}`;
 
 /** The id tells the same hold the same way by whichever process it is told. */
 function about(hold: Hold, verb: "held" | "released", nowMs: number) {
-  const { scope, id, sinceMs } = hold;
-  const hash = new Bun.CryptoHasher("sha256").update(id).digest("hex").slice(0, 16);
+  const { scope, id, site, sinceMs } = hold;
+  const name = site === undefined ? id : `${id}@${site}`;
+  const hash = new Bun.CryptoHasher("sha256").update(name).digest("hex").slice(0, 16);
   const owner = OrganizationId.safeParse(scope === "campaign" ? id.split("/")[0] : id);
   const isOwned = scope === "organization" || (scope === "campaign" && id.includes("/"));
   return {
@@ -222,5 +236,6 @@ function about(hold: Hold, verb: "held" | "released", nowMs: number) {
     organizationId: isOwned && owner.success ? owner.data : defaultOrganization,
     scope,
     scopeId: id,
+    ...(site === undefined ? {} : { site }),
   };
 }

@@ -1,3 +1,4 @@
+import type { Hold } from "@tyto/contracts";
 import type { Log } from "@tyto/service";
 import { campaignId, type Holds } from "../holds/holds.ts";
 import type { Shaping } from "../shaping/shaping.ts";
@@ -10,10 +11,15 @@ export const applyEffects =
     const { rule, action, egress, site, provider, untilMs, why, organizationId, campaign } = effect;
     log.info("mta.rule-fired", { rule, action, site, egress, why });
     const by = `rule:${rule}`;
-    const held = (scope: "organization" | "campaign", id: string) =>
-      holds
-        .hold({ scope, id, why, by, untilMs })
-        .catch((error: unknown) => log.warn("mta.rule-not-stored", { rule, scope, id, error }));
+    const hold = (wanted: Pick<Hold, "scope" | "id" | "site">) =>
+      void holds
+        .hold({ ...wanted, why, by, untilMs })
+        .catch((error: unknown) => log.warn("mta.rule-not-stored", { rule, ...wanted, error }));
+    const sender = { scope: "organization", id: organizationId } as const;
+    const batch =
+      campaign === undefined
+        ? undefined
+        : ({ scope: "campaign", id: campaignId(organizationId, campaign) } as const);
     switch (action) {
       case "suspend-site":
         shaping.suspend({ egress, site }, provider, untilMs, why);
@@ -22,10 +28,16 @@ export const applyEffects =
         shaping.slow({ egress, site }, provider, why);
         break;
       case "hold-organization":
-        void held("organization", organizationId);
+        hold(sender);
+        break;
+      case "hold-organization-at-site":
+        hold({ ...sender, site });
         break;
       case "hold-campaign":
-        if (campaign !== undefined) void held("campaign", campaignId(organizationId, campaign));
+        if (batch !== undefined) hold(batch);
+        break;
+      case "hold-campaign-at-site":
+        if (batch !== undefined) hold({ ...batch, site });
         break;
       case "bounce":
       case "switch-pool":

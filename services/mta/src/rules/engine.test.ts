@@ -126,6 +126,20 @@ describe("what is counted together depends on what would be done", () => {
     expect(counted("hold-organization", [observation(), observation({}, { organizationId: other })])).toBe(0);
   });
 
+  test("senders at a site by sender and site", () => {
+    const spring = { campaign: "spring" };
+    for (const [action, entry] of [
+      ["hold-organization-at-site", {}],
+      ["hold-campaign-at-site", spring],
+    ] as const) {
+      expect(counted(action, [observation({}, entry), observation(elsewhere, entry)])).toBe(0);
+      expect(counted(action, [observation({}, entry), observation({ egress: { id: "b" } }, entry)])).toBe(1);
+      const another = { ...entry, organizationId: other };
+      expect(counted(action, [observation({}, entry), observation({}, another)])).toBe(0);
+    }
+    expect(counted("hold-campaign-at-site", [observation(), observation()])).toBe(0);
+  });
+
   test("campaigns within their organisation; mail without one is left alone", () => {
     const spring = { campaign: "spring" };
     expect(counted("hold-campaign", [observation(), observation()])).toBe(0);
@@ -221,6 +235,8 @@ describe("effects", () => {
       immediate("slow-site", { id: "b" }),
       immediate("hold-organization", { id: "c" }),
       immediate("hold-campaign", { id: "d" }),
+      immediate("hold-organization-at-site", { id: "e" }),
+      immediate("hold-campaign-at-site", { id: "f" }),
     ).see(observation({ atMs: 0 }, { campaign: "spring" }));
     const why = "The receiver says no: 451 No more of this";
     const key = { egress: "192.0.2.1", site: "google" };
@@ -229,6 +245,11 @@ describe("effects", () => {
       ["slow", key, "google", why],
       ["hold", { scope: "organization", id: "default", why, by: "rule:c", untilMs: 600_000 }],
       ["hold", { scope: "campaign", id: "default/spring", why, by: "rule:d", untilMs: 600_000 }],
+      ["hold", { scope: "organization", id: "default", site: "google", why, by: "rule:e", untilMs: 600_000 }],
+      [
+        "hold",
+        { scope: "campaign", id: "default/spring", site: "google", why, by: "rule:f", untilMs: 600_000 },
+      ],
     ]);
   });
 

@@ -151,10 +151,17 @@ function subjectOf(action: Rule["action"], { egress, site, entry }: Observation)
       return site.id;
     case "hold-organization":
       return entry.organizationId;
+    case "hold-organization-at-site":
+      return `${entry.organizationId} ${site.id}`;
     case "hold-campaign":
-      return entry.campaign === undefined ? undefined : campaignId(entry.organizationId, entry.campaign);
+      return campaignOf(entry);
+    case "hold-campaign-at-site":
+      return entry.campaign === undefined ? undefined : `${campaignOf(entry)} ${site.id}`;
   }
 }
+
+const campaignOf = ({ organizationId, campaign }: Observation["entry"]) =>
+  campaign === undefined ? undefined : campaignId(organizationId, campaign);
 
 /** How often it matched, once that is often enough within the time. At most `count` times are kept. */
 function reached(

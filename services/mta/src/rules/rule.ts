@@ -7,10 +7,14 @@ export const actions = [
   "suspend-site",
   /** Half the rate and half the connections, once. */
   "slow-site",
-  /** The organisation's mail waits. */
+  /** The organisation's mail waits, to all sites. */
   "hold-organization",
-  /** The campaign's mail waits; mail without a campaign is left alone. */
+  /** The same, to the site that answered so; what others think of the organisation they say themselves. */
+  "hold-organization-at-site",
+  /** The campaign's mail waits, to all sites; mail without a campaign is left alone. */
   "hold-campaign",
+  /** The same, to the site that answered so. */
+  "hold-campaign-at-site",
   /** What matches is given up instead of tried again. */
   "bounce",
   /** Mail to the site leaves from another pool. */

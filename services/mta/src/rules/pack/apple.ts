@@ -6,7 +6,7 @@ export const rules: readonly ShippedRule[] = [
     about: "iCloud refuses the message by its content or links",
     when: { provider: "apple", pattern: String.raw`\[CS0[1-9]\]` },
     threshold: { count: 10, withinS: 900 },
-    action: "hold-campaign",
+    action: "hold-campaign-at-site",
     forS: 3600,
     enabled: true,
     examples: {
@@ -23,7 +23,7 @@ export const rules: readonly ShippedRule[] = [
     about: "iCloud refuses mail by the DMARC policy of the sender's own domain",
     when: { provider: "apple", pattern: String.raw`\[HM08\]|due to \S+ DMARC policy` },
     threshold: { count: 20, withinS: 900 },
-    action: "hold-organization",
+    action: "hold-organization-at-site",
     forS: 3600,
     enabled: true,
     examples: {

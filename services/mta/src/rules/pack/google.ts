@@ -59,7 +59,7 @@ export const rules: readonly ShippedRule[] = [
       pattern: String.raw`sender is unauthenticated|fails to pass authentication checks|unauthenticated email from \S+ is not accepted`,
     },
     threshold: { count: 20, withinS: 900 },
-    action: "hold-organization",
+    action: "hold-organization-at-site",
     forS: 3600,
     enabled: true,
     examples: {
@@ -97,7 +97,7 @@ export const rules: readonly ShippedRule[] = [
     about: "Gmail blocks mail because of the reputation of the sender's domain",
     when: { provider: "google", code: "5xx", pattern: "very low reputation of the sending domain" },
     threshold: { count: 10, withinS: 900 },
-    action: "hold-campaign",
+    action: "hold-campaign-at-site",
     forS: 7200,
     enabled: true,
     examples: {
@@ -114,7 +114,7 @@ export const rules: readonly ShippedRule[] = [
     about: "Gmail takes the message for unsolicited mail",
     when: { provider: "google", code: "5xx", pattern: "likely unsolicited mail|UnsolicitedMessageError" },
     threshold: { count: 20, withinS: 900 },
-    action: "hold-campaign",
+    action: "hold-campaign-at-site",
     forS: 3600,
     enabled: true,
     examples: {

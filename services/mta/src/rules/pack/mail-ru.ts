@@ -6,7 +6,7 @@ export const rules: readonly ShippedRule[] = [
     about: "Mail.ru takes the message for spam",
     when: { provider: "mail.ru", pattern: "spam message (?:rejected|discarded)" },
     threshold: { count: 10, withinS: 900 },
-    action: "hold-campaign",
+    action: "hold-campaign-at-site",
     forS: 3600,
     enabled: true,
     examples: {

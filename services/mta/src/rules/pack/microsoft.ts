@@ -157,7 +157,7 @@ export const rules: readonly ShippedRule[] = [
       pattern: "doesn't meet the required authentication level|does not pass DMARC verification",
     },
     threshold: { count: 20, withinS: 900 },
-    action: "hold-organization",
+    action: "hold-organization-at-site",
     forS: 3600,
     enabled: true,
     examples: {
@@ -176,7 +176,7 @@ export const rules: readonly ShippedRule[] = [
     about: "Microsoft takes the message for spam",
     when: { provider: "microsoft", code: "5xx", reason: "content.refused" },
     threshold: { count: 20, withinS: 900 },
-    action: "hold-campaign",
+    action: "hold-campaign-at-site",
     forS: 3600,
     enabled: true,
     examples: {

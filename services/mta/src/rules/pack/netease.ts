@@ -6,7 +6,7 @@ export const rules: readonly ShippedRule[] = [
     about: "NetEase takes the message for spam",
     when: { provider: "netease", pattern: String.raw`\bDT:SPM|\bDT:SUM` },
     threshold: { count: 10, withinS: 900 },
-    action: "hold-campaign",
+    action: "hold-campaign-at-site",
     forS: 3600,
     enabled: true,
     examples: {

@@ -27,7 +27,7 @@ export const rules: readonly ShippedRule[] = [
       pattern: "mail content denied|mail is rejected by recipients|suspected (?:spam|bounce)",
     },
     threshold: { count: 10, withinS: 900 },
-    action: "hold-campaign",
+    action: "hold-campaign-at-site",
     forS: 3600,
     enabled: true,
     examples: {

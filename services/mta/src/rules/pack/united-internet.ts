@@ -64,7 +64,7 @@ export const rules: readonly ShippedRule[] = [
     about: "GMX and WEB.DE refuse the message for its content",
     when: { provider: "united-internet", pattern: "reject due to policy restrictions" },
     threshold: { count: 15, withinS: 900 },
-    action: "hold-campaign",
+    action: "hold-campaign-at-site",
     forS: 3600,
     enabled: true,
     examples: {

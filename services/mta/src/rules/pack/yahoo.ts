@@ -90,6 +90,7 @@ export const rules: readonly ShippedRule[] = [
     about: "Yahoo takes the message for phishing",
     when: { provider: "yahoo", pattern: String.raw`\[PH01\]` },
     threshold: { count: 2, withinS: 900 },
+    // Phishing is so wherever it goes.
     action: "hold-campaign",
     forS: 14400,
     enabled: true,
@@ -111,7 +112,7 @@ export const rules: readonly ShippedRule[] = [
       pattern: "message not accepted for policy reasons|the sender is unauthenticated",
     },
     threshold: { count: 20, withinS: 900 },
-    action: "hold-campaign",
+    action: "hold-campaign-at-site",
     forS: 3600,
     enabled: true,
     examples: {

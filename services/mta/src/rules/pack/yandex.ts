@@ -6,7 +6,7 @@ export const rules: readonly ShippedRule[] = [
     about: "Yandex takes the message for spam",
     when: { provider: "yandex", pattern: "under suspicion of spam" },
     threshold: { count: 10, withinS: 900 },
-    action: "hold-campaign",
+    action: "hold-campaign-at-site",
     forS: 3600,
     enabled: true,
     examples: {
