@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import type { Payload, StoredEvent } from "@tyto/contracts";
 import { suppressionKey } from "@tyto/contracts";
 import { api, internal } from "./_generated/api";
-import { cellsMax, withHappenings } from "./model/breakdowns.ts";
+import { cellsMax, takeFromBreakdown, withHappenings } from "./model/breakdowns.ts";
 import { sourcesPerDayMax } from "./model/dmarcReports.ts";
 import { mailDaysMax } from "./retention.ts";
 import {
@@ -326,6 +326,29 @@ test("a row of counts has a bound, and what does not fit counts as other", () =>
   expect(more.at(-1)).toMatchObject({ kind: "complaint", provider: "p0.example", count: 1 });
   expect(cells.reduce((sum, { count }) => sum + count, 0)).toBe(2_000);
   expect(cells.filter(({ provider }) => provider === "other")).toHaveLength(2);
+});
+
+test("what is taken back leaves the counts of its shard, or those of other, and never what left long ago", async () => {
+  const t = startConvex();
+  const happening = (provider: string) => ({
+    ...{ kind: "bounce" as const, at: noon, reason: "mailbox.full", hard: false },
+    ...{ provider, domain: "example.com" },
+  });
+  const cell = (provider: string, count: number) => {
+    const { at: _when, ...rest } = happening(provider);
+    return { ...rest, count, domain: provider === "other" ? "other" : rest.domain };
+  };
+  await t.run(async (ctx) => {
+    const hour = { period: "hour" as const, at: noon };
+    await ctx.db.insert("breakdowns", { ...hour, shard: 0, cells: [cell("google", 1), cell("other", 2)] });
+    await ctx.db.insert("breakdowns", { ...hour, shard: 1, cells: [cell("yahoo", 2)] });
+    await takeFromBreakdown(ctx, [
+      ...["yahoo", "google", "nobody.example"].map(happening),
+      { ...happening("yahoo"), at: noon - dayMs },
+    ]);
+  });
+  const rows = await t.run((ctx) => ctx.db.query("breakdowns").collect());
+  expect(rows.map(({ cells }) => cells)).toEqual([[cell("other", 1)], [cell("yahoo", 1)]]);
 });
 
 test("failures, answers and reports leave with mail; sums per day stay longer", async () => {

@@ -104,8 +104,8 @@ const mail = {
     .index("by_eventId", ["eventId"])
     .index("by_messageId_at", ["messageId", "at"]),
 
-  // What came back or was complained about, one row per event beside its row of `timeline`. Read by the lists of bounces,
-  // complaints and unsubscriptions.
+  // What came back or was complained about, one row per event beside its row of `timeline`, but one bounce per delivery: the best
+  // founded. Read by the lists of bounces, complaints and unsubscriptions.
   failures: defineTable({
     eventId: v.string(),
     messageId: v.string(),
@@ -116,6 +116,7 @@ const mail = {
     /** The report as it came: an `inboundId`. */
     rawId: v.optional(v.string()),
   })
+    .index("by_deliveryId_kind", ["deliveryId", "kind"])
     .index("by_kind_at", ["kind", "at"])
     .index("by_kind_reason_at", ["kind", "reason", "at"])
     .index("by_kind_provider_at", ["kind", "provider", "at"]),

@@ -49,6 +49,34 @@ export async function addBreakdown(ctx: MutationCtx, happenings: readonly Happen
   }
 }
 
+/**
+ * Takes back what was counted and is known better now: from whichever shard has it, or from `other` where it had no cell of its own. What
+ * is so long ago that its row has left is left alone.
+ */
+export async function takeFromBreakdown(ctx: MutationCtx, happenings: readonly Happening[]): Promise<void> {
+  for (const happening of happenings)
+    for (const period of ["hour", "day"] as const) {
+      const rows = await ctx.db
+        .query("breakdowns")
+        .withIndex("by_period_at_shard", (range) =>
+          range.eq("period", period).eq("at", floorTo(happening.at, periodMs[period])),
+        )
+        .take(shards);
+      const keys = [keyOf(happening), keyOf({ ...happening, provider: other, domain: other })];
+      const [found] = keys.flatMap((key) =>
+        rows.flatMap(({ _id, cells }) =>
+          cells.some((cell) => keyOf(cell) === key) ? [{ _id, cells, key }] : [],
+        ),
+      );
+      if (found !== undefined) await ctx.db.patch(found._id, { cells: withOneLess(found.cells, found.key) });
+    }
+}
+
+const withOneLess = (cells: readonly BreakdownCell[], key: string): BreakdownCell[] =>
+  cells
+    .map((cell) => (keyOf(cell) === key ? { ...cell, count: cell.count - 1 } : cell))
+    .filter(({ count }) => count > 0);
+
 /** Cells after more happened. Of each kind never more than `cellsMax` and one for each reason. */
 export function withHappenings(
   before: readonly BreakdownCell[],
@@ -71,7 +99,7 @@ export function withHappenings(
   return [...cells.values()];
 }
 
-const keyOf = ({ kind, reason, hard, provider, domain }: BreakdownCell) =>
+const keyOf = ({ kind, reason, hard, provider, domain }: Omit<BreakdownCell, "count">) =>
   [kind, reason, hard, provider, domain].join(" ");
 
 export type BreakdownFilter = { [D in Dimension]?: string };

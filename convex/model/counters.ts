@@ -1,6 +1,7 @@
 /**
  * Counts that many writers touch and few read: spread over shards, summed when read. Counted are events as they are
- * applied, at the minute in which they happened, so that their order does not matter.
+ * applied, at the minute in which they happened, so that their order does not matter. What is taken back may be taken from
+ * another shard than it was added to: only sums mean something.
  */
 import type { MutationCtx, QueryCtx } from "../_generated/server";
 import { dayMs, floorTo, hourMs, minuteMs } from "./periods.ts";
@@ -83,6 +84,8 @@ export async function throughput(ctx: QueryCtx, sinceMs: number, bucketMs: numbe
   }
   return {
     buckets: [...buckets]
+      // A bounce that is known better now was moved to another minute, and may have been the only one in its own.
+      .filter(([, counts]) => Object.values(counts).some((count) => count !== 0))
       .sort(([a], [b]) => a - b)
       .slice(-bucketsMax)
       .map(([at, counts]) => ({ at, ...counts })),

@@ -11,6 +11,18 @@ const deferred = (attempt: number) =>
 const delivered = claims["mail.delivered"](sample("mail.delivered").payload);
 const bounced = claims["mail.bounced"](sample("mail.bounced").payload);
 const reported = claims["mail.bounced"](lateBounce().payload);
+const softly = claims["mail.bounced"](
+  lateBounce({
+    ...{ id: "soft.dsn", at: noon + 990_000, reason: "mailbox.full", hard: false },
+    reply: { code: 552, enhanced: "5.2.2", text: "Mailbox full" },
+  }).payload,
+);
+const guessed = claims["mail.bounced"](
+  lateBounce({
+    ...{ id: "guess.dsn", at: noon + 980_000, confidence: 0.5 },
+    ...{ reply: undefined, explanation: "we have nobody of that name" },
+  }).payload,
+);
 const suppressed = claims["mail.suppressed"](sample("mail.suppressed").payload);
 
 const after = (claims: readonly Claim[]) => claims.reduce(withClaim, untouched(noon));
@@ -45,6 +57,27 @@ const histories: { name: string; told: Claim[]; outcome: string; attempts: numbe
     told: [delivered, bounced],
     outcome: "delivered",
     attempts: 2,
+  },
+  {
+    name: "delivered, bounced for good by a report, then by a soft one",
+    told: [delivered, reported, softly],
+    outcome: "bounced",
+    attempts: 2,
+    reply: "550 5.1.1 User unknown",
+  },
+  {
+    name: "delivered, bounced by a guess, then by a report that is sure",
+    told: [delivered, guessed, reported],
+    outcome: "bounced",
+    attempts: 2,
+    reply: "550 5.1.1 User unknown",
+  },
+  {
+    name: "delivered in truth, refused for good when it was sent again, then bounced softly by a report",
+    told: [delivered, bounced, softly],
+    outcome: "bounced",
+    attempts: 2,
+    reply: "550 5.1.1 User unknown",
   },
   { name: "suppressed", told: [suppressed], outcome: "suppressed", attempts: 0 },
   { name: "deferred, then suppressed", told: [deferred(1), suppressed], outcome: "suppressed", attempts: 1 },

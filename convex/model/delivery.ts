@@ -2,9 +2,9 @@
  * What the events about one recipient add up to. Each event makes a claim, and the strongest claim decides: the order
  * of claims is total, so neither the order of arrival nor a repeat changes the result.
  */
-import type { Payload, Reason, Reply } from "@tyto/contracts";
+import { type Payload, type Reason, type Reply, standingOf, standings } from "@tyto/contracts";
 import { defined } from "./defined.ts";
-import type { DeliveryState, Outcome } from "./shapes.ts";
+import type { Bounce, DeliveryState, Outcome } from "./shapes.ts";
 
 export type Claim = {
   outcome: Outcome;
@@ -16,6 +16,8 @@ export type Claim = {
   reply?: string | undefined;
   mx?: string | undefined;
   nextAttemptAt?: number | undefined;
+  /** Of a bounce: its place in `standings`. */
+  standing?: number;
 };
 
 /** Lowest first. A report that comes back later knows more than the server that took the mail (RFC 3464 §1). */
@@ -38,10 +40,30 @@ export const touched = (state: DeliveryState, at: number): DeliveryState => ({
 export function withClaim(state: DeliveryState, claim: Claim): DeliveryState {
   const attempts = Math.max(state.attempts, claim.attempt);
   const updatedAt = Math.max(state.updatedAt, claim.at);
-  if (state.decidedBy !== undefined && compare(claim, state.decidedBy) <= 0)
-    return { ...state, attempts, updatedAt };
-  const { rank, attempt, at, eventId, ...decided } = claim;
-  return defined({ ...decided, attempts, updatedAt, decidedBy: { rank, attempt, at, eventId } });
+  const bounce = strongerBounce(state.bounce, bounceIn(claim));
+  const isDecisive = state.decidedBy === undefined || compare(claim, state.decidedBy) > 0;
+  const told = isDecisive ? toldBy(claim) : state;
+  // Why it bounced is what the best founded bounce says, whichever was told last.
+  const why = told.outcome === "bounced" && bounce !== undefined ? reasonIn(bounce) : {};
+  return defined({ ...told, ...why, attempts, updatedAt, bounce });
+}
+
+const toldBy = ({ outcome, reason, reply, mx, nextAttemptAt, ...claim }: Claim) => ({
+  ...{ outcome, reason, reply, mx, nextAttemptAt },
+  decidedBy: orderOf(claim),
+});
+
+const orderOf = ({ rank, attempt, at, eventId }: Order): Order => ({ rank, attempt, at, eventId });
+const reasonIn = ({ reason, reply, mx }: Pick<Claim, "reason" | "reply" | "mx">) => ({ reason, reply, mx });
+
+function bounceIn(claim: Claim): Bounce | undefined {
+  const { standing } = claim;
+  return standing === undefined ? undefined : defined({ standing, ...orderOf(claim), ...reasonIn(claim) });
+}
+
+function strongerBounce(a: Bounce | undefined, b: Bounce | undefined): Bounce | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return (b.standing - a.standing || compare(b, a)) > 0 ? b : a;
 }
 
 type Order = { rank: number; attempt: number; at: number; eventId: string };
@@ -81,6 +103,7 @@ export const claims = {
   }),
   "mail.bounced": (event: Payload<"mail.bounced">): Claim => ({
     outcome: "bounced",
+    standing: standings.indexOf(standingOf(event)),
     rank: event.source === "dsn" ? ranks.bouncedByReport : ranks.bouncedBySmtp,
     attempt: event.attempt ?? 0,
     at: event.at,

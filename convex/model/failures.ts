@@ -1,4 +1,7 @@
-/** What came back, was complained about or unsubscribed from: a row each, for lists, beside the counts of breakdowns.ts. */
+/**
+ * What came back, was complained about or unsubscribed from: a row each, for lists, beside the counts of breakdowns.ts. A delivery
+ * has one bounce at most.
+ */
 import { providerOf } from "@tyto/contracts";
 import type { PaginationOptions } from "convex/server";
 import { v } from "convex/values";
@@ -60,6 +63,18 @@ export async function addFailure(ctx: MutationCtx, { payload }: MessageEvent, fa
       rawId: "rawId" in payload ? payload.rawId : undefined,
     }),
   );
+}
+
+/** Removes the bounce of a delivery, for a better founded one to take its place. */
+export async function takeBounce(ctx: MutationCtx, deliveryId: string): Promise<Failure | undefined> {
+  const row = await ctx.db
+    .query("failures")
+    .withIndex("by_deliveryId_kind", (range) => range.eq("deliveryId", deliveryId).eq("kind", "bounce"))
+    .first();
+  if (row === null) return undefined;
+  await ctx.db.delete(row._id);
+  const { kind, at, reason, hard, provider } = row;
+  return { kind, at, reason, hard, provider };
 }
 
 export const failureRow = v.object({

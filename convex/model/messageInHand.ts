@@ -22,6 +22,8 @@ export type MessageTold = {
   onDescribed(details: AcceptedMessage): void;
   onSuppressed(suppression: Suppression): void;
   onFailed(failure: Failure, domain: string): void;
+  /** A failure counts no more that `onFailed` told of, now or in an earlier batch. */
+  onTakenBack(failure: Failure, domain: string): void;
 };
 
 /** Failures of one message that wait for its domain. More are counted under `unknown`. */
@@ -136,6 +138,19 @@ export class MessageInHand {
     if (domain !== undefined) this.#tell.onFailed(failure, domain);
     else if (uncounted.length === uncountedMax) this.#tell.onFailed(failure, "unknown");
     else this.#message.uncounted = [...uncounted, failure].sort(byTime);
+  }
+
+  /** It counts no more: something better founded takes its place. */
+  takeBack(failure: Failure): void {
+    const { domain, uncounted = [] } = this.#message;
+    const waiting = uncounted.findIndex((one) => keyOf(one) === keyOf(failure));
+    if (waiting >= 0) this.#message.uncounted = uncounted.toSpliced(waiting, 1);
+    else this.#tell.onTakenBack(failure, domain ?? "unknown");
+  }
+
+  /** Whether of all bounces of its delivery that are known the event is the one that counts. */
+  async isBounceOfDelivery({ deliveryId, id }: { deliveryId: string; id: string }): Promise<boolean> {
+    return (await this.#deliveries.find(deliveryId))?.state.bounce?.eventId === id;
   }
 
   /** The recipient of a delivery wants no mail; without a delivery id the message's only recipient, if it has only one. */
@@ -260,7 +275,8 @@ function changesBetween(stored: Doc<"messages">, after: Message): Partial<Messag
 }
 
 /** The order of arrival must leave no trace. */
-const byTime = (a: Failure, b: Failure) => a.at - b.at || (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1);
+const byTime = (a: Failure, b: Failure) => a.at - b.at || (keyOf(a) < keyOf(b) ? -1 : 1);
+const keyOf = ({ kind, at, reason, hard, provider }: Failure) => [kind, at, reason, hard, provider].join(" ");
 
 const sureAddress = ({ isAddressSure, address }: Delivery) => (isAddressSure ? address : undefined);
 

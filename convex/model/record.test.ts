@@ -5,6 +5,7 @@ import { api, internal } from "../_generated/api";
 import {
   address,
   asGateway,
+  asUser,
   lateBounce,
   messageId,
   noon,
@@ -24,7 +25,7 @@ async function trace(t: TestDeployment) {
     const bare = <T extends object>(rows: T[]) =>
       rows
         .map((row) => Object.fromEntries(Object.entries(row).filter(([name]) => !name.startsWith("_"))))
-        .sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
+        .sort((a, b) => (orderOf(a) < orderOf(b) ? -1 : 1));
     const counters = await ctx.db.query("counters").collect();
     const minutes = counters.filter(({ period }) => period === "minute");
     const sum = (name: "accepted" | "delivered" | "bounced" | "deferred") =>
@@ -52,6 +53,9 @@ async function trace(t: TestDeployment) {
   });
 }
 
+/** The members of one row may stand in another order than those of the next. */
+const orderOf = (row: Record<string, unknown>) => JSON.stringify([row.eventId, Object.entries(row).sort()]);
+
 /** Cells of all hours, added up over shards. */
 function sums(rows: { period: string; at: number; cells: { count: number }[] }[]) {
   const totals = new Map<string, number>();
@@ -71,6 +75,19 @@ const ways: [string, (events: StoredEvent[]) => StoredEvent[][]][] = [
   ["in one batch", (events) => [events]],
   ["in two batches that overlap", (events) => [events.slice(0, 2), events.slice(1)]],
 ];
+
+/** About one delivery, the weakest first. */
+const reportsOfOne = [
+  lateBounce({
+    ...{ id: "soft.sure.dsn", at: noon + 910_000, reason: "mailbox.full", hard: false, confidence: 0.95 },
+    reply: { code: 552, enhanced: "5.2.2", text: "Mailbox full" },
+  }),
+  lateBounce({
+    ...{ id: "hard.guess.dsn", at: noon + 990_000, confidence: 0.5, remoteMta: "mx.elsewhere.example" },
+    ...{ reply: undefined, explanation: "we have nobody of that name" },
+  }),
+  lateBounce({ id: "hard.sure.dsn" }),
+] as const;
 
 const histories: Record<string, { events: StoredEvent[]; status: string }> = {
   "a delivery after a deferral": {
@@ -129,6 +146,29 @@ const histories: Record<string, { events: StoredEvent[]; status: string }> = {
     ],
     status: "bounced",
   },
+  "a guess, a sure report and a soft one about one delivery that a server had taken": {
+    events: [sample("mail.accepted"), sample("mail.delivered"), ...reportsOfOne],
+    status: "bounced",
+  },
+  "a delay, then a failure": {
+    events: [sample("mail.accepted"), sample("mail.delivered"), sample("mail.reported"), lateBounce()],
+    status: "bounced",
+  },
+  "a refusal of mail that was taken before, and a soft report of what was taken": {
+    events: [sample("mail.bounced"), sample("mail.delivered"), reportsOfOne[0], sample("mail.accepted")],
+    status: "bounced",
+  },
+  "a guess and a complaint of one recipient, and a bounce of another": {
+    events: [
+      reportsOfOne[1],
+      sample("mail.complained"),
+      lateBounce({}, 1),
+      sample("mail.accepted", {
+        recipients: [0, 1].map((index) => ({ address: address(index), role: "to" })),
+      }),
+    ],
+    status: "bounced",
+  },
   "a complaint and an answer after the delivery": {
     events: [
       sample("mail.accepted"),
@@ -183,6 +223,60 @@ test("a repeat is counted and changes nothing", async () => {
   const before = await trace(t);
   expect(await apply(t, events)).toEqual({ applied: 0, repeated: 3 });
   expect(await trace(t)).toEqual(before);
+});
+
+describe("a delivery bounces once, as the best founded of its reports says, in every order", () => {
+  /** What the lists, the counts and the message itself say about bounces. */
+  const told = async (t: TestDeployment) => {
+    const user = await asUser(t);
+    const chart = { sinceMs: noon, by: "reason" as const };
+    const { total, hard, groups } = await user.query(api.bounces.overTime, chart);
+    const list = await user.query(api.bounces.list, { paginationOpts: { numItems: 9, cursor: null } });
+    const { buckets, totals } = await user.query(api.counters.throughput, {
+      ...{ sinceMs: noon, bucketMs: 60_000 },
+    });
+    const found = await asGateway(t).query(api.service.getMessage, { messageId });
+    return {
+      breakdown: { total, hard, groups: groups.map(({ key }) => key) },
+      list: list.page.map(({ reason, hard, evidence }) => [reason, hard, evidence]),
+      bounced: [totals.bounced, ...buckets.map(({ at, bounced }) => [at, bounced])],
+      delivery: found?.deliveries.map(({ status, reason, reply }) => [status, reason, reply]),
+      timeline: found?.timeline.map(({ eventId }) => eventId),
+      suppressed: (await t.run((ctx) => ctx.db.query("suppressions").collect())).map(({ since }) => since),
+    };
+  };
+  const start = () => startConvex({ now: () => noon + 3_600_000 });
+  const [soft, guess, sure] = reportsOfOne;
+  const minute = (at: number) => at - (at % 60_000);
+  const cases = {
+    "soft, then hard": { events: [soft, sure], counts: sure, evidence: "550 5.1.1 User unknown" },
+    "a guess, then sure": { events: [guess, sure], counts: sure, evidence: "550 5.1.1 User unknown" },
+    "soft, then a guess": { events: [soft, guess], counts: guess, evidence: "we have nobody of that name" },
+    "all three": { events: [soft, guess, sure], counts: sure, evidence: "550 5.1.1 User unknown" },
+    "a refusal, then soft": {
+      events: [sample("mail.bounced"), soft],
+      counts: sample("mail.bounced"),
+      evidence: "550 5.1.1 User unknown",
+    },
+  };
+  for (const [name, { events, counts, evidence }] of Object.entries(cases))
+    test(name, async () => {
+      const { at, reason, hard, confidence } = counts.payload;
+      for (const order of permutations([sample("mail.accepted"), ...events])) {
+        const t = start();
+        for (const event of order) await apply(t, [event]);
+        for (const event of order.toReversed()) await apply(t, [event]);
+        const { timeline, bounced, ...rest } = await told(t);
+        expect(rest).toEqual({
+          breakdown: { total: 1, hard: 1, groups: [reason] },
+          list: [[reason, hard, evidence]],
+          delivery: [["bounced", reason, evidence]],
+          suppressed: confidence < 0.6 ? [] : [at],
+        });
+        expect(bounced).toEqual([1, [noon, 0], [minute(at), 1]]);
+        expect(timeline?.toSorted()).toEqual(order.map(({ payload }) => payload.id).toSorted());
+      }
+    });
 });
 
 test("a second report of a bounce counts nothing, and puts nobody back on the list that a person took off it", async () => {

@@ -3,21 +3,21 @@
  * the event, in the same transaction as everything else the event changes. Messages that several events of a batch
  * concern are read and written once.
  */
-import { type Payload, providerOf, type StoredEvent } from "@tyto/contracts";
+import { type Payload, providerOf, type StoredEvent, suppresses } from "@tyto/contracts";
 import type { MutationCtx } from "../_generated/server";
-import { addBreakdown, type Happening } from "./breakdowns.ts";
+import { addBreakdown, type Happening, takeFromBreakdown } from "./breakdowns.ts";
 import { addCounts, addTotal, type Counted, type Counts, noCounts } from "./counters.ts";
 import { claims } from "./delivery.ts";
 import { applyDmarcReport } from "./dmarcReports.ts";
 import { keepFirstKeys } from "./domains.ts";
-import { addFailure, failureIn } from "./failures.ts";
+import { addFailure, failureIn, takeBounce } from "./failures.ts";
 import { applyHeld, applyReleased } from "./holds.ts";
 import { receive } from "./inbound.ts";
 import { type MessageInHand, openMessage } from "./messageInHand.ts";
 import { floorTo, minuteMs } from "./periods.ts";
 import { applyQuarantined, applyUnquarantined } from "./quarantines.ts";
 import { addReply } from "./replies.ts";
-import { causeOf, type Suppression, suppress, suppresses, wishOf } from "./suppressions.ts";
+import { causeOf, type Suppression, suppress, wishOf } from "./suppressions.ts";
 import { type MessageEvent, replyIn } from "./timeline.ts";
 import { applyTlsReport } from "./tlsReports.ts";
 
@@ -67,15 +67,27 @@ async function applyToMessage(ctx: MutationCtx, batch: Batch, event: MessageEven
   await message.add(event);
   const reply = replyIn(event);
   if (reply !== undefined) message.heard({ at: payload.at, eventId: payload.id, text: reply });
-  const failure = failureIn(event);
-  if (failure !== undefined) {
-    await addFailure(ctx, event, failure);
-    message.failed(failure);
+  await change(ctx, message, event);
+  await count(ctx, batch, message, event);
+  return true;
+}
+
+/** A delivery bounces once: of its bounces only the best founded counts, in the place of the one that did before. */
+async function count(ctx: MutationCtx, batch: Batch, message: MessageInHand, event: MessageEvent) {
+  if (event.subject === "mail.bounced") {
+    if (!(await message.isBounceOfDelivery(event.payload))) return;
+    const before = await takeBounce(ctx, event.payload.deliveryId);
+    if (before !== undefined) {
+      message.takeBack(before);
+      batch.count("bounced", before.at, -1);
+    }
   }
   const counted = countedAs[event.subject];
-  if (counted !== undefined) batch.count(counted, payload.at);
-  await change(ctx, message, event);
-  return true;
+  if (counted !== undefined) batch.count(counted, event.payload.at);
+  const failure = failureIn(event);
+  if (failure === undefined) return;
+  await addFailure(ctx, event, failure);
+  message.failed(failure);
 }
 
 /** Outcomes that the counters of each minute know. */
@@ -144,6 +156,7 @@ function openBatch(ctx: MutationCtx) {
   const perMinute = new Map<number, Counts>();
   const suppressions: Suppression[] = [];
   const happenings: Happening[] = [];
+  const takenBack: Happening[] = [];
   const seen = new Set<string>();
   let described = 0;
 
@@ -172,6 +185,7 @@ function openBatch(ctx: MutationCtx) {
           },
           onSuppressed: (suppression) => void suppressions.push(suppression),
           onFailed: (failure, domain) => void happenings.push({ ...failure, domain }),
+          onTakenBack: (failure, domain) => void takenBack.push({ ...failure, domain }),
         });
         open.set(messageId, message);
       }
@@ -182,6 +196,7 @@ function openBatch(ctx: MutationCtx) {
       await addTotal(ctx, "messages", described);
       await addCounts(ctx, perMinute);
       await addBreakdown(ctx, happenings);
+      await takeFromBreakdown(ctx, takenBack);
       await suppress(ctx, suppressions);
     },
   };

@@ -11,6 +11,16 @@ export const reason = literals(...(Object.keys(reasons) as (keyof typeof reasons
 export const outcome = literals("waiting", "deferred", "delivered", "bounced", "suppressed");
 export type Outcome = Infer<typeof outcome>;
 
+/** Which of two events about one recipient decides: compared in this order. */
+const decider = { rank: v.number(), attempt: v.number(), at: v.number(), eventId: v.string() };
+
+/** What says why a recipient was not reached: our reason, and the remote server's words, or ours where it said nothing. */
+const said = { reason: v.optional(reason), reply: v.optional(v.string()), mx: v.optional(v.string()) };
+
+/** The best founded bounce of a recipient; `standing` counts before what decides otherwise. */
+export const bounce = v.object({ standing: v.number(), ...decider, ...said });
+export type Bounce = Infer<typeof bounce>;
+
 /** Where one recipient stands; what the strongest event said stands here whole. */
 export const deliveryState = v.object({
   outcome,
@@ -18,13 +28,10 @@ export const deliveryState = v.object({
   attempts: v.number(),
   updatedAt: v.number(),
   /** The event that decided the outcome, and how it compares with others. */
-  decidedBy: v.optional(
-    v.object({ rank: v.number(), attempt: v.number(), at: v.number(), eventId: v.string() }),
-  ),
-  reason: v.optional(reason),
-  /** The remote server's words, or ours where it said nothing. */
-  reply: v.optional(v.string()),
-  mx: v.optional(v.string()),
+  decidedBy: v.optional(v.object(decider)),
+  /** Of all bounces the one that counts; it says why where the outcome is `bounced`. */
+  bounce: v.optional(bounce),
+  ...said,
   nextAttemptAt: v.optional(v.number()),
 });
 export type DeliveryState = Infer<typeof deliveryState>;

@@ -16,16 +16,6 @@ type Cause = Pick<SuppressionWish, "since" | "evidence">;
 const evidenceCharsMax = 1_000;
 export const pageMax = 200;
 
-/** What was only read from a report's words for people (0.5) is no proof against an address. */
-const confidenceMin = 0.6;
-
-/**
- * Only what can never arrive and is the recipient's own doing, for all that the server said, ends in suppression; a full
- * mailbox or our reputation does not.
- */
-export const suppresses = (bounce: Pick<Payload<"mail.bounced">, "hard" | "fault" | "confidence">): boolean =>
-  bounce.hard && bounce.fault === "recipient" && bounce.confidence >= confidenceMin;
-
 export const causeOf = (bounce: Payload<"mail.bounced">): Cause =>
   defined({ since: bounce.at, evidence: replyLine(bounce)?.slice(0, evidenceCharsMax) });
 

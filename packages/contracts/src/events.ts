@@ -249,7 +249,8 @@ export const events = {
 
   /**
    * We gave up on a recipient. Published by the mta (`source: "smtp"`) or, when a report came back later, by bounce
-   * (`source: "dsn"`). Consumed by the recorder; Convex suppresses on a hard fault of the recipient.
+   * (`source: "dsn"`). Of several about one delivery the best founded counts, in whatever order they come (bounces.ts). Consumed by
+   * the recorder and the mta; Convex suppresses on a hard fault of the recipient that is sure.
    */
   "mail.bounced": z.object({
     ...aboutDelivery,

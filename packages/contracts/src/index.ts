@@ -1,4 +1,5 @@
 export * from "./api.ts";
+export * from "./bounces.ts";
 export * from "./buckets.ts";
 export * from "./control.ts";
 export * from "./egress.ts";

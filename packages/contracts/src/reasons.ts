@@ -2,8 +2,7 @@
  * Why a message did not arrive: one vocabulary for our own SMTP attempts and for the reports of others. `fault` says
  * who has to change something; `hard` says that the recipient is really gone, as most senders and services count hard
  * bounces: a full or switched-off mailbox, a block, a limit or a server in trouble is soft, since other mail may arrive
- * there tomorrow. Only a hard reason with `fault: "recipient"` suppresses an address; convex/ decides that from these
- * two fields. docs/bounces.md maps the words of other vocabularies to these.
+ * there tomorrow. Only a hard reason with `fault: "recipient"` suppresses an address, if it is sure (bounces.ts). docs/bounces.md maps the words of other vocabularies to these.
  */
 import { z } from "zod";
 

@@ -78,6 +78,24 @@ test("a delivery bounces once, whichever server tells of it and however often", 
   expect(idsOf(report("", "5.1.2").replace("550 5.1.1 No such user", "550 5.1.2 Bad domain"))).toEqual(first);
 });
 
+test("only a report that says more than those before is news: of a delivery there are four bounces at most", async () => {
+  const to = encodeReturnPath(id, "bounces.example.com", verpKey);
+  const told = async (name: string) => {
+    const { events: stored } = judge(await Bun.file(join(fixtures, "reports", name)).bytes(), {
+      from: "",
+      to,
+    });
+    return stored.map(({ payload }) => payload.id.slice(id.length + 1));
+  };
+  expect(await told("postfix-bare.eml")).toEqual(["soft.guess.bounced"]);
+  expect(await told("postfix-mailbox-full.eml")).toEqual(["soft.sure.bounced"]);
+  expect(await told("haraka-ms-nouser.eml")).toEqual(["hard.guess.bounced"]);
+  expect(await told("postfix-gmail.eml")).toEqual(["hard.sure.bounced"]);
+  expect(await told("postfix-french.eml")).toEqual(["hard.sure.bounced"]);
+  expect(await told("postfix-two-recipients.eml")).toEqual(["hard.sure.bounced"]);
+  expect(await told("postfix-maint-delayed.eml")).toEqual([expect.stringMatching(/^[0-9a-f]+\.reported$/)]);
+});
+
 test("a hard bounce after a soft one is news, and so are delays: each report of one, once", () => {
   const soft = report("", "5.2.2").replace("550 5.1.1 No such user", "552 5.2.2 Mailbox full");
   const delay = report("", "4.4.1", "delayed");

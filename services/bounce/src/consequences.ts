@@ -10,6 +10,7 @@ import {
   messageIdOf,
   type Origin,
   type StoredEvent,
+  standingOf,
   unknownRecipient,
 } from "@tyto/contracts";
 import {
@@ -159,8 +160,8 @@ function reported(
       subject: "mail.bounced",
       payload: {
         ...aboutOf(told),
-        // A hard one after a soft one is news: it alone suppresses.
-        id: `${deliveryId}.${classification.hard ? "hard" : "soft"}.bounced`,
+        // Only what says more than before is news: a hard one after a soft one, or a sure one after a guess.
+        id: `${deliveryId}.${standingOf(classification)}.bounced`,
         source: "dsn",
         ...classification,
         ...(told.reply === undefined ? {} : { reply: told.reply }),

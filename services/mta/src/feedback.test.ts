@@ -126,6 +126,10 @@ test("only what speaks against the sender is a report, and it names the provider
   expect(read({ bounced: bounced("a", { confidence: 0.4 }) })).toBeUndefined();
   expect(read({ bounced: bounced("a", { reason: "mailbox.full", hard: false }) })).toBeUndefined();
   expect(read({ bounced: bounced("a") })).toMatchObject({ kind: "bounced", provider: "yahoo", origin });
+  // A guess and what is sure are one bounce of their delivery.
+  expect(read({ bounced: bounced("b", { confidence: 0.5 }) })?.id).toBe(
+    read({ bounced: bounced("a") })?.id ?? "",
+  );
   const hosted = {
     recipient: Address.parse("ann@shop.example"),
     remoteMta: "mx1.mail.protection.outlook.com",

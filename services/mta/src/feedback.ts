@@ -15,7 +15,7 @@ export type Feedback = { complained: Payload<"mail.complained"> } | { bounced: P
 
 /** What a report says about whoever sent the message. */
 export type Report = {
-  /** The event's, shortened: what is told twice of a delivery counts once. */
+  /** Of the complaint or of the delivery that bounced, shortened: what is told twice counts once. */
   id: string;
   kind: "bounced" | "complained";
   organizationId: Payload<"mail.complained">["organizationId"];
@@ -54,7 +54,9 @@ export function reportOf(feedback: Feedback): Report | undefined {
   // What servers refused at once is seen where it was tried.
   if (source !== "dsn" || !hard || confidence < confidenceMin || !isSendersDoing(reason)) return undefined;
   const address = recipient === unknownRecipient ? "" : recipient;
-  return { ...aboutMessage(bounced, "bounced"), ...known(providerOf(address, remoteMta)) };
+  // Sure or not, its delivery bounced once.
+  const once = { ...bounced, id: `${bounced.deliveryId}.bounced` };
+  return { ...aboutMessage(once, "bounced"), ...known(providerOf(address, remoteMta)) };
 }
 
 function aboutMessage(

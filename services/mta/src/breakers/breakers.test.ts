@@ -132,10 +132,12 @@ describe("bounces", () => {
     const { hear, held, see } = setup();
     times(40, () => see("delivered"));
     let reports = 0;
+    const aboutOne = { deliveryId: "01ke70ehg0abcdefghjkmnpqrs-0" };
     const tell = (more: object) =>
       void hear({
         bounced: {
-          ...{ id: `late${reports++}`, messageId: "01ke70ehg0abcdefghjkmnpqrs", source: "dsn", hard: true },
+          ...{ id: `late${reports}`, deliveryId: `01ke70ehg0abcdefghjkmnpqrs-${++reports}` },
+          ...{ messageId: "01ke70ehg0abcdefghjkmnpqrs", source: "dsn", hard: true },
           ...{ organizationId: defaultOrganization, recipient: "ann@example.net" },
           ...{ reason: "mailbox.unknown", confidence: 0.9 },
           ...more,
@@ -144,8 +146,11 @@ describe("bounces", () => {
     times(20, () => tell({ confidence: 0.3 }));
     times(20, () => tell({ source: "smtp", confidence: 1 }));
     times(20, () => tell({ hard: false }));
+    // A delivery bounces once, however much better each report knows it.
+    times(10, () => tell({ ...aboutOne, confidence: 0.5 }));
+    times(10, () => tell(aboutOne));
     expect(held).toEqual([]);
-    times(8, () => tell({}));
+    times(7, () => tell({}));
     expect(held).toHaveLength(1);
   });
 });
