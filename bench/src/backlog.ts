@@ -11,7 +11,7 @@ import { benchmark } from "./benchmark.ts";
 import { round } from "./figures.ts";
 import { startTarpit } from "./isolation-servers.ts";
 import { queueOf } from "./mta-queue.ts";
-import { watchMemoryByName } from "./processes.ts";
+import { cpuByName, watchMemoryByName } from "./processes.ts";
 import { type Sink, startSink } from "./sink.ts";
 
 type Job = {
@@ -40,25 +40,28 @@ const withinMs = 3 * 3_600_000;
 const stuckMs = 1_200_000;
 const secondsSince = (atMs: number) => (performance.now() - atMs) / 1_000;
 
+const processesOf = (tyto: Installation) =>
+  benched.flatMap((name) => {
+    const found = tyto.process(name);
+    return found === undefined ? [] : [{ name, pid: found.pid }];
+  });
+
 /** Memory by process, through restarts. */
 function watch(tyto: Installation) {
-  const find = () =>
-    benched.flatMap((name) => {
-      const found = tyto.process(name);
-      return found === undefined ? [] : [{ name, pid: found.pid }];
-    });
-  let named = find();
+  let named = processesOf(tyto);
   return {
     ...watchMemoryByName(() => named),
     refresh() {
-      named = find();
+      named = processesOf(tyto);
     },
   };
 }
 
-/** Mail for a quick site, as fast as it is taken; messages per second until the last is delivered. */
-async function sendFresh(tyto: Installation, sink: Sink, job: Job): Promise<number> {
+/** Mail for a quick site, as fast as it is taken: messages per second until the last is delivered, and what they cost. */
+async function sendFresh(tyto: Installation, sink: Sink, job: Job) {
   const before = sink.received();
+  const named = processesOf(tyto);
+  const cpuBefore = await cpuByName(named);
   const text = textOf(job.bytes);
   const startedAt = performance.now();
   await sendByApi(tyto, {
@@ -73,7 +76,15 @@ async function sendFresh(tyto: Installation, sink: Sink, job: Job): Promise<numb
     }),
   });
   await until("fresh mail arrives", () => sink.received() >= before + job.fresh, { withinMs, everyMs: 10 });
-  return round(job.fresh / secondsSince(startedAt), 0);
+  const perS = round(job.fresh / secondsSince(startedAt), 0);
+  const cpu = await cpuByName(named);
+  const cpuOf = (name: string) => (cpu[name] ?? 0) - (cpuBefore[name] ?? 0);
+  return {
+    perS,
+    cpuSPer1000: Object.fromEntries(
+      named.map(({ name }) => [name, round((cpuOf(name) / job.fresh) * 1_000)]),
+    ),
+  };
 }
 
 async function fill(tyto: Installation, job: Job) {
@@ -169,9 +180,9 @@ async function measure(job: Job) {
     // The first messages of a process are slow.
     await sendFresh(tyto, quick, { ...job, fresh: Math.min(500, job.fresh) });
     await recorded(tyto, quick, job);
-    const emptyPerS = await sendFresh(tyto, quick, job);
+    const empty = await sendFresh(tyto, quick, job);
     const idlePeakMb = memory.peaksMb();
-    console.error(`with an empty queue: ${emptyPerS} per second`);
+    console.error(`with an empty queue: ${JSON.stringify(empty)}`);
 
     const filled = await fill(tyto, job);
     console.error(`${filled.entries} recipients accepted in ${filled.seconds.toFixed(0)} s`);
@@ -188,9 +199,9 @@ async function measure(job: Job) {
     await recorded(tyto, quick, job);
     console.error(`queued: ${JSON.stringify(queue)}`);
 
-    const besidePerS = await sendFresh(tyto, quick, job);
+    const beside = await sendFresh(tyto, quick, job);
     const besidePeakMb = memory.peaksMb();
-    console.error(`beside the queue: ${besidePerS} per second`);
+    console.error(`beside the queue: ${JSON.stringify(beside)}`);
     const takenSlowly = slow.taken();
     slow.hurry();
     const drained = { received: () => slow.taken() - takenSlowly };
@@ -213,8 +224,8 @@ async function measure(job: Job) {
       queued: { ...filled, seconds: round(filled.seconds), perS: round(filled.entries / filled.seconds, 0) },
       queue,
       takenSlowly,
-      emptyPerS,
-      besidePerS,
+      empty,
+      beside,
       drainPerS,
       afterRestart: {
         queued: atRestart,
@@ -223,7 +234,7 @@ async function measure(job: Job) {
         queue: await queueOf(tyto),
       },
       restart: { mtaKilled, all: restarted },
-      ratio: { beside: round(besidePerS / emptyPerS, 3), drain: round(drainPerS / emptyPerS, 3) },
+      ratio: { beside: round(beside.perS / empty.perS, 3), drain: round(drainPerS / empty.perS, 3) },
       peakMb: {
         idle: idlePeakMb,
         filling: fillPeakMb,
