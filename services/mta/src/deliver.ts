@@ -77,7 +77,7 @@ const siteWaitMs = 10_000;
  * The same on the way past the queue. Waiting in memory costs little, so the queue is for those whose site is far behind,
  * and, when many wait already, for all whose site is busy: mail to other sites stands behind them.
  */
-const atOnceWaitMs = { few: 30_000, many: 3_000 };
+const atOnceWaitMs = { few: 30_000, many: 5_000 };
 const fewMax = 500;
 /** First attempts that were made past the queue, remembered by this process. */
 const atOnceMax = 50_000;
