@@ -41,7 +41,7 @@ const answerMsMax = 60_000;
 /** The JSON that the API answers. Throws Trouble for a problem answer and when nothing answers. */
 export async function callApi(
   api: Api,
-  method: "GET" | "POST" | "DELETE",
+  method: "GET" | "POST" | "PUT" | "DELETE",
   path: string,
   body?: unknown,
 ): Promise<unknown> {

@@ -169,13 +169,19 @@ export function formatHold({ key, why, by, until: end, since: begun }: HoldView,
   return `${marks.bad} ${colours.bold(key)} held ${ends}  ${colours.dim(`${why} (${by}, ${since(begun, nowMs)} ago)`)}`;
 }
 
-/** What a rule does with the mail of a site, until when, and the key that ends it. */
+/** What a rule or an operator does with the mail of a site, until when, and what ends it. */
 export function formatMeasure(measure: MeasureView, nowMs: number): string {
-  const { key, action, rule, site, egress, pool, why, since: begun, until: end } = measure;
-  const what =
-    action === "switch-pool"
-      ? `mail of ${egress} to ${site} leaves by the pool ${pool}`
-      : `mail to ${site} that the rule ${rule} matches is given up`;
-  const told = `${why} (rule:${rule}, ${since(begun, nowMs)} ago; ends with tyto queue release --hold ${key})`;
+  const { key, action, rule, by = `rule:${rule}`, site, why, since: begun, until: end } = measure;
+  const what = deeds[action](measure);
+  const ending = action === "limit" ? `tyto site ${site} --release` : `tyto queue release --hold ${key}`;
+  const reason = why === "" ? "" : `${why} `;
+  const told = `${reason}(${by}, ${since(begun, nowMs)} ago; ends with ${ending})`;
   return `${marks.partly} ${colours.bold(what)} for ${until(end, nowMs)}  ${colours.dim(told)}`;
 }
+
+const deeds: Record<MeasureView["action"], (measure: MeasureView) => string> = {
+  "switch-pool": ({ egress, site, pool }) => `mail of ${egress} to ${site} leaves by the pool ${pool}`,
+  bounce: ({ site, rule }) => `mail to ${site} that the rule ${rule} matches is given up`,
+  limit: ({ site, rate, connections_max: max }) =>
+    `${site} gets at most ${[rate, max === undefined ? undefined : connections(max)].filter((part) => part !== undefined).join(" and ")} from each address`,
+};

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import type { QueueView } from "@tyto/contracts";
 import { command, seconds } from "./queue.ts";
-import { formatActed, formatQueue } from "./queue-lines.ts";
-import { formatSite } from "./site.ts";
+import { formatActed, formatMeasure, formatQueue } from "./queue-lines.ts";
+import { formatSite, command as site } from "./site.ts";
 import { createFormat, eventsOf } from "./trace-live.ts";
 
 const nowMs = Date.UTC(2026, 0, 1, 12);
@@ -278,4 +278,58 @@ test("events are read however they are cut", async () => {
       { name: "end", data: { why: "x" } },
     ]);
   }
+});
+
+test.each([
+  ["--rate 60/min", "for how long?"],
+  ["--for 2h", "which limits?"],
+  ["--above-ceiling", "which limits?"],
+  ["--release --rate 60/min", "set limits, or release them?"],
+  ["--rate sixty --for 2h", "--rate: must be like 60/min"],
+  ["--connections two --for 2h", "no number of connections"],
+  ["--connections 2001 --for 2h", "--connections: "],
+  ["--rate 60/min --for 2d", "--for: "],
+  ["--rate 60/min --for 30s", "--for: "],
+])("limits that make no sense are refused before anything is asked: %s", async (line, message) => {
+  const options = ["--url", "http://127.0.0.1:1", "--key", "a key of the test"];
+  await expect(site.run(["google", ...line.split(" "), ...options])).rejects.toThrow(message);
+});
+
+test("limits are set for a time and released, and told with who, why and until when", async () => {
+  const asked: unknown[] = [];
+  const limits = { rate: "60/min", connections: 2, for_s: 7_200, why: "they asked" };
+  const now = Date.now();
+  const server = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    async fetch(request) {
+      const body = request.method === "PUT" ? await request.json() : undefined;
+      asked.push([request.method, new URL(request.url).pathname, body]);
+      if (request.method === "DELETE") return Response.json({ key: "limit:google", was_held: true });
+      return Response.json({
+        ...{ key: "limit:google", action: "limit", site: "google", rate: "60/min", connections_max: 2 },
+        ...{ why: "they asked", by: "ann", since: new Date(now).toISOString() },
+        until: new Date(now + 7_200_000).toISOString(),
+      });
+    },
+  });
+  const to = ["--url", String(server.url), "--key", "a key of the test"];
+  try {
+    const set = ["--rate", "60/min", "--connections", "2", "--for", "2h", "--why", "they asked"];
+    expect(await site.run(["google", ...set, ...to])).toBe(0);
+    expect(await site.run(["google", "--release", ...to])).toBe(0);
+  } finally {
+    await server.stop(true);
+  }
+  expect(asked).toEqual([
+    ["PUT", "/v1/sites/google/limits", { ...limits, above_ceiling: false }],
+    ["DELETE", "/v1/sites/google/limits", undefined],
+  ]);
+  const measure = {
+    ...{ key: "limit:google", action: "limit" as const, site: "google", rate: "60/min", connections_max: 1 },
+    ...{ why: "they asked", by: "ann", since: at(-60_000), until: at(3_600_000) },
+  };
+  expect(plain([formatMeasure(measure, nowMs)])).toEqual([
+    "! google gets at most 60/min and 1 connection from each address for 1 h  they asked (ann, 1 min ago; ends with tyto site google --release)",
+  ]);
 });

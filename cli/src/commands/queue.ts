@@ -53,7 +53,7 @@ export const command: Command = {
     "tyto queue requeue CONDITIONS                                try it now instead of at its time; a suspended --site is asked",
     "tyto queue rebind CONDITIONS --pool NAME                     send it from another pool of addresses",
     "tyto queue bounce CONDITIONS --why TEXT                      give up on it; its sender sees the bounce",
-    "tyto queue holds                                             what is held, and what rules do with mail, by whom and why",
+    "tyto queue holds                                             what is held, what rules do with mail, limits set by tyto site: by whom and why",
     "tyto queue release --hold KEY                                end one of these, by its key",
     "",
     "CONDITIONS, which must all hold:",

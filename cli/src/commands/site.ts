@@ -1,10 +1,11 @@
-import { SiteDetail } from "@tyto/contracts";
+import { HoldReleased, MeasureView, SiteDetail, SiteLimitSet } from "@tyto/contracts";
 import type { z } from "zod";
-import { apiOptions, apiUsage, callApi, findApi } from "../api/client.ts";
+import { type Api, apiOptions, apiUsage, callApi, findApi } from "../api/client.ts";
 import { type Command, parseArguments } from "../arguments.ts";
 import { environment } from "../places.ts";
 import { colours, marks, say, table } from "../screen.ts";
-import { width } from "./queue.ts";
+import { Trouble } from "../trouble.ts";
+import { seconds, width } from "./queue.ts";
 import {
   connections,
   formatHold,
@@ -16,26 +17,96 @@ import {
   wrapped,
 } from "./queue-lines.ts";
 
+const options = {
+  ...apiOptions,
+  json: { type: "boolean" },
+  rate: { type: "string" },
+  connections: { type: "string" },
+  for: { type: "string" },
+  why: { type: "string" },
+  "above-ceiling": { type: "boolean" },
+  release: { type: "boolean" },
+} as const;
+
 export const command: Command = {
   usage: [
     "tyto site DOMAIN [--json]     where mail to a domain goes: its servers, policies, limits, what waits, what it answered last",
+    "tyto site SITE --rate 60/min --connections 2 --for 2h [--why TEXT]     set a site's limits for a time: one of them or both",
+    "tyto site SITE --release                                               end them",
+    "",
+    "  SITE               as tyto queue names it, or a domain, which stands for the whole site that its mail goes to",
+    "  --rate N/min       messages (per s, min or h) from each address of ours, all mta processes together",
+    "  --connections N    connections at a time, likewise: 1 to 2000",
+    "  --for 2h           from 1m to 24h (s, m, h, d); then the site begins at its usual limits",
+    "  --above-ceiling    also more than Tyto gives the site by itself, which is refused else",
     "",
     apiUsage,
   ].join("\n"),
   async run(argv) {
-    const options = { ...apiOptions, json: { type: "boolean" } } as const;
-    const { values, positionals } = parseArguments(argv, options, this.usage, {
-      needs: ["the DOMAIN"],
-      most: 1,
-    });
+    const { values, positionals } = read(argv, this.usage);
+    const path = `/v1/sites/${encodeURIComponent(positionals[0] ?? "")}`;
+    const wanted = limitsOf(values);
     const api = await findApi(values, environment());
-    const domain = encodeURIComponent(positionals[0] ?? "");
-    const site = SiteDetail.parse(await callApi(api, "GET", `/v1/sites/${domain}`));
+    if (values.release) return release(api, values, path);
+    if (wanted !== undefined) {
+      const measure = MeasureView.parse(await callApi(api, "PUT", `${path}/limits`, wanted));
+      say(values.json ? JSON.stringify(measure) : formatMeasure(measure, Date.now()));
+      return 0;
+    }
+    const site = SiteDetail.parse(await callApi(api, "GET", path));
     if (values.json) say(JSON.stringify(site));
     else for (const line of formatSite(site, width(), Date.now())) say(line);
     return 0;
   },
 };
+
+type Values = ReturnType<typeof read>["values"];
+const read = (argv: readonly string[], usage: string) =>
+  parseArguments(argv, options, usage, { needs: ["the DOMAIN or SITE"], most: 1 });
+
+/** The limits that are to be set; undefined when the site is only looked at. Throws Trouble for what makes no sense together. */
+function limitsOf(values: Values): z.input<typeof SiteLimitSet> | undefined {
+  const { rate, connections, why, release, for: lasts, "above-ceiling": isAbove } = values;
+  const isSetting = rate !== undefined || connections !== undefined;
+  if (release && [rate, connections, why, lasts, isAbove].some((one) => one !== undefined))
+    throw new Trouble("set limits, or release them?", "--release goes alone");
+  if (!isSetting) {
+    if ([why, lasts, isAbove].some((one) => one !== undefined))
+      throw new Trouble("which limits?", "--rate 60/min, --connections 2, or both");
+    return undefined;
+  }
+  if (lasts === undefined)
+    throw new Trouble("for how long?", "--for 2h: a day at most, then the usual limits are in force again");
+  if (connections !== undefined && !/^\d{1,9}$/.test(connections))
+    throw new Trouble(`"${connections}" is no number of connections`, "write it like --connections 2");
+  const wanted = SiteLimitSet.safeParse({
+    ...(rate === undefined ? {} : { rate }),
+    ...(connections === undefined ? {} : { connections: Number(connections) }),
+    ...(why === undefined ? {} : { why }),
+    ...(isAbove === undefined ? {} : { above_ceiling: isAbove }),
+    for_s: seconds(lasts),
+  });
+  if (wanted.success) return wanted.data;
+  const [issue] = wanted.error.issues;
+  const name = { rate: "--rate", connections: "--connections", for_s: "--for", why: "--why" }[
+    String(issue?.path[0])
+  ];
+  throw new Trouble(`${name ?? "the limits"}: ${issue?.message}`, bounds);
+}
+
+const bounds = "--rate is like 60/min, 2/s or 500/h; --connections from 1 to 2000; --for from 1m to 24h";
+
+async function release(api: Api, values: Values, path: string): Promise<number> {
+  const released = HoldReleased.parse(await callApi(api, "DELETE", `${path}/limits`));
+  if (values.json) say(JSON.stringify(released));
+  else
+    say(
+      released.was_held
+        ? `${marks.ok} ${released.key} has ended: the usual limits are in force`
+        : `${marks.partly} no limits were set: there is no ${released.key}`,
+    );
+  return 0;
+}
 
 type Site = z.infer<typeof SiteDetail>;
 const number = (value: number) => value.toLocaleString("en-US");

@@ -288,8 +288,8 @@ export const buckets = {
   /** Key: `bucketKey(scope, id)`, and the site behind it where it is held there alone. The mta's alone; every mta watches it. Lost means that nothing is held. */
   HOLDS: { value: Hold, ttlMs: 0, history: 1 },
   /**
-   * Key: `bucketKey(action, egress or rule, site)`. The mta's alone; all processes change it in turns. Lost means that a rule has to see
-   * its replies again. Each lasts a day at most.
+   * Key: `bucketKey(action, egress or rule, site)`, or `bucketKey("limit", site)`. The mta's alone; all processes change it in turns. Lost
+   * means that a rule has to see its replies again, and an operator has to set a site's limits anew. Each lasts a day at most.
    */
   MEASURES: { value: Measure, ttlMs: 2 * 24 * hourMs, history: 1 },
   /** Key: `bucketKey(scope, id)`. The mta's alone; all processes change it in turns. Lost means that rates are counted from nothing. */

@@ -149,12 +149,27 @@ export const holdKey = ({ scope, id, site }: Pick<Hold, "scope" | "id" | "site">
 export const canBeHeldAtSite = (scope: Hold["scope"]): boolean =>
   scope === "organization" || scope === "campaign";
 
-/** What a rule has done with a site's mail until its time is over: it leaves by another pool, or what matches is given up. */
+/** So many in a unit of time. */
+export const Rate = z.string().regex(/^[1-9]\d{0,6}\/(?:s|min|h)$/, "must be like 60/min, 2/s or 500/h");
+
+/** Bounds of the limits that an operator sets for a time. */
+export const siteLimitBounds = { connectionsMax: 2_000, forSMin: 60, forSMax: 86_400 } as const;
+
+/**
+ * What is done with a site's mail until its time is over. By a rule: it leaves by another pool, or what matches is given up. By an
+ * operator (`limit`): no more of it than so.
+ */
 export const Measure = z.object({
-  /** Names it: `switch-pool:<egress>/<site>` or `bounce:<rule>/<site>`. */
+  /** Names it: `switch-pool:<egress>/<site>`, `bounce:<rule>/<site>` or `limit:<site>`. */
   key: z.string().max(400),
-  action: z.enum(["switch-pool", "bounce"]),
-  rule: name,
+  action: z.enum(["switch-pool", "bounce", "limit"]),
+  /** Absent for `limit`. */
+  rule: name.optional(),
+  /** A person's or key's id, for `limit`. */
+  by: z.string().max(120).optional(),
+  /** From each address of ours, over all processes; for `limit`, one of them or both. */
+  rate: Rate.optional(),
+  connectionsMax: z.number().int().min(1).max(siteLimitBounds.connectionsMax).optional(),
   site: name,
   /** Whose mail goes elsewhere, for `switch-pool`. */
   egress: name.optional(),
@@ -411,6 +426,23 @@ export const controls = {
     answerMsMax: 3_000,
     answersMax: processesMax,
   },
+  /** Limits of a site until a time, in place of those before. Throws what is wrong with them. */
+  "mta.limit-site": {
+    answeredBy: "one",
+    request: z.object({
+      site: name,
+      rate: Rate.optional(),
+      connectionsMax: Measure.shape.connectionsMax,
+      /** Also more than the site's profile allows. */
+      isAboveCeiling: z.boolean(),
+      why: words,
+      by: z.string().max(120),
+      untilMs: TimeMs,
+    }),
+    answer: Measure,
+    answerMsMax: 5_000,
+    answersMax: 1,
+  },
   /** Where we send from. */
   "mta.pools": {
     answeredBy: "all",
@@ -455,7 +487,7 @@ export const controls = {
     answerMsMax: 5_000,
     answersMax: 1,
   },
-  /** Ends a hold, or what a rule does, by its key. */
+  /** Ends a hold, what a rule does, or an operator's limits, by its key. */
   "mta.release": {
     answeredBy: "one",
     request: z.object({ key: z.string().max(600), by: z.string().max(120) }),

@@ -8,7 +8,9 @@ import {
   Measure,
   QueueAction,
   QueueGrouping,
+  Rate,
   RuleDefinition,
+  siteLimitBounds,
 } from "./control.ts";
 import { Reason } from "./reasons.ts";
 import { Address, Campaign, Domain, MessageId, OrganizationId, Traffic } from "./values.ts";
@@ -164,9 +166,12 @@ export type HoldView = z.infer<typeof HoldView>;
 export const MeasureView = z.object({
   key: z.string(),
   action: Measure.shape.action.describe(
-    "`switch-pool`: mail of `egress` to the site leaves by `pool`; `bounce`: what the rule matches there is given up",
+    "`switch-pool`: mail of `egress` to the site leaves by `pool`; `bounce`: what the rule matches there is given up; `limit`: an operator set `rate`, `connections_max` or both",
   ),
-  rule: z.string(),
+  rule: z.string().optional().describe("Absent for `limit`"),
+  by: z.string().optional().describe("Who set it, for `limit`"),
+  rate: z.string().optional().describe("From each address of ours, over all mta processes"),
+  connections_max: count.optional(),
   site: z.string(),
   egress: z.string().optional(),
   pool: z.string().optional(),
@@ -180,7 +185,9 @@ export const HoldList = z.object({
   measures: z
     .array(MeasureView)
     .default([])
-    .describe("What rules do with the mail of sites until a time; DELETE /v1/holds/{key} ends one, too"),
+    .describe(
+      "What rules do with the mail of sites, and limits that operators set, until a time; DELETE /v1/holds/{key} ends one, too",
+    ),
 });
 export const HoldAdd = z
   .object({
@@ -280,8 +287,41 @@ export const SiteDetail = z.object({
   waiting: z.object(waiting),
   replies: z.array(ReplyRow).describe("The last ones, newest first; equal ones are counted"),
   holds: z.array(HoldView),
-  measures: z.array(MeasureView).default([]).describe("What rules do with its mail until a time"),
+  measures: z
+    .array(MeasureView)
+    .default([])
+    .describe("What rules do with its mail, and limits that an operator set, until a time"),
 });
+
+export const SiteLimitSet = z
+  .object({
+    rate: Rate.optional().describe(
+      "Messages from each address of ours, over all mta processes: `60/min`, `2/s` or `500/h`",
+    ),
+    connections: z
+      .number()
+      .int()
+      .min(1)
+      .max(siteLimitBounds.connectionsMax)
+      .optional()
+      .describe("Connections at a time from each address of ours, over all mta processes"),
+    for_s: z
+      .number()
+      .int()
+      .min(siteLimitBounds.forSMin)
+      .max(siteLimitBounds.forSMax)
+      .describe("Ends by itself after so many seconds: from a minute to a day"),
+    why: z.string().max(300).default("").describe("For whoever finds it so"),
+    above_ceiling: z
+      .boolean()
+      .default(false)
+      .describe("Also more than Tyto ever gives the site by itself: its profile, or `MTA_SITE_LIMITS`"),
+  })
+  .strict()
+  .refine(({ rate, connections }) => rate !== undefined || connections !== undefined, {
+    path: ["rate"],
+    message: "needs a rate, connections, or both",
+  });
 export type SiteDetail = z.infer<typeof SiteDetail>;
 
 const warming = {

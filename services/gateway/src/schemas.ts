@@ -16,6 +16,7 @@ import {
   InboxPattern as InboxPatternContract,
   InboxView,
   limits,
+  MeasureView,
   MessageStatus,
   PoolList,
   ProblemView,
@@ -203,6 +204,7 @@ export const HoldShown = HoldView.meta({
     since: "2026-01-05T12:00:00.000Z",
   },
 });
+export const MeasureShown = MeasureView.meta({ id: "Measure" });
 export const HoldsShown = HoldList.meta({ id: "HoldList" });
 export const HoldReleasedShown = HoldReleased.meta({ id: "HoldReleased" });
 export const SitesShown = SiteList.meta({ id: "SiteList" });

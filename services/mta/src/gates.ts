@@ -1,6 +1,13 @@
 /** All that can keep a message from leaving now, wired together: holds, breakers, rules and the limits of sites. */
 import type { Bus } from "@tyto/bus";
-import type { QueueEntry } from "@tyto/contracts";
+import {
+  type ControlRequest,
+  Failure,
+  isProvider,
+  type Measure,
+  type QueueEntry,
+  siteLimitBounds,
+} from "@tyto/contracts";
 import type { Log } from "@tyto/service";
 import { type BreakerPorts, type Breakers, createBreakers } from "./breakers/breakers.ts";
 import { createHolds, type Holds } from "./holds/holds.ts";
@@ -13,6 +20,7 @@ import type { RuleSet } from "./rules/file.ts";
 import { createRules, type Rules } from "./rules/rules.ts";
 import { tryRules } from "./rules/trial.ts";
 import type { Profiles } from "./shaping/profiles.ts";
+import { mustBeWithin, withSetLimits } from "./shaping/set-limits.ts";
 import { createShaping, type Shaping, type ShapingPorts } from "./shaping/shaping.ts";
 import type { Site } from "./site.ts";
 
@@ -38,6 +46,8 @@ export type Gates = {
   holds: Holds;
   /** What rules would have done to past events; answers `mta.rules-trial`. */
   tryRules: ReturnType<typeof tryRules>;
+  /** Limits that an operator sets for a site until a time; answers `mta.limit-site`. Throws Failure. */
+  limitSite(wanted: ControlRequest<"mta.limit-site">): Promise<Measure>;
   /** May this be sent to the site from this address, by holds and breakers? Takes nothing, but a place in a breaker's trial. */
   isFree(
     entry: Pick<QueueEntry, "deliveryId" | "organizationId" | "campaign" | "recipient">,
@@ -50,6 +60,8 @@ export type Gates = {
   stop(): Promise<void>;
 };
 
+/** The clock of who asks may be a little ahead. */
+const clockSkewS = 60;
 const expireEveryMs = 5_000;
 const tidyEveryMs = 1_000;
 /** What other processes counted is known after so long; an organisation or campaign is written so often at most. */
@@ -61,14 +73,14 @@ export async function openGates(ports: GatePorts): Promise<Gates> {
   const { rules: written, shipped } = ports.rules;
   const holds = await createHolds({ bucket: bus.bucket("HOLDS"), publish: bus.publish, now, random, log });
   const shaping = createShaping({
-    profiles,
+    profiles: withSetLimits(profiles, (site) => rules.limitOf(site)),
     now,
     random,
     ...(ports.pauseFirstMs === undefined ? {} : { pauseFirstMs: ports.pauseFirstMs }),
     ...(ports.shareOf === undefined ? {} : { shareOf: ports.shareOf }),
   });
   const measures = bus.bucket("MEASURES");
-  const rules = createRules({
+  const rules: Rules = createRules({
     ...{ rules: written, shipped, bucket: measures, now, log },
     apply: applyEffects(shaping, holds, log),
   });
@@ -80,9 +92,10 @@ export async function openGates(ports: GatePorts): Promise<Gates> {
   });
   holds.onReleased(breakers.released);
 
-  const [memory, ruled, counted] = await Promise.all([
+  // First: what was learned of a site is taken over within the limits that an operator set for it.
+  const ruled = await measures.watch(rules.restore);
+  const [memory, counted] = await Promise.all([
     remember(bus.bucket("SITES"), shaping, log),
-    measures.watch(rules.restore),
     counts.watch((_, record, revision) => {
       if (record !== undefined) breakers.restore(record, revision);
     }),
@@ -103,6 +116,19 @@ export async function openGates(ports: GatePorts): Promise<Gates> {
     breakers,
     holds,
     tryRules: tryRules(bus.past, written),
+    async limitSite(wanted) {
+      const { site, rate, connectionsMax, untilMs } = wanted;
+      if (rate === undefined && connectionsMax === undefined)
+        throw new Failure("request.invalid", "limits of a site need a rate, connections, or both");
+      const lastsS = (untilMs - now()) / 1_000;
+      if (lastsS <= 0 || lastsS > siteLimitBounds.forSMax + clockSkewS)
+        throw new Failure("request.invalid", "limits of a site end in the future, within a day");
+      const provider = isProvider(site) ? site : undefined;
+      if (!wanted.isAboveCeiling) mustBeWithin(profiles(site, provider), site, wanted);
+      const measure = await rules.limit(wanted);
+      log.info("mta.site-limited", { site, by: wanted.by, rate, connections: connectionsMax });
+      return measure;
+    },
     isFree,
     see(observation) {
       shaping.see(observation);

@@ -12,7 +12,7 @@ const state = (more: Partial<SiteState>): SiteState => ({
   ...more,
 });
 
-test("numbers of several processes add up, and the strictest state is told with its reason", () => {
+test("numbers of several processes add up, limits are of all together, and the strictest state is told with its reason", () => {
   const limit = {
     egress: "a",
     state: "open" as const,
@@ -40,7 +40,7 @@ test("numbers of several processes add up, and the strictest state is told with 
     inHand: 6,
     lastMinute: { delivered: 20, deferred: 2, bounced: 0 },
     limits: [
-      { egress: "a", state: "slowed", why: "451", connections: 4, connectionsMax: 10, ratePerMinuteMax: 100 },
+      { egress: "a", state: "slowed", why: "451", connections: 4, connectionsMax: 5, ratePerMinuteMax: 50 },
     ],
   });
 });

@@ -63,12 +63,14 @@ export function mergeSite(states: readonly SiteState[]): SiteState | undefined {
 }
 
 function mergeLimits(limits: readonly SiteLimit[]): SiteLimit[] {
-  const sum = (
-    list: readonly SiteLimit[],
-    name: "connections" | "connectionsMax" | "ratePerMinute" | "ratePerMinuteMax",
-  ) => {
+  const sum = (list: readonly SiteLimit[], name: "connections" | "ratePerMinute") => {
     const values = list.flatMap((one) => one[name] ?? []);
     return values.length === 0 ? {} : { [name]: sumOf(values, (value) => value) };
+  };
+  /** A limit is one of all processes together; each has learned it for itself. */
+  const highest = (list: readonly SiteLimit[], name: "connectionsMax" | "ratePerMinuteMax") => {
+    const values = list.flatMap((one) => one[name] ?? []);
+    return values.length === 0 ? {} : { [name]: Math.max(...values) };
   };
   return [...Map.groupBy(limits, ({ egress }) => egress)].map(([egress, list]) => {
     const messages = list.find((one) => one.messagesPerConnection !== undefined)?.messagesPerConnection;
@@ -77,9 +79,9 @@ function mergeLimits(limits: readonly SiteLimit[]): SiteLimit[] {
       egress,
       ...strictest(list),
       ...sum(list, "connections"),
-      ...sum(list, "connectionsMax"),
+      ...highest(list, "connectionsMax"),
       ...sum(list, "ratePerMinute"),
-      ...sum(list, "ratePerMinuteMax"),
+      ...highest(list, "ratePerMinuteMax"),
       ...(messages === undefined ? {} : { messagesPerConnection: messages }),
       ...(pool === undefined ? {} : { pool }),
     };

@@ -1,10 +1,18 @@
 /** What an operator asks and does, over the mta processes that run. The views of the HTTP API come out. */
-import type { ControlAnswer, HoldAdd, QueueAction, QueueQuery, RuleTrialRequest } from "@tyto/contracts";
+import type {
+  ControlAnswer,
+  HoldAdd,
+  QueueAction,
+  QueueQuery,
+  RuleTrialRequest,
+  SiteLimitSet,
+} from "@tyto/contracts";
 import type { z } from "zod";
 import { type ActRequest, act, addHold, hold, listHolds, release, releaseHold, requeue } from "./acting.ts";
 import { listPools, listRules, listSites, tryRules, viewQueue } from "./looking.ts";
 import type { OperationPorts } from "./ports.ts";
 import { viewSite } from "./site.ts";
+import { limitSite, releaseSite } from "./site-limits.ts";
 
 export type Operation = ReturnType<typeof createOperation>;
 
@@ -20,6 +28,10 @@ export const createOperation = (ports: OperationPorts) => ({
   sites: () => listSites(ports),
   /** Of a domain, or of a site's id: its servers are those of the domain that it answered for last. */
   site: (name: string) => viewSite(ports, name),
+  /** Limits of a site, or of that of a domain, until a time. */
+  limitSite: (name: string, wanted: z.infer<typeof SiteLimitSet>, by: string) =>
+    limitSite(ports, name, wanted, by),
+  releaseSite: (name: string, by: string) => releaseSite(ports, name, by),
   pools: () => listPools(ports),
   rules: () => listRules(ports),
   tryRules: (trial: z.infer<typeof RuleTrialRequest>) => tryRules(ports, trial),

@@ -4,6 +4,7 @@ import {
   type ControlAnswer,
   type ControlRequest,
   DeliveryId,
+  Failure,
   type Hold,
   holdKey,
   MessageId,
@@ -380,6 +381,79 @@ test("holds are listed, made and released", async () => {
   expect((await gateway.call("POST", "/v1/holds", { scope: "site", why: "y" })).status).toBe(400);
   const released = await gateway.call("DELETE", `/v1/holds/${encodeURIComponent("site:a/b")}`);
   expect(await released.json()).toEqual({ key: "site:a/b", was_held: true });
+});
+
+test("limits of a site are set for a time, by its name or by a domain, and released", async () => {
+  const asked: ControlRequest<"mta.limit-site">[] = [];
+  const released: string[] = [];
+  answering.push(
+    mta.control.answer("mta.limit-site", async ({ isAboveCeiling, ...wanted }) => {
+      asked.push({ ...wanted, isAboveCeiling });
+      if (!isAboveCeiling && wanted.rate === "999/s")
+        throw new Failure("request.invalid", "too much", { hint: "google is sent 300 a minute at most" });
+      return { ...wanted, key: `limit:${wanted.site}`, action: "limit" as const, sinceMs: gateway.clock.now };
+    }),
+    mta.control.answer("mta.site", async ({ domain }) => ({
+      ...{ domain, hosts: [], policies: [] },
+      ...(domain === "example.org" ? { site: "google" } : { trouble: "no answer from DNS" }),
+    })),
+    mta.control.answer("mta.replies", async () => ({ replies: [] })),
+    mta.control.answer("mta.holds", async () => ({ holds: [] })),
+    mta.control.answer("mta.release", async ({ key }) => {
+      released.push(key);
+      return { wasHeld: true };
+    }),
+  );
+  await mta.bucket("CLAIMS").get("nothing");
+  const set = (name: string, body: object) => gateway.call("PUT", `/v1/sites/${name}/limits`, body);
+  const answer = await set("google", { rate: "60/min", connections: 2, for_s: 7_200, why: "they asked" });
+  expect([answer.status, await answer.json()]).toEqual([
+    200,
+    {
+      ...{ key: "limit:google", action: "limit", site: "google", rate: "60/min", connections_max: 2 },
+      ...{ why: "they asked", by: "root", since: new Date(gateway.clock.now).toISOString() },
+      until: new Date(gateway.clock.now + 7_200_000).toISOString(),
+    },
+  ]);
+  expect((await set("Example.org", { connections: 1, for_s: 60, above_ceiling: true })).status).toBe(200);
+  expect(asked.map(({ site, isAboveCeiling }) => [site, isAboveCeiling])).toEqual([
+    ["google", false],
+    ["google", true],
+  ]);
+  const refusal = await set("google", { rate: "999/s", for_s: 60 });
+  expect([refusal.status, await refusal.text()]).toEqual([
+    400,
+    expect.stringContaining("300 a minute at most"),
+  ]);
+
+  for (const name of ["google", "example.org"]) {
+    const over = await gateway.call("DELETE", `/v1/sites/${name}/limits`);
+    expect(await over.json()).toEqual({ key: "limit:google", was_held: true });
+  }
+  expect(released).toEqual(["limit:google", "limit:google"]);
+
+  const before = asked.length;
+  const problemOf = async (name: string, body: object) => {
+    const response = await set(name, body);
+    expect(response.status).toBe(400);
+    return await response.text();
+  };
+  expect(await problemOf("google", { for_s: 60 })).toContain("needs a rate, connections, or both");
+  expect(await problemOf("google", { rate: "sixty", for_s: 60 })).toContain("must be like 60/min");
+  expect(await problemOf("google", { rate: "0/min", for_s: 60 })).toContain("must be like 60/min");
+  for (const body of [
+    { rate: "60/min" },
+    { rate: "60/min", for_s: 59 },
+    { rate: "60/min", for_s: 86_401 },
+    { connections: 0, for_s: 60 },
+    { connections: 2_001, for_s: 60 },
+  ])
+    await problemOf("google", body);
+  expect(await problemOf("gogle", { rate: "60/min", for_s: 60 })).toContain(
+    "nothing was sent to a site gogle",
+  );
+  expect(await problemOf("gone.example", { rate: "60/min", for_s: 60 })).toContain("no answer from DNS");
+  expect(asked).toHaveLength(before);
 });
 
 test("a site tells its servers, what waits, its limits, and what it said last", async () => {

@@ -1,9 +1,19 @@
 import { z } from "@hono/zod-openapi";
-import { isDomain } from "@tyto/contracts";
+import { isDomain, SiteLimitSet } from "@tyto/contracts";
 import { asciiDomain } from "../accept.ts";
-import { type Api, createRoute, type GuardPorts, guard, problems, secured } from "../api.ts";
+import {
+  type Api,
+  bounded,
+  callerOf,
+  createRoute,
+  type GuardPorts,
+  guard,
+  problems,
+  secured,
+  smallBodyBytesMax,
+} from "../api.ts";
 import type { Operation } from "../operation/operation.ts";
-import { SiteShown, SitesShown } from "../schemas.ts";
+import { HoldReleasedShown, MeasureShown, SiteShown, SitesShown } from "../schemas.ts";
 
 /** A site's id is a provider (`google`), a mail server, or either with what tells it apart behind a `=`. */
 const siteId = /^[a-z0-9._:-]{1,230}(?:=[a-z0-9]{1,20})?$/i;
@@ -18,8 +28,12 @@ export const SiteParams = z.object({
 /** With labels of other scripts as A-labels; a site's id stays as it is. */
 export const siteName = (name: string): string => (isDomain(name) ? asciiDomain(name) : name);
 
-/** GET /v1/sites and /v1/sites/{domain} */
-export function sites(api: Api, guards: GuardPorts, operation: Pick<Operation, "sites" | "site">): void {
+/** GET /v1/sites and /v1/sites/{domain}, PUT and DELETE /v1/sites/{domain}/limits */
+export function sites(
+  api: Api,
+  guards: GuardPorts,
+  operation: Pick<Operation, "sites" | "site" | "limitSite" | "releaseSite">,
+): void {
   const common = {
     method: "get" as const,
     tags: ["Sites"],
@@ -53,4 +67,55 @@ export function sites(api: Api, guards: GuardPorts, operation: Pick<Operation, "
     },
   });
   api.openapi(one, async (c) => c.json(await operation.site(siteName(c.req.valid("param").domain)), 200));
+
+  const limit = createRoute({
+    method: "put",
+    path: "/v1/sites/{domain}/limits",
+    operationId: "limitSite",
+    tags: ["Sites"],
+    summary: "Set a site's rate and connections for a time",
+    description:
+      "They are in force in all mta processes together, survive a restart, and end by themselves. They take the place of those that were set before, and of what was learned; trouble still lowers the rate. A domain stands for the whole site that its mail goes to. More than Tyto gives the site by itself is refused, unless `above_ceiling` asks for it.",
+    security: secured,
+    middleware: [guard(guards, "admin"), bounded(smallBodyBytesMax)] as const,
+    request: {
+      params: SiteParams,
+      body: { required: true, content: { "application/json": { schema: SiteLimitSet } } },
+    },
+    responses: {
+      200: {
+        description: "The limits are in force",
+        content: { "application/json": { schema: MeasureShown } },
+      },
+      ...problems("request.too-large", "request.unsupported-type"),
+    },
+  });
+  api.openapi(limit, async (c) => {
+    const name = siteName(c.req.valid("param").domain);
+    return c.json(await operation.limitSite(name, c.req.valid("json"), callerOf(c).id), 200);
+  });
+
+  const release = createRoute({
+    method: "delete",
+    path: "/v1/sites/{domain}/limits",
+    operationId: "releaseSiteLimits",
+    tags: ["Sites"],
+    summary: "End the limits that were set for a site",
+    description:
+      "Without trouble in the last hour the site begins at its usual limits, else it grows to them.",
+    security: secured,
+    middleware: [guard(guards, "admin")] as const,
+    request: { params: SiteParams },
+    responses: {
+      200: {
+        description: "No limits are set",
+        content: { "application/json": { schema: HoldReleasedShown } },
+      },
+      ...problems(),
+    },
+  });
+  api.openapi(release, async (c) => {
+    const name = siteName(c.req.valid("param").domain);
+    return c.json(await operation.releaseSite(name, callerOf(c).id), 200);
+  });
 }

@@ -30,7 +30,8 @@ export type AnswerPorts = {
   askNext(site: string): number;
   rules(): ControlAnswer<"mta.rules">["rules"];
   tryRules(request: ControlRequest<"mta.rules-trial">): Promise<ControlAnswer<"mta.rules-trial">>;
-  /** What rules do with the mail of sites. */
+  limitSite(wanted: ControlRequest<"mta.limit-site">): Promise<Measure>;
+  /** What rules and operators do with the mail of sites. */
   measures: { list(): Measure[]; release(key: string): Promise<boolean> };
   holds: {
     list(): Hold[];
@@ -82,6 +83,7 @@ export function answerQuestions(ports: AnswerPorts): { stop(): Promise<void> } {
       if (rows > 0) act.log.info("mta.site-asked", { site, by, rows });
       return { rows };
     }),
+    control.answer("mta.limit-site", ports.limitSite),
     control.answer("mta.pools", async () => ({ process: state.process, pools: ports.pools() })),
     control.answer("mta.rules", async () => ({ rules: ports.rules() })),
     control.answer("mta.rules-trial", ports.tryRules),

@@ -311,6 +311,37 @@ test("a hold that ends by itself is felt when it ends", async () => {
   expect(Date.now()).toBeWithin(untilMs, untilMs + 15_000);
 });
 
+test("limits that an operator sets are in force, told with who, why and until when, and released", async () => {
+  isBusy = false;
+  const site = `127.0.0.1=${sink.port}`;
+  const limitsNow = async () => {
+    const id = await submit(["taken@one.example"]);
+    await until("it arrives", () => outcomes("mail.delivered", id) === 1);
+    const { answers } = await gateway.control.askAll("mta.replies", { site });
+    return answers[0]?.state;
+  };
+  const wanted = { site, why: "a test", by: "root", untilMs: Date.now() + 3_600_000, isAboveCeiling: false };
+  await expect(
+    gateway.control.ask("mta.limit-site", { ...wanted, connectionsMax: 21 }),
+  ).rejects.toMatchObject({
+    code: "request.invalid",
+    hint: expect.stringContaining("20 connections from one address at most"),
+  });
+  const set = await gateway.control.ask("mta.limit-site", { ...wanted, rate: "100/s", connectionsMax: 3 });
+  expect((await gateway.control.ask("mta.holds", {})).measures).toEqual([set]);
+  const said = expect.stringMatching(
+    /^at most 100\/s and 3 connections, set by root until \d\d:\d\d UTC: a test/,
+  );
+  expect(await limitsNow()).toMatchObject({
+    why: said,
+    limits: [{ why: said, connectionsMax: 3, ratePerMinuteMax: 6_000 }],
+  });
+  expect(await gateway.control.ask("mta.release", { key: set.key, by: "root" })).toEqual({ wasHeld: true });
+  const after = await limitsNow();
+  expect(after).toMatchObject({ state: "open", limits: [{ connectionsMax: 20 }] });
+  expect([after?.why, after?.limits[0]?.ratePerMinuteMax]).toEqual([undefined, undefined]);
+});
+
 test("limits and rules are told as they are in force", async () => {
   const id = await submit(["taken@one.example"]);
   await until("it arrives", () => outcomes("mail.delivered", id) === 1);

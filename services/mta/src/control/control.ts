@@ -36,6 +36,7 @@ export type ControlPorts = {
     /** Which addresses of ours may not send to the site now, and why. */
     refusedAt(site: string): Refused[];
     askNext(site: string): number;
+    limitSite: AnswerPorts["limitSite"];
     breakers(): readonly BreakerState[];
     /** `useOf`: what goes through an address now. */
     pools(useOf: (egress: string) => Use): PoolState[];
@@ -111,6 +112,7 @@ export function createControl(ports: ControlPorts) {
         },
         act: { ...ports.act, queue: bus.queue, siteOf: sites.siteOf, now, log },
         askNext: parts.askNext,
+        limitSite: parts.limitSite,
         rules: parts.rules,
         tryRules: parts.tryRules,
         measures: parts.measures,

@@ -1,11 +1,12 @@
 import type { FlowState, Measure, SiteLimit } from "@tyto/contracts";
+import { wordsOfLimit } from "../shaping/set-limits.ts";
 import type { Shaping, SiteStatus } from "../shaping/shaping.ts";
 
 export type LimitParts = {
   shaping: Pick<Shaping, "status">;
   /** Connections that are open now. */
   connectionsTo(egress: string, site: string): number;
-  /** What rules do with the site's mail; rules.measures. */
+  /** What rules and operators do with the site's mail; rules.measures. */
   measuresOf(site: string): readonly Measure[];
   /** Why the mail leaves from this address all the same. */
   staysBecause(egress: string, site: string, sinceMs: number): string | undefined;
@@ -21,15 +22,19 @@ const states: Record<SiteStatus["state"], FlowState> = {
   probing: "suspended",
 };
 
-/** What limits a site, as operators read it: what shaping knows, and where rules send the mail of our addresses instead. */
+/** What limits a site, as operators read it: what shaping knows, what they set, and where rules send the mail of our addresses instead. */
 export const limitsFrom =
   ({ shaping, connectionsTo, measuresOf, staysBecause }: LimitParts) =>
   (site: string): SiteLimit[] => {
-    const switches = new Map(measuresOf(site).flatMap((one) => (isSwitch(one) ? [[one.egress, one]] : [])));
+    const measures = measuresOf(site);
+    const switches = new Map(measures.flatMap((one) => (isSwitch(one) ? [[one.egress, one]] : [])));
+    const set = measures.find(({ action }) => action === "limit");
     return shaping.status(site).map((row) => {
       const moved = switches.get(row.egress);
       const stays = moved && staysBecause(row.egress, site, moved.sinceMs);
-      const why = [moved && wordsOf(moved, stays), row.why].filter((part) => part !== undefined).join("; ");
+      const why = [moved && wordsOf(moved, stays), set && wordsOfLimit(set), row.why]
+        .filter((part) => part !== undefined)
+        .join("; ");
       return {
         egress: row.egress,
         state: states[row.state],

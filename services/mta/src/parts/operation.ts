@@ -50,6 +50,7 @@ export function createOperation(
         for (const { egress } of gates.shaping.status(site)) sessions().wake({ egress, site });
         return rows;
       },
+      limitSite: gates.limitSite,
       breakers: gates.breakers.status,
       rules: gates.rules.status,
       measures: { list: gates.rules.measures, release: gates.rules.release },

@@ -124,3 +124,61 @@ test("a rule that is switched off, or is another one since, moves nothing any mo
   expect([off, moved].map(poolOf)).toEqual([undefined, undefined]);
   expect(off.rules.measures()).toEqual([]);
 });
+
+const wanted = { site: "google", why: "they asked", by: "ann", isAboveCeiling: false };
+const rateOf = ({ shaping }: Gates) => {
+  shaping.leave({ egress: "mail1", site: "google" }, "google");
+  return shaping.status("google")[0]?.ratePerMin;
+};
+
+test("limits that an operator sets are in force in all processes and after a restart, until they end or are released", async () => {
+  const [one, other] = [await start(), await start()];
+  expect([rateOf(one), rateOf(other)]).toEqual([100, 100]);
+  const untilMs = clock.nowMs + 3_600_000;
+  const set = await one.limitSite({ ...wanted, rate: "60/min", connectionsMax: 2, untilMs });
+  expect(set).toEqual({
+    ...{ key: "limit:google", action: "limit", site: "google", rate: "60/min", connectionsMax: 2 },
+    ...{ why: "they asked", by: "ann", sinceMs: clock.nowMs, untilMs },
+  });
+  expect(rateOf(one)).toBe(60);
+  await until("the other one knows", () => rateOf(other) === 60);
+  expect(other.rules.measures("google")).toEqual([set]);
+
+  await other.limitSite({ ...wanted, rate: "30/min", by: "bea", untilMs });
+  await until("the first one knows of those after them", () => rateOf(one) === 30);
+  expect(one.rules.measures()).toMatchObject([{ by: "bea", rate: "30/min" }]);
+  const third = await start();
+  expect(rateOf(third)).toBe(30);
+  expect(await third.rules.release("limit:google")).toBe(true);
+  await until("it is over everywhere", () => [one, other, third].every((gates) => rateOf(gates) === 100));
+
+  await one.limitSite({ ...wanted, rate: "60/min", untilMs });
+  clock.nowMs = untilMs;
+  expect(rateOf(one)).toBe(100);
+  expect(one.rules.measures()).toEqual([]);
+});
+
+test("what was learned under an operator's limits is taken over by a restart", async () => {
+  const one = await start();
+  await one.limitSite({ ...wanted, rate: "60/min", untilMs: clock.nowMs + 3_600_000 });
+  one.shaping.leave({ egress: "mail1", site: "google" }, "google");
+  one.shaping.slow({ egress: "mail1", site: "google" }, "google", "slow down");
+  expect(one.shaping.status("google")).toMatchObject([{ state: "slowed", ratePerMin: 30 }]);
+  await one.stop();
+  processes.length = 0;
+  expect((await start()).shaping.status("google")).toMatchObject([{ state: "slowed", ratePerMin: 30 }]);
+});
+
+test("limits that make no sense are refused with words, and more than the site is ever given unless that is asked for", async () => {
+  const one = await start();
+  const untilMs = clock.nowMs + 3_600_000;
+  const refused = async (more: object) =>
+    await one.limitSite({ ...wanted, untilMs, ...more }).catch((error: Error) => error.message);
+  expect(await refused({ rate: "400/min" })).toContain("google is sent 300 messages a minute");
+  expect(await refused({})).toContain("need a rate, connections, or both");
+  expect(await refused({ rate: "60/min", untilMs: clock.nowMs })).toContain("within a day");
+  expect(await refused({ rate: "60/min", untilMs: clock.nowMs + 2 * 86_400_000 })).toContain("within a day");
+  expect(one.rules.measures()).toEqual([]);
+  await one.limitSite({ ...wanted, rate: "400/min", untilMs, isAboveCeiling: true });
+  expect(rateOf(one)).toBe(400);
+});

@@ -36,7 +36,10 @@ export type Rules = {
   ): string | undefined;
   /** The pool that mail to the site leaves from, in place of that of this egress. */
   poolFor(egress: string, site: string): string | undefined;
-  /** What rules do with the mail of sites now, the newest first; without a site, of all. */
+  /** Limits that an operator sets for a site; Measures.limit. */
+  limit: Measures["limit"];
+  limitOf: Measures["limitOf"];
+  /** What rules and operators do with the mail of sites now, the newest first; without a site, of all. */
   measures(site?: string): Measure[];
   /** Ends one of them, by its key, for all processes. False when there was none. */
   release(key: string): Promise<boolean>;
@@ -63,7 +66,8 @@ export function createRules({ rules, shipped, apply, bucket, now, log }: RulesPo
   const count = (rule: string, atMs: number) =>
     fired.set(rule, { count: (fired.get(rule)?.count ?? 0) + 1, atMs });
   /** A rule that was switched off since, or is not known here, moves nothing. */
-  const isInUse = ({ rule, pool }: Measure) => inUse.has(rule) && inUse.get(rule)?.pool === pool;
+  const isInUse = ({ rule, pool }: Measure) =>
+    rule === undefined || (inUse.has(rule) && inUse.get(rule)?.pool === pool);
 
   return {
     see(observation) {
@@ -94,6 +98,8 @@ export function createRules({ rules, shipped, apply, bucket, now, log }: RulesPo
       return found === undefined || !isInUse(found) ? undefined : found.pool;
     },
 
+    limit: (wanted) => measures.limit(wanted),
+    limitOf: (site) => measures.limitOf(site),
     measures: (site) =>
       measures.list().filter((one) => isInUse(one) && (site === undefined || one.site === site)),
     release: (key) => measures.release(key),

@@ -1,5 +1,6 @@
 import { isDomain } from "@tyto/contracts";
 import type { Routes } from "../routes.ts";
+import type { SetLimit } from "./set-limits.ts";
 
 /** What a site takes from one source address, as a start and as bounds; what it really takes is learned. */
 export type Profile = {
@@ -17,6 +18,8 @@ export type Profile = {
   messagesMax: number;
   /** The operator's own server: never slowed, only suspended when it is not there. */
   isOwn: boolean;
+  /** What an operator set for now is in these numbers. */
+  set?: SetLimit;
 };
 
 /** What an operator wrote for a provider or a site: these numbers stand in place of ours. */
@@ -93,7 +96,10 @@ export function createProfiles(options: {
 }
 
 /** A rate of the operator is start and ceiling: it is kept to, and learned below it. */
-function limited(profile: Profile, { ratePerMin, burstS, connectionsMax, messagesMax }: SiteLimit): Profile {
+export function limited(
+  profile: Profile,
+  { ratePerMin, burstS, connectionsMax, messagesMax }: SiteLimit,
+): Profile {
   const floorPerMin = Math.min(profile.floorPerMin, ratePerMin ?? profile.floorPerMin);
   return {
     ...profile,
@@ -135,8 +141,7 @@ export function parseSiteLimits(text: string): SiteLimits {
 function setting(name: string, part: string): SiteLimit {
   const [, key, digits, unit] = /^(rate|connections|messages)=(\d{1,7})(?:\/(s|min|h))?$/.exec(part) ?? [];
   const value = Number(digits);
-  if (key === "rate" && value > 0 && (unit === "s" || unit === "min" || unit === "h"))
-    return { ratePerMin: value * perMin[unit], ...(unit === "s" ? { burstS: 1 } : {}) };
+  if (key === "rate" && value > 0 && unit !== undefined) return parseRate(`${digits}/${unit}`);
   if (key === "connections" && unit === undefined && value >= 1 && value <= 2_000)
     return { connectionsMax: value };
   if (key === "messages" && unit === undefined && value >= 1 && value <= 100_000)
@@ -144,6 +149,13 @@ function setting(name: string, part: string): SiteLimit {
   throw new TypeError(
     `${name}: ${quoted(part)} must be rate=<n>/s, rate=<n>/min, rate=<n>/h, connections=<1 to 2000> or messages=<1 to 100000>`,
   );
+}
+
+/** Reads `500/min`; one per second is kept to in each second. Throws TypeError for what is no rate. */
+export function parseRate(text: string): { ratePerMin: number; burstS?: number } {
+  const [, digits, unit] = /^(\d{1,7})\/(s|min|h)$/.exec(text) ?? [];
+  if (unit !== "s" && unit !== "min" && unit !== "h") throw new TypeError(`${quoted(text)} is no rate`);
+  return { ratePerMin: Number(digits) * perMin[unit], ...(unit === "s" ? { burstS: 1 } : {}) };
 }
 
 const parts = (text: string, separator: string) =>

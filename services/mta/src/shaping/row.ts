@@ -2,7 +2,7 @@ import { type Reply, reasons, type SiteRecord } from "@tyto/contracts";
 import type { Observation } from "../observation.ts";
 import { countOf } from "./minute.ts";
 import type { Profile } from "./profiles.ts";
-import { burstOf, newThrottle, type Throttle } from "./throttle.ts";
+import { burstOf, newThrottle, refit, type Throttle } from "./throttle.ts";
 
 /** A site as one of our addresses sees it: the id of the egress and of the site. */
 export type SiteKey = { egress: string; site: string };
@@ -32,6 +32,8 @@ export type Row = {
   key: SiteKey;
   provider: string | undefined;
   throttle: Throttle;
+  /** Limits of an operator that the throttle goes by, by their id. */
+  setId: string | undefined;
   replies: { atMs: number; code: number; text: string }[];
   /** What of it is stored, to know what changed. */
   stored: string;
@@ -45,9 +47,18 @@ export const newRow = (key: SiteKey, provider: string | undefined, profile: Prof
   key,
   provider,
   throttle: newThrottle(profile, nowMs),
+  setId: profile.set?.id,
   replies: [],
   stored: "",
 });
+
+/** Takes over what an operator set, or that it is over, since the row was asked for last; tells whether there was anything. */
+export function fit(row: Row, profile: Profile, nowMs: number): boolean {
+  if (row.setId === profile.set?.id) return false;
+  row.setId = profile.set?.id;
+  refit(row.throttle, profile, nowMs);
+  return true;
+}
 
 export function keep(row: Row, atMs: number, reply: Reply | undefined): void {
   if (reply === undefined) return;

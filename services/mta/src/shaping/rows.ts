@@ -1,7 +1,7 @@
 import { bucketKey, type SiteRecord } from "@tyto/contracts";
 import { BoundedMap } from "@tyto/service";
 import type { Profile, Profiles } from "./profiles.ts";
-import { newRow, type Row, recordOf, type SiteKey, takeOver } from "./row.ts";
+import { fit, newRow, type Row, recordOf, type SiteKey, takeOver } from "./row.ts";
 import { hearOf } from "./throttle.ts";
 
 /** Sites that are remembered, per process; the one that was asked for longest ago is forgotten first, and its record goes by age. */
@@ -70,6 +70,13 @@ export class Rows {
 
   profileOf({ key, provider }: Row): Profile {
     return this.#profiles(key.site, provider);
+  }
+
+  /** The profile as it is now, after the row goes by what an operator set, or that this is over. */
+  fitted(row: Row, nowMs: number): Profile {
+    const profile = this.profileOf(row);
+    if (fit(row, profile, nowMs)) this.touch(row);
+    return profile;
   }
 
   touch({ key }: Row): void {

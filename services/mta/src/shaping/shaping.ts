@@ -106,8 +106,9 @@ export function createShaping(ports: ShapingPorts): Shaping {
     leave(key, provider, nowMs = now()) {
       const row = rows.of(key, provider, nowMs);
       const before = row.throttle.state;
+      const profile = rows.fitted(row, nowMs);
       const part = takeShare(row, profiles, shareOf, nowMs);
-      const leave = takeToken(row.throttle, rows.profileOf(row), nowMs, part.connectionsMax >= 1);
+      const leave = takeToken(row.throttle, profile, nowMs, part.connectionsMax >= 1);
       if (row.throttle.state !== before) rows.touch(row);
       if (leave.kind === "go") return leave;
       return named(row, leave);
@@ -116,6 +117,7 @@ export function createShaping(ports: ShapingPorts): Shaping {
     pause(key) {
       const row = rows.get(key);
       if (row === undefined || !isLeftAlone(row.throttle)) return undefined;
+      rows.fitted(row, now());
       const { connectionsMax } = takeShare(row, profiles, shareOf, now());
       const pause = pauseOf(row.throttle, now(), connectionsMax >= 1);
       return pause && named(row, pause);
@@ -128,7 +130,10 @@ export function createShaping(ports: ShapingPorts): Shaping {
 
     connectionsMax(key, provider) {
       const row = rows.get(key);
-      if (row !== undefined) return takeShare(row, profiles, shareOf, now()).connectionsMax;
+      if (row !== undefined) {
+        rows.fitted(row, now());
+        return takeShare(row, profiles, shareOf, now()).connectionsMax;
+      }
       const whole = wholeOf(undefined, profiles, key, provider);
       return (shareOf?.(key, whole) ?? whole).connectionsMax;
     },
@@ -149,7 +154,7 @@ export function createShaping(ports: ShapingPorts): Shaping {
 
     slow(key, provider, why) {
       const row = rows.of(key, provider, now());
-      slow(row.throttle, rows.profileOf(row), shortened(why), now());
+      slow(row.throttle, rows.fitted(row, now()), shortened(why), now());
       rows.touch(row);
     },
 
@@ -185,7 +190,7 @@ function learnFrom(
   if (outcome !== "delivered") keep(row, atMs, reply);
   const said = saidBy(observation);
   const askedMs = reply === undefined ? undefined : waitAsked(reply.text);
-  learn(row.throttle, rows.profileOf(row), { sign, outcome, said, askedMs }, atMs, pauses);
+  learn(row.throttle, rows.fitted(row, nowMs), { sign, outcome, said, askedMs }, atMs, pauses);
   if (sign !== "none") rows.touch(row);
 }
 
@@ -221,5 +226,5 @@ const rank = { suspended: 0, probing: 1, slowed: 2, open: 3 } as const;
 const statusesOf = (rows: Rows, site: string | undefined, nowMs: number): SiteStatus[] =>
   rows
     .list(site)
-    .map((row) => statusOf(row, rows.profileOf(row), nowMs))
+    .map((row) => statusOf(row, rows.fitted(row, nowMs), nowMs))
     .toSorted((a, b) => rank[a.state] - rank[b.state] || b.deliveredLastMin - a.deliveredLastMin);

@@ -131,11 +131,13 @@ export function takeToken(throttle: Throttle, profile: Profile, nowMs: number, m
   if (ratePerMin === 0)
     return { kind: "wait", untilMs: nowMs + shareLookMs, why: "other processes have the whole of its limit" };
   const untilMs = Math.ceil(throttle.tokensAtMs + ((1 - throttle.tokens) * 60_000) / ratePerMin);
+  const { set } = profile;
+  const said = set?.limit.ratePerMin === undefined ? "" : `, ${set.said}`;
   const learned = throttle.why === "" ? "" : `, since ${throttle.why}`;
   return {
     kind: "wait",
     untilMs: Math.max(untilMs, nowMs + 1),
-    why: `at most ${shownRate(ratePerMin)}${learned}`,
+    why: `at most ${shownRate(ratePerMin)}${said}${learned}`,
   };
 }
 
@@ -292,6 +294,33 @@ export function slow(throttle: Throttle, profile: Profile, why: string, nowMs: n
   const rate = throttle.ratePerMin ?? countOf(throttle.delivered, nowMs) / Math.max(throttle.share, shareMin);
   throttle.ratePerMin = Math.max(profile.floorPerMin, rate * profile.backoff);
   throttle.tokens = Math.min(throttle.tokens, burstOf(ownRateOf(throttle), throttle.burstS));
+}
+
+/**
+ * An operator's limits begin, end, or are others. What they name is so from now on; of the rest a site without trouble in the last
+ * hour begins anew, and one with trouble goes on from what was learned. A pause goes on. Changes the throttle.
+ */
+export function refit(
+  throttle: Throttle,
+  { rate, burstS, connectionsMax, set }: Profile,
+  nowMs: number,
+): void {
+  refill(throttle, nowMs);
+  const isWell = nowMs - throttle.troubleAtMs >= forgiveMs;
+  const { ratePerMin, connections } = throttle;
+  const isRateSet = set?.limit.ratePerMin !== undefined;
+  throttle.ratePerMin =
+    isWell || isRateSet || ratePerMin === undefined
+      ? rate?.startPerMin
+      : Math.min(ratePerMin, rate?.ceilingPerMin ?? ratePerMin);
+  throttle.burstS = burstS;
+  if (ratePerMin === undefined) [throttle.tokens, throttle.tokensAtMs] = [1, nowMs];
+  throttle.tokens = Math.min(throttle.tokens, burstOf(ownRateOf(throttle), burstS));
+  if (isLeftAlone(throttle)) return;
+  const isBegunAnew = isWell || set?.limit.connectionsMax !== undefined;
+  throttle.connections = isBegunAnew ? connectionsMax : Math.min(connections, connectionsMax);
+  throttle.state = isWell ? "open" : "slowed";
+  if (isWell) throttle.why = "";
 }
 
 function pause(
