@@ -89,7 +89,8 @@ export const urls = ({ settings: { ports } }: Pick<Installation, "settings">) =>
 
 /**
  * How often JavaScriptCore runs a piece of code before it is compiled a third time, 64,000 by itself. The paths of a message are wide
- * and flat: with that, threads compile for a fifth of the service's time and mail is no faster. docs/performance.md has the figures.
+ * and flat: with that, threads compile for a fifth of the service's time and mail is no faster, in the mta and in the gateway.
+ * docs/performance.md has the figures.
  */
 const lateThirdCompiler = { BUN_JSC_thresholdForFTLOptimizeAfterWarmUp: "500000" };
 
@@ -100,6 +101,7 @@ export function servicePart(installation: Installation, name: ServiceName): Part
   const { ports } = settings;
   const wired: Record<ServiceName, Environment> = {
     gateway: {
+      ...lateThirdCompiler,
       GATEWAY_PORT: String(ports.GATEWAY_PORT),
       WEB_ROOT: join(places.root, "web/.output/public"),
       WEB_PORT: String(ports.WEB_PORT),
