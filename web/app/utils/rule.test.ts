@@ -23,6 +23,8 @@ test("a definition is told in facts; what is not known is left out", () => {
     when: [],
     threshold: "immediate",
   });
+  const threshold = { share: 0.2, attemptsMin: 50, withinS: 900 };
+  expect(ruleFacts(rule("s", { definition: { threshold } }))).toEqual({ when: [], threshold });
   expect(ruleFacts(rule("c", { definition: { when: 3, threshold: {}, forS: "x" } }))).toEqual({ when: [] });
 });
 

@@ -4,7 +4,10 @@ import type { RuleView } from "@tyto/contracts";
 export type RuleFacts = {
   /** Names and values of what has to hold, such as `provider` and `google`. */
   when: { name: string; value: string }[];
-  threshold?: { count: number; withinS: number } | "immediate";
+  threshold?:
+    | { count: number; withinS: number }
+    | { share: number; attemptsMin: number; withinS: number }
+    | "immediate";
   action?: string;
   forS?: number;
   pool?: string;
@@ -27,7 +30,9 @@ export function ruleFacts({ definition }: Pick<RuleView, "definition">): RuleFac
 function thresholdOf(threshold: unknown): Pick<RuleFacts, "threshold"> {
   if (threshold === "immediate") return { threshold };
   if (!isRecord(threshold)) return {};
-  const { count, withinS } = threshold;
+  const { count, share, attemptsMin, withinS } = threshold;
+  if (typeof share === "number" && typeof attemptsMin === "number" && typeof withinS === "number")
+    return { threshold: { share, attemptsMin, withinS } };
   return typeof count === "number" && typeof withinS === "number" ? { threshold: { count, withinS } } : {};
 }
 

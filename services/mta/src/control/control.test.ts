@@ -352,6 +352,18 @@ test("limits and rules are told as they are in force", async () => {
   expect((await gateway.control.ask("mta.rules", {})).rules.length).toBeGreaterThan(3);
   const trial = await gateway.control.ask("mta.rules-trial", { sinceMs: Date.now() - 60_000 });
   expect(trial.events).toBeGreaterThan(0);
+  const byShare = await gateway.control.ask("mta.rules-trial", {
+    sinceMs: Date.now() - 60_000,
+    rules: [
+      {
+        ...{ id: "half", about: "Half of it", when: { code: "4xx" }, action: "suspend-site", forS: 60 },
+        threshold: { share: 0.5, attemptsMin: 10, withinS: 60 },
+      },
+    ],
+  });
+  expect(byShare).toMatchObject({ trials: [{ rule: "half" }], problems: [] });
+  // What was taken is read, too.
+  expect(byShare.events).toBeGreaterThan(trial.events);
   expect(await gateway.control.askAll("mta.pools", {})).toMatchObject({
     answers: [{ pools: [{ isDefault: true }] }],
   });

@@ -102,6 +102,73 @@ describe("a rule fires", () => {
   });
 });
 
+describe("a rule by share", () => {
+  const share = { threshold: { share: 0.2, attemptsMin: 10, withinS: 100 } };
+  const taken: Partial<Observation> = { outcome: "delivered" };
+  /** Outcomes a second apart: `x` matches, `.` is taken, `o` says something else, `-` was no answer. */
+  const answers: Record<string, Partial<Observation>> = {
+    x: {},
+    ".": taken,
+    o: { reply: { code: 450, text: "greylisted" } },
+    "-": { outcome: "deferred", reason: "network.unreachable" },
+  };
+  const fired = (pattern: string, rules = [rule(share)], more: Partial<Observation> = {}) => {
+    const state = newEngineState();
+    const compiled = compile(rules);
+    return [...pattern].flatMap((letter, second) => {
+      const { reply, ...seen } = observation({ ...more, ...answers[letter], atMs: second * 1_000 });
+      const isAnswer = letter !== "-" && letter !== ".";
+      return step(state, compiled, isAnswer && reply !== undefined ? { ...seen, reply } : seen);
+    });
+  };
+
+  test("fires when so great a part of so many attempts matches, and says how many", () => {
+    expect(fired("x........")).toEqual([]);
+    expect(fired("x.......x")).toEqual([]);
+    expect(fired("........x.x")).toEqual([]);
+    expect(fired("........xx")).toMatchObject([
+      { atMs: 9_000, why: "The receiver says no (2 of 10 attempts): 451 No more of this" },
+    ]);
+  });
+
+  test("counts every answer, and nothing that was none", () => {
+    expect(fired("oooo....xx")).toHaveLength(1);
+    expect(fired("oooooo....xx")).toEqual([]);
+    expect(fired("------....xx")).toEqual([]);
+  });
+
+  test("begins anew after it fired, and forgets what is older than its time", () => {
+    expect(fired("........xxxxxxxxxxxxxxxxxxxx")).toHaveLength(1);
+    expect(fired(`${".".repeat(30)}${"-".repeat(120)}xxxxxxxxxx`).map(({ atMs }) => atMs)).toEqual([159_000]);
+  });
+
+  test("is of what goes to its provider, per what is done about it", () => {
+    const elsewhere = { site: { id: "yahoo", provider: "yahoo" } };
+    const atGoogle = rule({ ...share, when: { provider: "google", pattern: "no more of this" } });
+    expect(fired("........xx", [atGoogle])).toHaveLength(1);
+    expect(fired("........xx", [atGoogle], elsewhere)).toEqual([]);
+
+    const state = newEngineState();
+    const compiled = compile([rule({ ...share, action: "hold-campaign-at-site" })]);
+    const see = (campaign: string, more: Partial<Observation>) =>
+      step(state, compiled, observation(more, { campaign }));
+    for (let n = 0; n < 100; n++) see("autumn", taken);
+    for (let n = 0; n < 8; n++) see("spring", taken);
+    expect(see("spring", {})).toEqual([]);
+    expect(see("spring", {})).toMatchObject([{ campaign: "spring", site: "google" }]);
+  });
+
+  test.each([
+    { share: 0, attemptsMin: 10, withinS: 60 },
+    { share: 1.1, attemptsMin: 10, withinS: 60 },
+    { share: 0.2, attemptsMin: 9, withinS: 60 },
+    { share: 0.2, withinS: 60 },
+    { share: 0.2, attemptsMin: 10, withinS: 60, count: 3 },
+  ])("is refused as %j", (threshold) => {
+    expect(() => rule({ threshold })).toThrow();
+  });
+});
+
 describe("what is counted together depends on what would be done", () => {
   const counted = (
     action: Rule["action"],

@@ -2,7 +2,8 @@ import type { Measure, OrganizationId } from "@tyto/contracts";
 import { BoundedMap } from "@tyto/service";
 import { campaignId } from "../holds/holds.ts";
 import type { Observation } from "../observation.ts";
-import type { Rule } from "./rule.ts";
+import { type Rule, shareOf } from "./rule.ts";
+import { countAttempt, type ShareWindow } from "./share.ts";
 
 /** What a rule wants done, for how long, and why in a sentence. */
 export type Effect = {
@@ -19,9 +20,10 @@ export type Effect = {
   pool?: string;
 };
 
-/** What the engine remembers: times of matches that wait for their threshold, and what is in force. Both are bounded. */
+/** What the engine remembers: times of matches and counts of attempts that wait for their threshold, and what is in force. All are bounded. */
 export type EngineState = {
   matches: BoundedMap<string, number[]>;
+  shares: BoundedMap<string, ShareWindow>;
   inForce: BoundedMap<string, number>;
 };
 
@@ -33,6 +35,7 @@ const textCharsMax = 1_000;
 
 export const newEngineState = (): EngineState => ({
   matches: new BoundedMap(windowsMax),
+  shares: new BoundedMap(windowsMax),
   inForce: new BoundedMap(inForceMax),
 });
 
@@ -62,9 +65,7 @@ export function matches(
   text: string,
 ): boolean {
   const { when } = rule;
-  if (reply === undefined) return false;
-  if (when.provider !== undefined && when.provider !== site.provider) return false;
-  if (when.site !== undefined && when.site !== site.id) return false;
+  if (reply === undefined || !isAt(rule, site)) return false;
   if (typeof when.code === "number" && when.code !== reply.code) return false;
   if (typeof when.code === "string" && when.code.charAt(0) !== String(reply.code).charAt(0)) return false;
   if (when.enhanced !== undefined && when.enhanced !== reply.enhanced) return false;
@@ -72,17 +73,28 @@ export function matches(
   return pattern === undefined || pattern.test(text);
 }
 
+/** Is the rule about replies of this site? */
+const isAt = ({ when }: Rule, { id, provider }: Observation["site"]): boolean =>
+  (when.provider === undefined || when.provider === provider) &&
+  (when.site === undefined || when.site === id);
+
+/** Does a rule by share count this answer, whatever it says? */
+export const isCounted = (rule: Rule, site: Observation["site"]): boolean =>
+  shareOf(rule) !== undefined && isAt(rule, site);
+
 /** The text on one line: receivers break lines where they like. */
 export const plainText = (text: string): string => text.slice(0, textCharsMax).replaceAll(/\s+/g, " ").trim();
 
 /** Pure but for `state`, which it changes: what follows from one outcome. */
 export function step(state: EngineState, rules: readonly CompiledRule[], observation: Observation): Effect[] {
-  if (observation.outcome === "delivered" || !isEvidence(observation)) return [];
-  const text = plainText(observation.reply?.text ?? "");
+  const isTaken = observation.outcome === "delivered";
+  if (!isTaken && !isEvidence(observation)) return [];
+  const text = isTaken ? "" : plainText(observation.reply?.text ?? "");
   const effects: Effect[] = [];
   for (const compiled of rules) {
-    if (!matches(compiled, observation, text)) continue;
-    const effect = react(state, compiled.rule, observation, text);
+    const isMatch = !isTaken && matches(compiled, observation, text);
+    if (!isMatch && !isCounted(compiled.rule, observation.site)) continue;
+    const effect = react(state, compiled.rule, observation, isMatch ? text : undefined);
     if (effect !== undefined) effects.push(effect);
   }
   return effects;
@@ -100,10 +112,11 @@ export function isBouncing(
 }
 
 /** A rule does something now: here, in another process, or in one before this. It waits for its end before it does so again. */
-export function begun({ matches, inForce }: EngineState, measure: Measure): void {
+export function begun({ matches, shares, inForce }: EngineState, measure: Measure): void {
   const key = `${measure.rule} ${subjectOfMeasure(measure)}`;
   inForce.set(key, measure.untilMs);
   matches.delete(key);
+  shares.delete(key);
 }
 
 /** It is over, or a person ended it: what comes from now on counts anew. */
@@ -113,18 +126,23 @@ export function ended({ inForce }: EngineState, measure: Measure): void {
 
 const subjectOfMeasure = ({ egress, site }: Measure) => (egress === undefined ? site : `${egress} ${site}`);
 
-function react(state: EngineState, rule: Rule, observation: Observation, text: string): Effect | undefined {
+/** `text` is that of a reply that matches; without it the attempt is only counted. */
+function react(
+  state: EngineState,
+  rule: Rule,
+  observation: Observation,
+  text: string | undefined,
+): Effect | undefined {
   const { atMs, site, egress, entry, reply } = observation;
   const subject = subjectOf(rule.action, observation);
   if (subject === undefined) return undefined;
   const key = `${rule.id} ${subject}`;
   // While it is in force, what was under way already must not make it longer.
   if ((state.inForce.get(key) ?? 0) > atMs) return undefined;
-  const times = reached(state, rule, key, atMs);
-  if (times === undefined) return undefined;
+  const often = reached(state, rule, key, atMs, text !== undefined);
+  if (often === undefined) return undefined;
   const untilMs = atMs + rule.forS * 1_000;
   state.inForce.set(key, untilMs);
-  const often = times === 1 ? "" : ` (${times} times)`;
   return {
     rule: rule.id,
     action: rule.action,
@@ -163,14 +181,25 @@ function subjectOf(action: Rule["action"], { egress, site, entry }: Observation)
 const campaignOf = ({ organizationId, campaign }: Observation["entry"]) =>
   campaign === undefined ? undefined : campaignId(organizationId, campaign);
 
-/** How often it matched, once that is often enough within the time. At most `count` times are kept. */
+/** How often it matched, in words, once that is often enough within the time. At most `count` times are kept. */
 function reached(
-  { matches }: EngineState,
+  { matches, shares }: EngineState,
   { threshold }: Rule,
   key: string,
   atMs: number,
-): number | undefined {
-  if (threshold === "immediate") return 1;
+  isMatch: boolean,
+): string | undefined {
+  if (threshold === "immediate") return "";
+  if ("share" in threshold) {
+    const window = shares.get(key) ?? [];
+    const counted = countAttempt(window, atMs, isMatch, threshold.withinS * 1_000);
+    shares.set(key, window);
+    // What matches says why; it is judged when it comes.
+    const isEnough = isMatch && counted.attempts >= threshold.attemptsMin;
+    if (!isEnough || counted.matches < threshold.share * counted.attempts) return undefined;
+    shares.delete(key);
+    return ` (${counted.matches} of ${counted.attempts} attempts)`;
+  }
   const { count, withinS } = threshold;
   const times = [...(matches.get(key) ?? []), atMs]
     .filter((time) => time > atMs - withinS * 1_000)
@@ -180,5 +209,5 @@ function reached(
     return undefined;
   }
   matches.delete(key);
-  return count;
+  return ` (${count} times)`;
 }

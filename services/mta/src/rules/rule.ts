@@ -77,12 +77,18 @@ export const Rule = z
     /** What it is for, as one sentence: operators read it at three in the morning. */
     about: z.string().min(1).max(300),
     when: When,
-    /** So many within the time, per what the action is about. */
+    /** So many within the time, or so great a part of the attempts, per what the action is about. */
     threshold: z.union([
       z.literal("immediate"),
       z.strictObject({
         count: z.number().int().min(2).max(1_000),
         withinS: z.number().int().min(1).max(dayS),
+      }),
+      /** So great a part of the attempts at the provider or site that `when` names, once there were so many. */
+      z.strictObject({
+        share: z.number().positive().max(1),
+        attemptsMin: z.number().int().min(10).max(100_000),
+        withinS: z.number().int().min(10).max(dayS),
       }),
     ]),
     action: z.enum(actions),
@@ -97,6 +103,11 @@ export const Rule = z
     message: "goes with switch-pool, and only with it",
   });
 export type Rule = z.infer<typeof Rule>;
+export type ShareThreshold = Extract<Rule["threshold"], { share: number }>;
+
+/** What a rule by share counts besides its matches: every answer of those that `when` names. */
+export const shareOf = ({ threshold }: Pick<Rule, "threshold">): ShareThreshold | undefined =>
+  threshold !== "immediate" && "share" in threshold ? threshold : undefined;
 
 /** A rule of the pack, with replies (as servers send them) that prove what it matches and what it leaves alone. */
 export type ShippedRule = Rule & { examples: { matches: readonly string[]; passes: readonly string[] } };

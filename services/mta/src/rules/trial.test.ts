@@ -120,3 +120,28 @@ test("the question of an operator is answered with rules as they were written, a
     problems: [expect.stringContaining("bad.forS")],
   });
 });
+
+const delivered = (second: number) => ({ ...deferred(second), subject: "mail.delivered" }) as TrialEvent;
+
+test("a trial of a rule by share counts what was taken, too, and its matches apart", () => {
+  const trial = createTrial([
+    rule({ id: "share", threshold: { share: 0.5, attemptsMin: 10, withinS: 100 } }),
+    rule({ id: "count", threshold: { count: 5, withinS: 100 } }),
+  ]);
+  // As they are read: what was taken comes after all that was put off.
+  for (let n = 0; n < 5; n++) trial.feed(deferred(5 + n));
+  for (let n = 0; n < 5; n++) trial.feed(delivered(n));
+  expect(trial.result()).toEqual({
+    events: 10,
+    trials: [
+      {
+        ...{ rule: "share", matched: 5, fired: 1 },
+        actions: [
+          { atMs: 9_000, say: "suspend-site yahoo: It wants less (5 of 10 attempts): 421 slow down" },
+        ],
+      },
+      expect.objectContaining({ rule: "count", matched: 5, fired: 1 }),
+    ],
+    problems: [],
+  });
+});

@@ -8,17 +8,19 @@ import {
 } from "@tyto/contracts";
 import { BoundedMap } from "@tyto/service";
 import type { Observation } from "../observation.ts";
-import { compile, isEvidence, matches, newEngineState, plainText, step } from "./engine.ts";
+import { compile, isCounted, isEvidence, matches, newEngineState, plainText, step } from "./engine.ts";
 import { parseRules } from "./file.ts";
-import type { Rule } from "./rule.ts";
+import { type Rule, shareOf } from "./rule.ts";
 
 /** In this order: `bus.past` reads one subject after the other, and campaigns stand in the first. */
 const trialSubjects = ["mail.accepted", "mail.deferred", "mail.bounced"] as const;
-export type TrialEvent = Extract<StoredEvent, { subject: (typeof trialSubjects)[number] }>;
+/** Rules by share count what was taken, too. */
+const shareSubjects = [...trialSubjects, "mail.delivered"] as const;
+export type TrialEvent = Extract<StoredEvent, { subject: (typeof shareSubjects)[number] }>;
 
 /** Messages whose campaign is remembered within one trial. */
 const campaignsMax = 50_000;
-/** Replies that some rule matches: they are kept to be put in order. */
+/** Answers that some rule matches, or counts: they are kept to be put in order. */
 const matchesMax = 50_000;
 const actionsShownMax = 20;
 
@@ -32,7 +34,7 @@ export const tryRules =
     const given = request.rules === undefined ? { rules: inUse, problems: [] } : parseRules(request.rules);
     const trial = createTrial(given.rules);
     await past(
-      trialSubjects,
+      given.rules.some((rule) => shareOf(rule) !== undefined) ? shareSubjects : trialSubjects,
       { sinceMs: request.sinceMs, untilSequence: Number.MAX_SAFE_INTEGER },
       trial.feed,
     );
@@ -47,7 +49,7 @@ export const tryRules =
 export function createTrial(rules: readonly Rule[]) {
   const tried = rules.map((rule) => compile([{ ...rule, enabled: true }]));
   const campaigns = new BoundedMap<string, Pick<Observation["entry"], "campaign" | "traffic">>(campaignsMax);
-  const found: { observation: Observation; rules: number[] }[] = [];
+  const found: { observation: Observation; rules: { index: number; isMatch: boolean }[] }[] = [];
   let events = 0;
   let left = 0;
 
@@ -61,13 +63,18 @@ export function createTrial(rules: readonly Rule[]) {
       }
       events += 1;
       const observation = observationOf(event, campaigns.get(event.payload.messageId) ?? {});
-      if (observation === undefined || !isEvidence(observation)) return;
+      if (observation === undefined) return;
+      const isTaken = observation.outcome === "delivered";
+      if (!isTaken && !isEvidence(observation)) return;
       const text = plainText(observation.reply?.text ?? "");
-      const matching = tried.flatMap((compiled, index) =>
-        compiled.some((one) => matches(one, observation, text)) ? [index] : [],
-      );
-      if (matching.length === 0) return;
-      if (found.length < matchesMax) found.push({ observation, rules: matching });
+      const concerned = tried.flatMap((compiled, index) => {
+        const isMatch = !isTaken && compiled.some((one) => matches(one, observation, text));
+        return isMatch || compiled.some(({ rule }) => isCounted(rule, observation.site))
+          ? [{ index, isMatch }]
+          : [];
+      });
+      if (concerned.length === 0) return;
+      if (found.length < matchesMax) found.push({ observation, rules: concerned });
       else left += 1;
     },
 
@@ -75,10 +82,10 @@ export function createTrial(rules: readonly Rule[]) {
       const states = rules.map(newEngineState);
       const trials: RuleTrial[] = rules.map(({ id }) => ({ rule: id, matched: 0, fired: 0, actions: [] }));
       for (const { observation, rules } of found.toSorted((a, b) => a.observation.atMs - b.observation.atMs))
-        for (const index of rules) {
+        for (const { index, isMatch } of rules) {
           const [trial, compiled, state] = [trials[index], tried[index], states[index]];
           if (trial === undefined || compiled === undefined || state === undefined) continue;
-          trial.matched += 1;
+          if (isMatch) trial.matched += 1;
           for (const { atMs, action, site, why } of step(state, compiled, observation)) {
             trial.fired += 1;
             if (trial.actions.length < actionsShownMax)
@@ -99,26 +106,22 @@ function observationOf(
 ): Observation | undefined {
   const { payload } = event;
   if ("source" in payload && payload.source === "dsn") return undefined;
-  const {
-    deliveryId,
-    messageId,
-    organizationId,
-    recipient,
-    attempt = 1,
-    conversation,
-    reply,
-    reason,
-  } = payload;
+  const { deliveryId, messageId, organizationId, recipient, attempt = 1, conversation, reply } = payload;
   if (conversation === undefined) return undefined;
   const provider = providerOf("@", conversation.mx);
   const isKnown = provider !== "unknown";
-  return {
+  const common = {
     atMs: payload.at,
     entry: { deliveryId, messageId, organizationId, recipient, attempt, ...about },
     site: isKnown ? { id: provider, provider } : { id: conversation.mx },
     egress: { id: conversation.localIp ?? "default" },
+  };
+  // Of what was taken only the number counts, and there is much of it.
+  if (event.subject === "mail.delivered") return { ...common, outcome: "delivered" };
+  return {
+    ...common,
     outcome: event.subject === "mail.deferred" ? "deferred" : "bounced",
-    reason,
+    reason: event.payload.reason,
     ...(reply === undefined ? {} : { reply }),
     conversation,
   };
