@@ -56,6 +56,11 @@ describe("a complaint suppresses the recipient that it is about", () => {
     const t = start();
     await apply(t, sample("mail.accepted"), sample("mail.complained", { feedback: "opt-out" }));
     expect(await suppressions(t)).toEqual([[address(), "unsubscribe"]]);
+    const user = await asUser(t);
+    expect((await user.query(api.complaints.list, { paginationOpts: firstPage })).page).toEqual([]);
+    expect((await user.query(api.unsubscribes.list, { paginationOpts: firstPage })).page).toMatchObject([
+      { recipient: address(), reason: "report", evidence: "yahoo.com" },
+    ]);
   });
 
   test("by its Message-ID alone only where the message has one recipient", async () => {

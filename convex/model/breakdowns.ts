@@ -50,26 +50,31 @@ export async function addBreakdown(ctx: MutationCtx, happenings: readonly Happen
 }
 
 /**
- * Takes back what was counted and is known better now: from whichever shard has it, or from `other` where it had no cell of its own. What
- * is so long ago that its row has left is left alone.
+ * Takes back what was counted and is known better now: from whichever shard has it. What is so long ago that its row has left is
+ * left alone.
  */
 export async function takeFromBreakdown(ctx: MutationCtx, happenings: readonly Happening[]): Promise<void> {
-  for (const happening of happenings)
-    for (const period of ["hour", "day"] as const) {
+  for (const period of ["hour", "day"] as const)
+    for (const [at, group] of Map.groupBy(happenings, ({ at }) => floorTo(at, periodMs[period]))) {
       const rows = await ctx.db
         .query("breakdowns")
-        .withIndex("by_period_at_shard", (range) =>
-          range.eq("period", period).eq("at", floorTo(happening.at, periodMs[period])),
-        )
+        .withIndex("by_period_at_shard", (range) => range.eq("period", period).eq("at", at))
         .take(shards);
-      const keys = [keyOf(happening), keyOf({ ...happening, provider: other, domain: other })];
-      const [found] = keys.flatMap((key) =>
-        rows.flatMap(({ _id, cells }) =>
-          cells.some((cell) => keyOf(cell) === key) ? [{ _id, cells, key }] : [],
-        ),
-      );
-      if (found !== undefined) await ctx.db.patch(found._id, { cells: withOneLess(found.cells, found.key) });
+      const before = rows.map(({ cells }) => cells);
+      const after = group.reduce(withoutHappening, before);
+      for (const [index, { _id }] of rows.entries())
+        if (after[index] !== before[index]) await ctx.db.patch(_id, { cells: after[index] ?? [] });
     }
+}
+
+/** The cells of all shards with one less: of its own cell, or of `other` where it had none. */
+function withoutHappening(shards: BreakdownCell[][], happening: Happening): BreakdownCell[][] {
+  const keys = [keyOf(happening), keyOf({ ...happening, provider: other, domain: other })];
+  for (const key of keys) {
+    const index = shards.findIndex((cells) => cells.some((cell) => keyOf(cell) === key));
+    if (index >= 0) return shards.with(index, withOneLess(shards[index] ?? [], key));
+  }
+  return shards;
 }
 
 const withOneLess = (cells: readonly BreakdownCell[], key: string): BreakdownCell[] =>

@@ -16,7 +16,10 @@ import type { MessageEvent } from "./timeline.ts";
 export const pageMax = 100;
 const evidenceCharsMax = 1_000;
 
-/** The failure that an event tells of, if it tells of one. Who "says not spam" complains about nothing. */
+/**
+ * The failure that an event tells of, if it tells of one. Who says "not spam" complains about nothing, and who opts out by a report
+ * unsubscribes.
+ */
 export function failureIn(event: MessageEvent): Failure | undefined {
   const { at } = event.payload;
   switch (event.subject) {
@@ -33,13 +36,10 @@ export function failureIn(event: MessageEvent): Failure | undefined {
     case "mail.complained": {
       const { feedback, reporter } = event.payload;
       if (feedback === "not-spam") return undefined;
-      return {
-        kind: "complaint",
-        at,
-        reason: feedback,
-        hard: true,
-        provider: reporter === undefined ? "unknown" : providerOf(`@${reporter}`, reporter),
-      };
+      const provider = reporter === undefined ? "unknown" : providerOf(`@${reporter}`, reporter);
+      return feedback === "opt-out"
+        ? { kind: "unsubscribe", at, reason: "report", hard: true, provider }
+        : { kind: "complaint", at, reason: feedback, hard: true, provider };
     }
     case "mail.unsubscribed":
       return { kind: "unsubscribe", at, reason: event.payload.method, hard: true, provider: "unknown" };

@@ -67,6 +67,9 @@ function sums(rows: { period: string; at: number; cells: { count: number }[] }[]
   return [...totals].sort();
 }
 
+/** A third of the orders; all of them in the thorough run. */
+const someOf = <T>(orders: T[]): T[] => orders.filter((_, index) => index % rounds(3, 1) === 0);
+
 /** How the same events may reach Convex: all at once, one by one, twice, or overlapping. */
 const ways: [string, (events: StoredEvent[]) => StoredEvent[][]][] = [
   ["one by one", (events) => events.map((event) => [event])],
@@ -146,8 +149,8 @@ const histories: Record<string, { events: StoredEvent[]; status: string }> = {
     ],
     status: "bounced",
   },
-  "a guess, a sure report and a soft one about one delivery that a server had taken": {
-    events: [sample("mail.accepted"), sample("mail.delivered"), ...reportsOfOne],
+  "a guess, a sure report and a soft one about one delivery": {
+    events: [sample("mail.accepted"), ...reportsOfOne],
     status: "bounced",
   },
   "a delay, then a failure": {
@@ -205,7 +208,7 @@ describe("events give the same rows in every order", () => {
       expect(expected.messages).toMatchObject([{ messageId, status }]);
       expect(expected.timeline).toHaveLength(events.length);
       // The ways take turns, so that each way meets many orders; every order once in the thorough run.
-      const orders = permutations(events).filter((_, index) => index % rounds(3, 1) === 0);
+      const orders = someOf(permutations(events));
       for (const [turn, order] of orders.entries()) {
         const [way, batches] = ways[(first + turn) % ways.length] ?? ["in one batch", (events) => [events]];
         const t = startConvex();
@@ -262,7 +265,7 @@ describe("a delivery bounces once, as the best founded of its reports says, in e
   for (const [name, { events, counts, evidence }] of Object.entries(cases))
     test(name, async () => {
       const { at, reason, hard, confidence } = counts.payload;
-      for (const order of permutations([sample("mail.accepted"), ...events])) {
+      for (const order of someOf(permutations([sample("mail.accepted"), ...events]))) {
         const t = start();
         for (const event of order) await apply(t, [event]);
         for (const event of order.toReversed()) await apply(t, [event]);
