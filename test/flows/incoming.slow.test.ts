@@ -19,8 +19,9 @@ import { until } from "../parts/until.ts";
 
 const skip = missing("incoming flows", needs.postfix(), needs.nats(), needs.clamd());
 const sender = "Shop <shop@sender.test>";
-const people = ["ann", "bob", "cleo", "dora"].map((name) => `${name}@good.test`);
-const [ann = "", bob = "", cleo = "", dora = ""] = people;
+const people = ["ann", "bob", "cleo", "dora", "emil"].map((name) => `${name}@good.test`);
+const [ann = "", bob = "", cleo = "", dora = "", emil = ""] = people;
+const reports = `${import.meta.dir}/../../packages/mail/fixtures/reports`;
 const firstPage = { numItems: 20, cursor: null };
 
 describe.skipIf(skip)("what comes in", () => {
@@ -98,6 +99,40 @@ describe.skipIf(skip)("what comes in", () => {
     expect(await report.text()).toContain("Feedback-Type: abuse");
     const again = await tyto.call("POST", "/v1/emails", { from: sender, to: ann, subject: "x", text: "x" });
     expect(again.status).toBe(422);
+  }, 60_000);
+
+  test("reports of one delivery are one bounce, which suppresses as soon as one of them is sure", async () => {
+    const { id, raw } = await received(emil);
+    const to = field(raw, "Return-Path").replace(/[<>]/g, "");
+    const report = async (file: string) =>
+      await deliver(tyto.bouncePort, { from: "", to }, await Bun.file(`${reports}/${file}`).bytes());
+    /** What the pages show once so many bounces stand on the timeline. */
+    const shown = async (bounces: number) => {
+      const message = await tyto.message(
+        id,
+        ({ timeline }) => timeline.filter(({ event }) => event === "mail.bounced").length === bounces,
+      );
+      const { page: rows } = await page.query(api.bounces.list, { paginationOpts: firstPage });
+      const hour = { sinceMs: Date.now() - 3_600_000, by: "reason" as const };
+      const { total, hard } = await page.query(api.bounces.overTime, hour);
+      const list = await (await tyto.call("GET", "/v1/suppressions")).text();
+      return {
+        status: message.status,
+        rows: rows.filter(({ messageId }) => messageId === id).map(({ reason, hard }) => [reason, hard]),
+        counts: [total, hard],
+        isSuppressed: list.includes(emil),
+      };
+    };
+    const before = { status: "bounced", isSuppressed: false };
+    await report("postfix-mailbox-full.eml");
+    expect(await shown(1)).toEqual({ ...before, rows: [["mailbox.full", false]], counts: [1, 0] });
+    await report("haraka-ms-nouser.eml");
+    expect(await shown(2)).toEqual({ ...before, rows: [["mailbox.unknown", true]], counts: [1, 1] });
+    await report("postfix-gmail.eml");
+    await report("postfix-bare.eml");
+    const after = { ...before, rows: [["mailbox.unknown", true]], counts: [1, 1], isSuppressed: true };
+    expect(await suppressed(emil)).toBe("bounce");
+    expect(await shown(4)).toEqual(after);
   }, 60_000);
 
   test("one click on List-Unsubscribe suppresses, and so does mail to its address", async () => {
