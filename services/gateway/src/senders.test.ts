@@ -47,7 +47,7 @@ const create = () =>
         return { answers: answers as never[], silent: 0 };
       },
     },
-    resolver: createResolver({ servers: dns.servers, timeoutMs: 50, triesMax: 1, now: () => clock.now }),
+    resolver: createResolver({ servers: dns.servers, timeoutMs: 5_000, triesMax: 1, now: () => clock.now }),
     mailHostname: "mail.tyto.test",
     now: () => clock.now,
     log: silentLog,

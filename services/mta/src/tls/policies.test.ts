@@ -105,7 +105,7 @@ async function until(condition: () => boolean | Promise<boolean>): Promise<void>
 
 /** Another mta process, as far as TLS policies go. */
 function policies(change: Partial<TlsPolicyPorts> = {}, servers = dns.servers) {
-  const resolver = createResolver({ servers, timeoutMs: 500, triesMax: 1 });
+  const resolver = createResolver({ servers, timeoutMs: 5_000, triesMax: 1 });
   const https = createHttps({
     addressesOf: (host) => reachableAddresses(host, resolver, true),
     authorities: [pemOf("authority")],
