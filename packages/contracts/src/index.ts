@@ -8,6 +8,8 @@ export * from "./events.ts";
 export * from "./inbound.ts";
 export * from "./llm.ts";
 export * from "./operation.ts";
+export * from "./phrase.ts";
+export * from "./phrases.ts";
 export * from "./providers.ts";
 export * from "./queue.ts";
 export * from "./reasons.ts";

@@ -76,6 +76,10 @@ export const QueueRow = z.object({
   connections: count,
   in_hand: count.describe("Being sent at this moment"),
   last_minute: LastMinute,
+  rate_per_minute_max: z
+    .number()
+    .optional()
+    .describe("By site: messages per minute from all our addresses together; absent where one has no limit"),
 });
 export type QueueRow = z.infer<typeof QueueRow>;
 

@@ -1,5 +1,6 @@
 /** Files inside gzip (RFC 1952) and zip, inflated within bounds: what is larger than it may be is not inflated to its end. */
 import { gunzipSync, inflateRawSync } from "node:zlib";
+import { phrase } from "@tyto/contracts";
 
 export const inflatedBytesMax = 20 * 1_048_576;
 /** Real reports shrink to a twentieth; a bomb to a thousandth. */
@@ -27,7 +28,9 @@ function inflate(packed: Uint8Array, work: (bytesMax: number) => Uint8Array): Un
     if (code === "ERR_BUFFER_TOO_LARGE" || error instanceof RangeError)
       return { problem: `unpacks to more than ${bytesMax} bytes` };
     return {
-      problem: `is damaged (${code || (error instanceof Error ? error.message : String(error)).slice(0, 80)})`,
+      problem: phrase("file.damaged", {
+        code: code || (error instanceof Error ? error.message : String(error)).slice(0, 80),
+      }),
     };
   }
 }
@@ -46,7 +49,7 @@ function unzip(bytes: Uint8Array): Unpacked {
       return { problem: "is a zip with a damaged directory" };
     const nameBytes = view.readUInt16LE(place + 28);
     const name = view.toString("latin1", place + 46, place + 46 + Math.min(nameBytes, 1_000));
-    if (view.readUInt16LE(place + 8) & 1) return { problem: "is encrypted" };
+    if (view.readUInt16LE(place + 8) & 1) return { problem: phrase("file.encrypted", {}) };
     if (!name.endsWith("/") && !name.startsWith("__MACOSX"))
       files.push({
         at: view.readUInt32LE(place + 42),
@@ -62,7 +65,7 @@ function unzip(bytes: Uint8Array): Unpacked {
     return { problem: "is a zip with a damaged entry" };
   const start = file.at + 30 + view.readUInt16LE(file.at + 26) + view.readUInt16LE(file.at + 28);
   const packed = bytes.subarray(start, start + file.packed);
-  if (packed.length < file.packed) return { problem: "is cut off" };
+  if (packed.length < file.packed) return { problem: phrase("file.cut", {}) };
   if (file.method === 0) return { bytes: packed };
   if (file.method !== 8) return { problem: `uses the compression method ${file.method}` };
   return inflate(packed, (max) => inflateRawSync(packed, { maxOutputLength: max }));

@@ -1,4 +1,5 @@
 /** Mail that a program sent in a person's place (RFC 3834): vacation notices, tickets, receipts. Nobody answers it. */
+import { phrase } from "@tyto/contracts";
 import { header, type Message } from "./message.ts";
 
 const headerSigns: readonly [name: string, sign: RegExp][] = [
@@ -76,12 +77,12 @@ export function autoReplySign(message: Message): string | undefined {
     mailSystem.test(message.from ?? "");
   if (isReport) return undefined;
   const [name] = headerSigns.find(([name, sign]) => sign.test(header(message, name) ?? "")) ?? [];
-  if (name !== undefined) return `its ${name} header`;
+  if (name !== undefined) return phrase("sign.header", { name });
   let subject = (message.subject ?? "").slice(0, 300);
   for (let round = 0; round < prefixesMax && prefixes.test(subject); round++)
     subject = subject.replace(prefixes, "");
-  if (subjectSigns.some((sign) => sign.test(subject))) return "its subject";
-  return textSigns.test(message.text.slice(0, 1_000)) ? "its first words" : undefined;
+  if (subjectSigns.some((sign) => sign.test(subject))) return phrase("sign.subject", {});
+  return textSigns.test(message.text.slice(0, 1_000)) ? phrase("sign.first-words", {}) : undefined;
 }
 
 /**

@@ -2,6 +2,7 @@
  * DMARC aggregate reports (RFC 9990, formerly RFC 7489 Appendix C): XML, bare or packed, read as a stream. No document type,
  * so no entities of its own; bounded in bytes, rows, depth and the length of each value.
  */
+import { phrase } from "@tyto/contracts";
 import { SaxesParser } from "saxes";
 import { unpack } from "./archive.ts";
 import type { Message, Part } from "./message.ts";
@@ -58,7 +59,8 @@ export function readDmarcReport(message: Message): DmarcClaim | undefined {
       ? read(message.text)
       : undefined;
   const unpacked = unpack(part.bytes);
-  if ("problem" in unpacked) return { kind: "unclear", why: `a DMARC report whose file ${unpacked.problem}` };
+  if ("problem" in unpacked)
+    return { kind: "unclear", why: phrase("inbound.dmarc-file", { problem: unpacked.problem }) };
   const text = xmlText(unpacked.bytes);
   const isFeedback = /<(?:\w+:)?feedback[\s>]/.test(text.slice(0, 4_000));
   if (!isFeedback && !fileName.test(part.name ?? "")) return undefined;
@@ -86,7 +88,7 @@ function read(xml: string): DmarcClaim {
     return { kind: "dmarc-report", reports: parse(xml) };
   } catch (error) {
     const why = error instanceof Error ? error.message.replace(/\s+/g, " ").slice(0, 160) : String(error);
-    return { kind: "unclear", why: `a DMARC report that cannot be read: ${why}` };
+    return { kind: "unclear", why: phrase("inbound.dmarc-unread", { why }) };
   }
 }
 

@@ -1,4 +1,5 @@
 /** TLS reports (RFC 8460): JSON, bare or in gzip, bounded. */
+import { phrase } from "@tyto/contracts";
 import { unpack } from "./archive.ts";
 import { header, type Message } from "./message.ts";
 
@@ -46,7 +47,7 @@ export function readTlsReport(message: Message): TlsClaim | undefined {
     ({ type, name = "" }) => types.test(type) || fileName.test(name) || (claims && possibleTypes.test(type)),
   );
   if (part === undefined)
-    return claims ? { kind: "unclear", why: "a TLS report without its file" } : undefined;
+    return claims ? { kind: "unclear", why: phrase("inbound.tls-empty", {}) } : undefined;
   const unpacked = unpack(part.bytes);
   if ("problem" in unpacked) return unclear(`its file ${unpacked.problem}`);
   return parseTlsJson(unpacked.bytes);
@@ -54,7 +55,7 @@ export function readTlsReport(message: Message): TlsClaim | undefined {
 
 const unclear = (why: string): TlsClaim => ({
   kind: "unclear",
-  why: `a TLS report that cannot be read: ${why}`,
+  why: phrase("inbound.tls-unread", { why }),
 });
 
 /** Reads the JSON of RFC 8460 §4.4. */

@@ -3,7 +3,7 @@
  * believed (understand): that it concerns a message of ours only a MAC of ours can say, that it concerns a domain of ours
  * only our own list. What claims to be something and cannot be read or believed is `unclear`, never something else.
  */
-import type { DeliveryId, MessageId, Origin } from "@tyto/contracts";
+import { type DeliveryId, type MessageId, type Origin, phrase } from "@tyto/contracts";
 import { autoReplySign } from "./auto-reply.ts";
 import { challengeSign } from "./challenge.ts";
 import { type Complaint, readComplaint } from "./complaint.ts";
@@ -67,27 +67,29 @@ export function claimOf(message: Message): Claim {
 
 function reported(message: Message): Claim | undefined {
   const report = readReport(message);
-  return report === undefined ? undefined : { kind: "bounce", why: "a delivery report", report };
+  return report === undefined ? undefined : { kind: "bounce", why: phrase("inbound.report", {}), report };
 }
 
 function claimOfOther(message: Message): Claim {
   const complaint = readComplaint(message);
   if (complaint?.kind === "complaint")
-    return { ...complaint, why: `a complaint in the format ${complaint.complaint.format}` };
+    return { ...complaint, why: phrase("inbound.complaint", { format: complaint.complaint.format }) };
   if (complaint !== undefined) return complaint;
   const tls = readTlsReport(message);
-  if (tls !== undefined) return tls.kind === "unclear" ? tls : { ...tls, why: "a TLS report" };
+  if (tls !== undefined) return tls.kind === "unclear" ? tls : { ...tls, why: phrase("inbound.tls", {}) };
   const dmarc = readDmarcReport(message);
-  if (dmarc !== undefined) return dmarc.kind === "unclear" ? dmarc : { ...dmarc, why: "a DMARC report" };
+  if (dmarc !== undefined)
+    return dmarc.kind === "unclear" ? dmarc : { ...dmarc, why: phrase("inbound.dmarc", {}) };
   const bounce = reported(message);
   if (bounce !== undefined) return bounce;
   const challenger = challengeSign(message);
-  if (challenger !== undefined) return { kind: "challenge", why: `a challenge of ${challenger}` };
+  if (challenger !== undefined)
+    return { kind: "challenge", why: phrase("inbound.challenge", { system: challenger }) };
   const sign = autoReplySign(message);
-  if (sign !== undefined) return { kind: "auto-reply", why: `an automatic answer by ${sign}` };
+  if (sign !== undefined) return { kind: "auto-reply", why: phrase("inbound.auto-reply", { sign }) };
   if (references(message).length > 0)
-    return { kind: "reply", why: "an answer by its references", text: replyText(message) };
-  return { kind: "mail", why: "a message that answers nothing" };
+    return { kind: "reply", why: phrase("inbound.references", {}), text: replyText(message) };
+  return { kind: "mail", why: phrase("inbound.no-answer", {}) };
 }
 
 export function understand(message: Message, facts: Facts): Understood {
@@ -98,10 +100,16 @@ export function understand(message: Message, facts: Facts): Understood {
   switch (claim.kind) {
     case "complaint": {
       const about = aboutIn(claim.marks, verpKey) ?? (own === undefined ? undefined : { ...own, ...origin });
-      if (about === undefined) return { kind: "unclear", why: `${claim.why} that names no message of ours` };
+      if (about === undefined)
+        return { kind: "unclear", why: phrase("inbound.no-message", { claim: claim.why }) };
       // Who opts out complains about nobody.
       if (claim.complaint.feedback === "opt-out" && isDelivery(about))
-        return { kind: "unsubscribe", why: `${claim.why}, of type opt-out`, about, method: "report" };
+        return {
+          kind: "unsubscribe",
+          why: phrase("inbound.opt-out-report", { claim: claim.why }),
+          about,
+          method: "report",
+        };
       return { kind: "complaint", why: claim.why, about, complaint: claim.complaint };
     }
     case "dmarc-report":
@@ -113,7 +121,7 @@ export function understand(message: Message, facts: Facts): Understood {
     case "bounce":
       if (deliveryId !== undefined && (purpose ?? "return-path") === "return-path")
         return { kind: "bounce", why: claim.why, deliveryId, ...origin, report: claim.report };
-      return { kind: "unclear", why: `${claim.why} that came to no return path of ours` };
+      return { kind: "unclear", why: phrase("inbound.no-path", { claim: claim.why }) };
     case "unclear":
       return claim;
     default:
@@ -123,7 +131,7 @@ export function understand(message: Message, facts: Facts): Understood {
   if (purpose === "unsubscribe" && own !== undefined && isDelivery(own))
     return {
       kind: "unsubscribe",
-      why: "it came to the address for unsubscribing",
+      why: phrase("inbound.opt-out-address", {}),
       about: own,
       method: "mailto",
     };
@@ -134,13 +142,12 @@ export function understand(message: Message, facts: Facts): Understood {
   if (facts.envelopeFrom === "" && deliveryId !== undefined && (purpose ?? "return-path") === "return-path") {
     const report = readReport(message, true);
     if (report !== undefined)
-      return { kind: "bounce", why: "a report in words of its own", deliveryId, ...origin, report };
+      return { kind: "bounce", why: phrase("inbound.own-words", {}), deliveryId, ...origin, report };
   }
-  if (facts.envelopeFrom === "")
-    return { kind: "unclear", why: "it has the empty reverse path of reports and is none that is known" };
-  if (about === undefined) return { kind: "mail", why: "it answers nothing that we sent" };
+  if (facts.envelopeFrom === "") return { kind: "unclear", why: phrase("inbound.empty-path", {}) };
+  if (about === undefined) return { kind: "mail", why: phrase("inbound.nothing-ours", {}) };
   const foundBy = own === undefined ? "message-id" : "return-path";
-  const why = own === undefined ? "it names a message of ours" : "it came to a return path of ours";
+  const why = phrase(own === undefined ? "inbound.names-ours" : "inbound.our-path", {});
   const text = claim.kind === "reply" ? claim.text : replyText(message);
   return { kind: "reply", why, about, foundBy, text };
 }
@@ -185,10 +192,10 @@ function ofOurDomains<
   const [first] = ours;
   if (first === undefined) {
     const names = [...new Set(reports.map(({ domain }) => domain))].slice(0, 3).join(", ");
-    return { kind: "unclear", why: `${why} about ${names}, which is no domain of ours` };
+    return { kind: "unclear", why: phrase("inbound.not-ours", { claim: why, domains: names }) };
   }
   if (first.beginAt < nowMs - rangeMsMax.past || first.endAt > nowMs + rangeMsMax.future)
-    return { kind: "unclear", why: `${why} about a time that is not now` };
+    return { kind: "unclear", why: phrase("inbound.not-now", { claim: why }) };
   return { kind, why, reports: ours };
 }
 

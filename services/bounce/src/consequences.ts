@@ -9,6 +9,7 @@ import {
   type MessageId,
   messageIdOf,
   type Origin,
+  phrase,
   type StoredEvent,
   standingOf,
   unknownRecipient,
@@ -34,7 +35,7 @@ export function consequences(message: Message | undefined, circumstances: Circum
   if (message === undefined)
     return {
       kind: "unclear",
-      why: "its nesting or its headers exceed what is read of a message",
+      why: phrase("inbound.not-read", {}),
       events: [],
     };
   const understood = understand(message, circumstances);

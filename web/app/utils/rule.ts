@@ -47,13 +47,18 @@ export function sortedRules(rules: readonly RuleView[]): RuleView[] {
 export const ruleFilters = ["all", "fired", "own", "off"] as const;
 export type RuleFilter = (typeof ruleFilters)[number];
 
-/** Rules of a kind whose id or text has the words in it. */
-export function matchingRules(rules: readonly RuleView[], filter: RuleFilter, words: string): RuleView[] {
+/** Rules of a kind whose id or text has the words in it; `say` gives the text as the page shows it. */
+export function matchingRules(
+  rules: readonly RuleView[],
+  filter: RuleFilter,
+  words: string,
+  say: (rule: RuleView) => string = (rule) => rule.say,
+): RuleView[] {
   const wanted = words.toLowerCase();
   return rules.filter((rule) => {
     if (filter === "fired" && rule.fired === 0) return false;
     if (filter === "own" && rule.origin !== "own") return false;
     if (filter === "off" && rule.is_on) return false;
-    return `${rule.rule} ${rule.say}`.toLowerCase().includes(wanted);
+    return `${rule.rule} ${say(rule)}`.toLowerCase().includes(wanted);
   });
 }

@@ -9,6 +9,7 @@ import {
   RuleList,
   RuleTrialAnswer,
   type RuleTrialRequest,
+  type SiteLimit,
   SiteList,
   type SiteState,
 } from "@tyto/contracts";
@@ -99,8 +100,16 @@ const traffic = ({ lastMinute: { delivered, deferred, bounced } }: SiteState) =>
 function siteFacts(site: SiteState | undefined) {
   if (site === undefined)
     return { state: FlowState.enum.open, connections: 0, inHand: 0, lastMinute: noTraffic };
-  const { limits: _, site: __, ...facts } = site;
-  return facts;
+  const { limits, site: _, ...facts } = site;
+  return { ...facts, ...rateOf(limits) };
+}
+
+/** What all our addresses may send together, of which those that the site is left alone by send nothing. */
+function rateOf(limits: readonly SiteLimit[]) {
+  const sending = limits.filter(({ state }) => state === "open" || state === "slowed");
+  const rates = sending.flatMap(({ ratePerMinuteMax }) => ratePerMinuteMax ?? []);
+  if (rates.length === 0 || rates.length < sending.length) return {};
+  return { ratePerMinuteMax: rates.reduce((sum, rate) => sum + rate, 0) };
 }
 
 function groupFacts(group: GroupState | undefined) {

@@ -149,6 +149,35 @@ test("a site that has mail in hand and none waiting is a row, unless conditions 
     expect((await rowsOf(query)).map(([key]) => key)).toEqual(["google", "example.org"]);
 });
 
+test("a site's row tells how fast all our addresses may send together, of those that it is not left alone by", async () => {
+  await answerQueue();
+  const rateWith = async (limits: readonly [state: string, ratePerMinuteMax?: number][]) => {
+    answering.pop()?.stop();
+    const site = {
+      ...state.sites[0],
+      limits: limits.map(([flow, ratePerMinuteMax], place) => ({
+        ...{ egress: `e${place}`, state: flow },
+        ...(ratePerMinuteMax === undefined ? {} : { ratePerMinuteMax }),
+      })),
+    };
+    answering.push(mta.control.answer("mta.state", async () => ({ ...state, sites: [site] as never })));
+    await mta.bucket("CLAIMS").get("nothing");
+    const { rows } = (await (await gateway.call("GET", "/v1/queue")).json()) as {
+      rows: { rate_per_minute_max?: number }[];
+    };
+    return rows[0]?.rate_per_minute_max;
+  };
+  expect(
+    await rateWith([
+      ["open", 40],
+      ["slowed", 20],
+      ["suspended", 60],
+    ]),
+  ).toBe(60);
+  expect(await rateWith([["open", 40], ["open"]])).toBeUndefined();
+  expect(await rateWith([["suspended", 20]])).toBeUndefined();
+});
+
 test("by organisation the rows tell who is held", async () => {
   await answerQueue();
   answering[0]?.stop();

@@ -1,3 +1,4 @@
+import { phrase } from "@tyto/contracts";
 import { limits } from "./limits.ts";
 import { add, addAll, type Block, type Fate, newWindow, type Window } from "./window.ts";
 
@@ -124,12 +125,12 @@ function excessOf({ windows }: Breaker): Pick<Opening, "kind" | "why"> | undefin
     if (complained > complainedMax)
       return {
         kind: "complaints",
-        why: `${complained} complaints about the last ${sent} messages (at most ${complainedMax} about ${sentMax}): find out who did not want this mail`,
+        why: phrase("breaker.complaints", { complained, sent, complainedMax, sentMax }),
       };
     if (bounced > bouncedMax)
       return {
         kind: "bounces",
-        why: `${bounced} of the last ${sent} recipients do not exist (at most ${bouncedMax} of ${sentMax}): check where the addresses come from`,
+        why: phrase("breaker.bounces", { bounced, sent, bouncedMax, sentMax }),
       };
   }
   return undefined;

@@ -1,4 +1,4 @@
-import type { BreakerRecord, BreakerState, Hold, QueueEntry } from "@tyto/contracts";
+import { type BreakerRecord, type BreakerState, type Hold, phrase, type QueueEntry } from "@tyto/contracts";
 import { isSendersDoing, type Report } from "../feedback.ts";
 import { campaignId } from "../holds/holds.ts";
 import type { Leave, Observation } from "../observation.ts";
@@ -162,7 +162,7 @@ const stateOf = ({ scope, id, breaker }: JointBreaker, nowMs: number): BreakerSt
   scope,
   id,
   state: isOpen(breaker, nowMs) ? "open" : "closed",
-  ...(breaker.isOnTrial && !isOpen(breaker, nowMs) ? { why: "on trial after a hold" } : {}),
+  ...(breaker.isOnTrial && !isOpen(breaker, nowMs) ? { why: phrase("breaker.trial", {}) } : {}),
   ...ratesOf(breaker),
   ...(isOpen(breaker, nowMs) ? { sinceMs: breaker.openedAtMs } : {}),
 });

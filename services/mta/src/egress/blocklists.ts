@@ -1,4 +1,5 @@
 import { isIPv6 } from "node:net";
+import { phrase } from "@tyto/contracts";
 import { DnsError, type Resolver, reverseName } from "@tyto/dns";
 import type { Finding } from "./finding.ts";
 
@@ -19,9 +20,9 @@ export const blocklists: readonly Blocklist[] = [
 
 /** What lists say of themselves instead of an address, such as Spamhaus to resolvers that everybody uses. */
 const refusals: Record<string, string> = {
-  "127.255.255.252": "it does not know this list's name",
-  "127.255.255.254": "it does not answer public resolvers; set TYTO_DNS_SERVERS to a resolver of your own",
-  "127.255.255.255": "it got too many questions from this resolver",
+  "127.255.255.252": phrase("check.list-unnamed", {}),
+  "127.255.255.254": phrase("check.list-refuses", {}),
+  "127.255.255.255": phrase("check.list-busy", {}),
 };
 
 /** Every list has the one and none has the other (RFC 5782 §5). */
@@ -50,9 +51,9 @@ export async function askBlocklist(
     listed.state === "unknown"
       ? listed.why
       : listed.state === "clean"
-        ? "it does not list its own test address"
+        ? phrase("check.list-untrue", {})
         : clean.state === "listed"
-          ? "it lists everything"
+          ? phrase("check.list-all", {})
           : undefined;
   const findings = new Map<string, Finding>();
   for (const ip of known) {
@@ -68,12 +69,12 @@ function findingOf({ zone, takesOut }: Blocklist, ip: string, answer: Answer): F
     case "listed":
       return {
         state: takesOut ? "wrong" : "warning",
-        say: `${zone} lists ${ip} (${answer.codes.join(", ")})`,
+        say: phrase("check.listed", { zone, ip, codes: answer.codes.join(", ") }),
       };
     case "clean":
-      return { state: "fine", say: `${zone} does not list ${ip}` };
+      return { state: "fine", say: phrase("check.not-listed", { zone, ip }) };
     case "unknown":
-      return { state: "unknown", say: `${zone} tells nothing: ${answer.why}` };
+      return { state: "unknown", say: phrase("check.list-silent", { zone, why: answer.why }) };
   }
 }
 

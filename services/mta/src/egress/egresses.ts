@@ -1,4 +1,4 @@
-import { type QueueEntry, type Traffic, traffics } from "@tyto/contracts";
+import { phrase, type QueueEntry, type Traffic, traffics } from "@tyto/contracts";
 import { BoundedMap } from "@tyto/service";
 import type { Egress } from "../egress.ts";
 import type { Leave } from "../observation.ts";
@@ -93,7 +93,7 @@ export class Egresses {
       refused.untilMs = Math.min(refused.untilMs, found.untilMs);
       refused.reasons.push(...found.reasons);
     }
-    const why = `no address of the pool ${pool.name} may send this now; ${refused.reasons.join("; ")}`;
+    const why = [phrase("flow.none-of-pool", { pool: pool.name }), ...refused.reasons].join("; ");
     return { kind: pool.overflows ? "overflow" : "wait", untilMs: refused.untilMs, why };
   }
 
@@ -125,11 +125,13 @@ export class Egresses {
   /** A member of the pool that a rule names, unless that one's mail to the site shall go elsewhere, too. */
   async #elsewhere(poolName: string, from: string, key: string, asked: Asked): Promise<Found | undefined> {
     const pool = this.#pool(poolName);
-    const reasons = pool === undefined ? [`there is no pool ${poolName}`] : [];
+    const reasons = pool === undefined ? [phrase("flow.no-pool", { pool: poolName })] : [];
     for (const id of pool === undefined ? [] : preferred(pool, key)) {
       const other = this.#ports.poolFor?.(id, asked.site.id);
       const found =
-        other === undefined ? await this.#ask(id, asked) : refusal(`${id} is to send by ${other}`);
+        other === undefined
+          ? await this.#ask(id, asked)
+          : refusal(phrase("flow.sends-by", { egress: id, pool: other }));
       if (found.kind === "egress") {
         this.#stays.delete(`${from} ${asked.site.id}`);
         return found;
@@ -143,18 +145,22 @@ export class Egresses {
   async #ask(id: string, asked: Asked): Promise<Found> {
     const { site, traffic, nowMs } = asked;
     const egress = this.#byId.get(id);
-    if (egress === undefined) return refusal(`there is no address ${id}`);
+    if (egress === undefined) return refusal(phrase("flow.no-egress", { egress: id }));
     const quarantine = this.#ports.quarantineOf(id);
     if (quarantine !== undefined)
       return this.#refuse(
         id,
         asked,
-        refusal(`${id} is out of its pool: ${quarantine}`, nowMs + quarantineWaitMs),
+        refusal(phrase("flow.out-of-pool", { egress: id, why: quarantine }), nowMs + quarantineWaitMs),
         true,
       );
     const answer = await this.#ports.leave(egress, site, traffic, nowMs);
     if (answer.kind === "wait")
-      return this.#refuse(id, asked, refusal(`${id}: ${answer.why}`, answer.untilMs));
+      return this.#refuse(
+        id,
+        asked,
+        refusal(phrase("of-egress", { egress: id, why: answer.why }), answer.untilMs),
+      );
     if (this.#refused.size > 0) this.#refused.delete(refusedKey(id, site.id, traffic));
     return {
       kind: "egress",

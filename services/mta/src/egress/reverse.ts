@@ -1,3 +1,4 @@
+import { phrase } from "@tyto/contracts";
 import { DnsError, type Resolver } from "@tyto/dns";
 import type { Egress } from "../egress.ts";
 import { scopeOf } from "../mx.ts";
@@ -15,15 +16,14 @@ export async function checkReverse(egress: Egress, resolver: Resolver): Promise<
   try {
     const own = egress.proxy === undefined ? egress.localIp : undefined;
     if (own !== undefined) return await checkAddress(own, egress.ehloName, resolver, "wrong");
-    if (egress.ehloName === "localhost")
-      return { state: "unknown", say: "MAIL_HOSTNAME is not set: to others it is nobody's name" };
+    if (egress.ehloName === "localhost") return { state: "unknown", say: phrase("check.no-hostname", {}) };
     const [ip] = await addressesOf(egress.ehloName, resolver);
     return ip === undefined
-      ? { state: "warning", say: `${egress.ehloName}, our name in EHLO, has no address in DNS` }
+      ? { state: "warning", say: phrase("check.ehlo-unknown", { name: egress.ehloName }) }
       : await checkAddress(ip, egress.ehloName, resolver, "warning");
   } catch (error) {
     if (!(error instanceof DnsError)) throw error;
-    return { state: "unknown", say: `DNS did not tell: ${error.message}` };
+    return { state: "unknown", say: phrase("check.dns-silent", { error: error.message }) };
   }
 }
 
@@ -33,22 +33,21 @@ async function checkAddress(
   resolver: Resolver,
   bad: "wrong" | "warning",
 ): Promise<Finding> {
-  if (scopeOf(ip) !== "public")
-    return { state: "unknown", say: `${ip} is a private address: what others see of it is not known here` };
+  if (scopeOf(ip) !== "public") return { state: "unknown", say: phrase("check.private", { ip }) };
   const { records: names } = await resolver.ptr(ip, { fresh: true });
   if (names.length === 0)
     return {
       state: bad,
-      say: `${ip} has no name: let whoever gives you the address set its PTR record to ${ehloName}`,
+      say: phrase("check.no-name", { ip, name: ehloName }),
     };
   const looked = names.slice(0, namesMax);
   const found = await Promise.all(looked.map((name) => addressesOf(name, resolver)));
   const confirmed = looked.find((_, at) => found[at]?.some((address) => isSame(address, ip)));
   if (confirmed === undefined)
-    return { state: bad, say: `${ip} is called ${looked.join(", ")}, which does not have this address` };
+    return { state: bad, say: phrase("check.other-name", { ip, names: looked.join(", ") }) };
   if (!(await addressesOf(ehloName, resolver)).some((address) => isSame(address, ip)))
-    return { state: bad, say: `${ehloName}, our name in EHLO, does not have the address ${ip}` };
-  return { state: "fine", say: `${ip} is ${confirmed}, and back` };
+    return { state: bad, say: phrase("check.ehlo-other", { name: ehloName, ip }) };
+  return { state: "fine", say: phrase("check.names", { ip, name: confirmed }) };
 }
 
 async function addressesOf(name: string, resolver: Resolver): Promise<string[]> {

@@ -1,5 +1,5 @@
 import type { Bucket, Bus } from "@tyto/bus";
-import { defaultOrganization, type QuarantineKind, type QuarantineRecord } from "@tyto/contracts";
+import { defaultOrganization, phrase, type QuarantineKind, type QuarantineRecord } from "@tyto/contracts";
 import type { Resolver } from "@tyto/dns";
 import type { Log } from "@tyto/service";
 import { scopeOf } from "../mx.ts";
@@ -97,8 +97,8 @@ export class EgressWatch {
     if (isOurs) this.#unbindable.delete(id);
     else this.#unbindable.add(id);
     const finding: Finding = isOurs
-      ? { state: "fine", say: `${localIp} is an address of this machine` }
-      : { state: "wrong", say: `${localIp} is not an address of this machine` };
+      ? { state: "fine", say: phrase("check.address", { ip: localIp }) }
+      : { state: "wrong", say: phrase("check.no-address", { ip: localIp }) };
     this.#note(id, "address", finding);
   }
 
