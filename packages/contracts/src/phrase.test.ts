@@ -8,6 +8,7 @@ const examples: Record<string, string> = {
   number: "1,100",
   code: "421",
   share: "3.4 %",
+  date: "24 Nov",
   label: "La Poste",
   names: "127.0.0.2, 127.0.0.3",
   phrase: "others were quicker",

@@ -5,7 +5,7 @@ export type Wording =
   | { is: "phrase"; kind: PhraseKind; values: Readonly<Record<string, Wording>> }
   /** Sentences in a row, with what stands between them. */
   | { is: "list"; between: Between; parts: readonly Wording[] }
-  | { is: "word" | "term" | "number" | "quote" | "unknown"; text: string };
+  | { is: "word" | "term" | "number" | "date" | "quote" | "unknown"; text: string };
 
 /** Nothing here is longer than this many characters, or deeper than that many sentences in each other. */
 const charsMax = 2_000;
@@ -20,6 +20,7 @@ const fits: Readonly<Record<string, string>> = {
   number: String.raw`\d[\d,]*(?:\.\d+)?`,
   code: String.raw`\d{3}`,
   share: String.raw`\d[\d.]* %`,
+  date: String.raw`\d{1,2} [A-Z][a-z]+`,
   label: "[^,;:%]+?",
   names: ".+?",
   phrase: ".+?",
@@ -96,6 +97,7 @@ function placeOf(type: string, text: string, depth: number): Wording {
     case "share":
       return { is: "number", text };
     case "term":
+    case "date":
     case "quote":
       return { is: type, text };
     default:
@@ -117,14 +119,27 @@ type PlaceOf<Template extends string> = Template extends `${string}{${infer Plac
   ? (Place extends `${infer Name}:${string}` ? Name : Place) | PlaceOf<Rest>
   : never;
 
+/** The text before, between and after the places of each sentence. */
+const writing = Object.fromEntries(
+  patterns.map(({ kind, places }) => [
+    kind,
+    { texts: phrases[kind].split(/\{\w+(?::\w+)?\}/), places: places.map(({ name }) => name) },
+  ]),
+) as Readonly<Record<PhraseKind, { texts: readonly string[]; places: readonly string[] }>>;
+
 /** Writes a sentence; `readPhrases` gives its kind and values back. Numbers get English commas. */
 export function phrase<Kind extends PhraseKind>(
   kind: Kind,
   values: Readonly<Record<PlaceOf<(typeof phrases)[Kind]>, string | number>>,
 ): string {
   const given: Readonly<Record<string, string | number>> = values;
-  return phrases[kind].replace(/\{(\w+)(?::\w+)?\}/g, (_, name: string) => {
-    const value = given[name] ?? "";
-    return typeof value === "number" ? value.toLocaleString("en-US") : value;
-  });
+  const { texts, places } = writing[kind];
+  let sentence = texts[0] ?? "";
+  for (const [at, name] of places.entries()) sentence += wordOf(given[name] ?? "") + (texts[at + 1] ?? "");
+  return sentence;
 }
+
+/** Most numbers are small, and a formatter costs more than the sentence. */
+const wordOf = (value: string | number): string =>
+  typeof value === "string" ? value : value < 1_000 ? String(value) : numbers.format(value);
+const numbers = new Intl.NumberFormat("en-US");

@@ -3,12 +3,13 @@
  * which is what the CLI, the API and the logs show; a page reads them back (`readPhrases`) and words them in its own language.
  *
  * Places: `{name}` one word, `{kind:term}` a word that has another in each language, `{n:number}`, `{code:code}` of a reply,
- * `{share:share}` such as 12 %, `{name:label}` a name that may have spaces, `{codes:names}` several, `{why:phrase}` another sentence of this list,
+ * `{share:share}` such as 12 %, `{date:date}` such as 24 Nov, `{name:label}` a name that may have spaces, `{codes:names}` several, `{why:phrase}` another sentence of this list,
  * `{why:said}` the same or a person's own words, `{reply:quote}` words of somebody else, which nobody translates. Of two that fit,
  * the first counts.
  */
 export const phrases = {
   "flow.held": "held by {by}: {why:said}",
+  "flow.held-at": "held at {site} by {by}: {why:said}",
   "flow.none-may-send": "no address may send {traffic:term} mail now",
   "flow.none-of-pool": "no address of the pool {pool} may send this now",
   "flow.left-alone": "the site is left alone by {egress}: {why:phrase}",
@@ -22,12 +23,21 @@ export const phrases = {
   "flow.sends-by": "{egress} is to send by {pool}",
   "flow.out-of-pool": "{egress} is out of its pool: {why:phrase}",
   "flow.everything-held": "all sending is held by {by}: {why:said}",
+  "flow.scope-held-at": "the {scope:term} {id} at {site} is held by {by}: {why:said}",
   "flow.scope-held": "the {scope:term} {id} is held by {by}: {why:said}",
+
+  "flow.suspended": "suspended",
+  "flow.is-held": "held",
 
   "rate.minute": "at most {count:number} messages per minute",
   "rate.second": "at most {count:number} messages per second",
   "rate.minute-since": "at most {count:number} messages per minute, since {why:phrase}",
   "rate.second-since": "at most {count:number} messages per second, since {why:phrase}",
+  "rate.since": "since {why:phrase}",
+  "limit.set-because": "set by {by} until {time} UTC: {why:said}",
+  "limit.set": "set by {by} until {time} UTC",
+  "limit.connection": "{count:number} connection",
+  "limit.connections": "{count:number} connections",
   "rate.asks": "one message asks whether this is over: {why:phrase}",
   "rate.other-asks": "another process asks whether this is over: {why:phrase}",
   "rate.others-have": "other processes have the whole of its limit",
@@ -37,8 +47,8 @@ export const phrases = {
   "warming.used-only": "{used:number} used",
   "warming.slowed": "slowed because {fault:phrase}",
   "warming.only-slowed": "slowed",
-  "warming.paused": "paused until {day:number} {month:term} because {fault:phrase}",
-  "warming.halted": "halted until {day:number} {month:term} because {fault:phrase}",
+  "warming.paused": "paused until {date:date} because {fault:phrase}",
+  "warming.halted": "halted until {date:date} because {fault:phrase}",
   "warming.set-back-halt": "set back from day {day:number} after a halt",
   "warming.set-back": "set back from day {day:number} because {fault:phrase}",
   "warming.unused": "still there because only {used:number} of {cap:number} were used on the day before",
@@ -138,9 +148,11 @@ export const phrases = {
   "file.cut": "is cut off",
   "file.encrypted": "is encrypted",
 
+  "limit.most": "at most {most:said}",
   "given-up": "given up by the operator: {why:quote}",
   "loop.ended": "ten minutes are over",
   "provider.others": "mail to others",
+  attempts: "{about:phrase} ({matched:number} of {tried:number} attempts)",
   times: "{about:phrase} ({count:number} times)",
   answered: "{say:phrase} ({code:code} {reply:quote})",
   "rule.action": "{action:term} {site}: {why:phrase}",

@@ -1,5 +1,5 @@
 import { isIP } from "node:net";
-import type { Reason } from "@tyto/contracts";
+import { phrase, type Reason } from "@tyto/contracts";
 import { type Answer, DnsError, type Resolver } from "@tyto/dns";
 import { type Routes, routeOf } from "./routes.ts";
 import type { Demand } from "./tls/demand.ts";
@@ -53,16 +53,16 @@ export async function findPath(domain: string, options: PathOptions): Promise<Pa
     answer = await options.resolver.mx(domain);
   } catch (error) {
     if (error instanceof DnsError && error.kind === "name")
-      return none(true, "domain.unknown", `${domain} cannot be a name in DNS`);
+      return none(true, "domain.unknown", phrase("path.no-name", { domain }));
     return dnsTrouble(domain, error);
   }
-  if (answer.status === "nxdomain") return none(true, "domain.unknown", `${domain} does not exist in DNS`);
+  if (answer.status === "nxdomain") return none(true, "domain.unknown", phrase("path.unknown", { domain }));
   const names =
     answer.status === "nodata"
       ? [domain]
       : order(answer.records, options.random).map(({ exchange }) => exchange);
   if (answer.status === "ok" && names.every((name) => name === ""))
-    return none(true, "domain.takes-no-mail", `${domain} publishes a null MX record (RFC 7505)`);
+    return none(true, "domain.takes-no-mail", phrase("path.null-mx", { domain }));
 
   const before = beforeOurselves(
     names.filter((name) => name !== ""),
@@ -70,7 +70,7 @@ export async function findPath(domain: string, options: PathOptions): Promise<Pa
     options.ownHost,
   );
   if (before.length === 0)
-    return none(true, "routing.loop", `the best mail server of ${domain} is ourselves, ${options.ownHost}`);
+    return none(true, "routing.loop", phrase("path.loop", { domain, host: options.ownHost }));
   return {
     kind: "hosts",
     hosts: before.slice(0, hostsMax).map((name) => ({
@@ -130,7 +130,7 @@ export async function findAddresses(
   if (found.length === 0)
     return host.isImplicit
       ? none(true, "domain.takes-no-mail", `${host.name} has neither MX nor address records`)
-      : none(false, "network.dns", `the mail server ${host.name} has no address in DNS`);
+      : none(false, "network.dns", phrase("path.no-address", { host: host.name }));
   const usable = host.isTrusted || allowPrivate ? found : found.filter((ip) => scopeOf(ip) === "public");
   const reached = family === undefined ? usable : usable.filter((ip) => isIP(ip) === family);
   if (reached.length > 0) return { kind: "addresses", addresses: ofBothFamilies(reached) };
@@ -143,11 +143,7 @@ export async function findAddresses(
   const [first = ""] = found;
   if (found.every((ip) => scopeOf(ip) === "this-host"))
     return none(true, "routing.loop", `the mail server ${host.name} has the address of ourselves, ${first}`);
-  return none(
-    false,
-    "network.unreachable",
-    `the mail server ${host.name} has the private address ${first}; TYTO_ROUTES can name it if it is meant`,
-  );
+  return none(false, "network.unreachable", phrase("path.private", { host: host.name, ip: first }));
 }
 
 /** The first of each family; the last place is kept for IPv6, whose way may stand when that of IPv4 does not. */
@@ -214,5 +210,5 @@ const none = (isPermanent: boolean, reason: Reason, explanation: string) =>
 
 function dnsTrouble(name: string, error: unknown) {
   if (!(error instanceof DnsError)) throw error;
-  return none(false, "network.dns", `DNS did not tell about ${name}: ${error.message}`);
+  return none(false, "network.dns", phrase("path.dns", { domain: name, error: error.message }));
 }

@@ -19,6 +19,7 @@ export function useWording() {
       return reason === undefined ? germanRules[text] : t(reason);
     },
     number: (value) => value.toLocaleString(language.value),
+    date: (day, month) => `${day}. ${month}`,
   }));
   /** `isAnybodys`: where it is no sentence of Tyto's, a person wrote it, in whatever language. */
   function pieces(text: string, isAnybodys = false): WordingPiece[] {

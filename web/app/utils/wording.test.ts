@@ -10,6 +10,7 @@ const german: Phrasebook = {
   and: "und",
   other: (text) => germanRules[text],
   number: (value) => value.toLocaleString("de-DE"),
+  date: (day, month) => `${day}. ${month}`,
 };
 const inGerman = (text: string) => worded(readPhrases(text), german);
 const placesIn = (template: string) => [...template.matchAll(/\{(\w+)/g)].map(([, name]) => name).toSorted();
@@ -34,6 +35,10 @@ describe("Tyto's sentences in German", () => {
       "Tag 6 von 30, 412 von 1.100 verbraucht, verlangsamt: bei Yahoo 3,4 % aufgeschoben und 12 % unzustellbar",
     ],
     ["31 to mail to others", "31 an andere"],
+    [
+      "paused until 24 Oct because Google complained about 0.3 %",
+      "pausiert bis 24. Okt: bei Google Beschwerden über 0,3 %",
+    ],
     [
       "no address may send bulk mail now; new1: day 1 of 30, 50 of 50 used: the next ones go after midnight UTC",
       "keine Adresse darf jetzt Massenpost senden; new1: Tag 1 von 30, 50 von 50 verbraucht: die nächsten gehen nach Mitternacht UTC",

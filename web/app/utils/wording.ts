@@ -9,6 +9,7 @@ export type Phrasebook = {
   /** A sentence that is not among the phrases, such as a reason's or a rule's own. */
   other: (text: string) => string | undefined;
   number: (value: number) => string;
+  date: (day: string, month: string) => string;
 };
 
 /** Words in one language: `en` where the book has none, empty where nobody knows, absent for that of the page. */
@@ -37,6 +38,8 @@ function piecesOf(wording: Wording, book: Phrasebook): WordingPiece[] {
       return [{ text: numberOf(wording.text, book) }];
     case "term":
       return [{ text: book.terms[wording.text] ?? wording.text }];
+    case "date":
+      return [{ text: dateOf(wording.text, book) }];
     case "word":
       return [{ text: wording.text }];
     case "quote":
@@ -51,6 +54,12 @@ function piecesOf(wording: Wording, book: Phrasebook): WordingPiece[] {
 /** `1,100` and `3.4 %` as the book writes them. */
 const numberOf = (text: string, book: Phrasebook): string =>
   text.replace(/[\d,]+(?:\.\d+)?/, (digits) => book.number(Number(digits.replaceAll(",", ""))));
+
+/** `24 Nov` as the book writes it. */
+function dateOf(text: string, { terms, date }: Phrasebook): string {
+  const [day = "", month = ""] = text.split(" ");
+  return date(day, terms[month] ?? month);
+}
 
 function joined(pieces: readonly WordingPiece[]): WordingPiece[] {
   const all: WordingPiece[] = [];

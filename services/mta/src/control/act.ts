@@ -5,6 +5,7 @@ import {
   type ControlRequest,
   type DeliveryId,
   type Payload,
+  phrase,
   type QueueEntry,
   reasons,
 } from "@tyto/contracts";
@@ -192,7 +193,7 @@ async function bounce(ports: ActPorts, entry: QueueEntry, why: string): Promise<
     ...{ id: `${deliveryId}.${attempt}.bounced`, at: ports.now() },
     ...{ organizationId, messageId, deliveryId, recipient, source: "smtp" },
     ...{ reason: "local.trouble", fault, hard, confidence: 1, attempt },
-    explanation: `given up by the operator: ${why}`.slice(0, 500),
+    explanation: phrase("given-up", { why }).slice(0, 500),
   };
   await ports.putMark(deliveryId, { attempt, final: true, event: { subject: "mail.bounced", payload } });
   await ports.publish({ subject: "mail.bounced", payload });

@@ -1,4 +1,4 @@
-import type { FlowState, Measure, SiteLimit } from "@tyto/contracts";
+import { type FlowState, type Measure, phrase, type SiteLimit } from "@tyto/contracts";
 import { wordsOfLimit } from "../shaping/set-limits.ts";
 import type { Shaping, SiteStatus } from "../shaping/shaping.ts";
 
@@ -55,8 +55,6 @@ const isSwitch = (measure: Measure): measure is PoolSwitch =>
 
 /** A switch lasts a day at most, so its hour says when it ends. */
 function wordsOf({ egress, pool, rule, untilMs, why }: PoolSwitch, stays: string | undefined): string {
-  const end = `${new Date(untilMs).toISOString().slice(11, 16)} UTC`;
-  return stays === undefined
-    ? `what left from ${egress} leaves by the pool ${pool} until ${end}, by the rule ${rule}: ${why}`
-    : `until ${end} what leaves from ${egress} is to leave by the pool ${pool}, by the rule ${rule}, but stays (${stays}): ${why}`;
+  const said = { egress, pool, rule, why, time: new Date(untilMs).toISOString().slice(11, 16) };
+  return stays === undefined ? phrase("flow.switched", said) : phrase("flow.stays", { ...said, stays });
 }

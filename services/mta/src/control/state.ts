@@ -4,12 +4,13 @@ import {
   flowStates,
   type Hold,
   type ProcessState,
+  phrase,
   type SiteLimit,
   type SiteState,
   traffics,
 } from "@tyto/contracts";
 import type { Refused } from "../egress/egresses.ts";
-import { nameOf } from "../holds/holds.ts";
+import { heldWords } from "../holds/holds.ts";
 import type { Activity } from "./activity.ts";
 import type { InHand } from "./in-hand.ts";
 
@@ -112,7 +113,7 @@ const sentence = (parts: readonly (string | undefined)[]) =>
 function refusedLimit(limit: SiteLimit, refused: readonly Refused[]): SiteLimit {
   const own = refused.filter(({ egress }) => egress === limit.egress);
   if (own.length === 0) return limit;
-  const reasons = own.map(({ traffic, why }) => `no ${traffic} mail (${why})`);
+  const reasons = own.map(({ traffic, why }) => phrase("flow.no-traffic", { traffic, why }));
   return { ...limit, why: sentence([...reasons, limit.why]) };
 }
 
@@ -130,9 +131,9 @@ export function poolFlow(flow: Flow, limits: readonly SiteLimit[], refused: read
   if (stopped.length === 0) return flow;
   const why = sentence(
     stopped.flatMap(({ traffic, reasons, others }) => [
-      `no address may send ${traffic} mail now`,
+      phrase("flow.none-may-send", { traffic }),
       ...reasons.map((one) => one.why),
-      ...others.map((limit) => `the site is left alone by ${limit.egress}: ${limit.why ?? limit.state}`),
+      ...others.map(({ egress, why, state }) => phrase("flow.left-alone", { egress, why: why ?? state })),
     ]),
   );
   const least: FlowState = stopped.length === traffics.length ? "suspended" : "slowed";
@@ -168,7 +169,11 @@ export function heldBy(holds: readonly Hold[], scope: Hold["scope"], id: string)
   if (hold === undefined)
     return about.length === 0 ? { state: "open" } : { state: "open", why: atSites(about) };
   const { untilMs, why, by } = hold;
-  return { state: "held", why: `held by ${by}: ${why}`, ...(untilMs === undefined ? {} : { untilMs }) };
+  return {
+    state: "held",
+    why: phrase("flow.held", { by, why }),
+    ...(untilMs === undefined ? {} : { untilMs }),
+  };
 }
 
 /** Some senders' mail waits at a site that takes that of others: it is told beside what the site does. */
@@ -177,11 +182,11 @@ const withSenders = (flow: Flow, held: readonly Hold[]): Flow =>
     ? flow
     : {
         ...flow,
-        why: sentence([flow.why, ...held.map((one) => `${nameOf(one)} is held by ${one.by}: ${one.why}`)]),
+        why: sentence([flow.why, ...held.map(heldWords)]),
       };
 
 const atSites = (holds: readonly Hold[]) =>
-  sentence(holds.map(({ site, by, why }) => `held at ${site} by ${by}: ${why}`));
+  sentence(holds.map(({ site, by, why }) => phrase("flow.held-at", { site: site ?? "", by, why })));
 
 const weight = ({ state, lastMinute, connections, inHand }: SiteState) =>
   (state === "open" ? 0 : 1_000_000) +

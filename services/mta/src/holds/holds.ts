@@ -8,6 +8,7 @@ import {
   holdKey,
   OrganizationId,
   type Payload,
+  phrase,
   type QueueEntry,
 } from "@tyto/contracts";
 import type { Log } from "@tyto/service";
@@ -106,7 +107,7 @@ function leaveOf({ ports, holds }: Known, entry: Parameters<Holds["leave"]>[0], 
   return {
     kind: "wait",
     untilMs: Math.round(Math.min(endOf(found), lookAgainAtMs)),
-    why: `${nameOf(found)} is held by ${found.by}: ${found.why}`,
+    why: heldWords(found),
   };
 }
 
@@ -220,8 +221,12 @@ export function isHeldBy(
 }
 
 /** As people read it. */
-export const nameOf = ({ scope, id, site }: Pick<Hold, "scope" | "id" | "site">) =>
-  scope === "everything" ? "all sending" : `the ${scope} ${id}${site === undefined ? "" : ` at ${site}`}`;
+export function heldWords({ scope, id, site, by, why }: Hold): string {
+  if (scope === "everything") return phrase("flow.everything-held", { by, why });
+  return site === undefined
+    ? phrase("flow.scope-held", { scope, id, by, why })
+    : phrase("flow.scope-held-at", { scope, id, site, by, why });
+}
 
 /** The id tells the same hold the same way by whichever process it is told. */
 function about(hold: Hold, verb: "held" | "released", nowMs: number) {

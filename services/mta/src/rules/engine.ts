@@ -1,4 +1,4 @@
-import type { Measure, OrganizationId } from "@tyto/contracts";
+import { type Measure, type OrganizationId, phrase } from "@tyto/contracts";
 import { BoundedMap } from "@tyto/service";
 import { campaignId } from "../holds/holds.ts";
 import type { Observation } from "../observation.ts";
@@ -148,7 +148,10 @@ function react(
     action: rule.action,
     atMs,
     untilMs,
-    why: `${rule.about}${often}: ${reply?.code} ${text}`.slice(0, whyCharsMax),
+    why: phrase("rule", { about: `${rule.about}${often}`, code: `${reply?.code}`, reply: text }).slice(
+      0,
+      whyCharsMax,
+    ),
     egress: egress.id,
     site: site.id,
     ...(site.provider === undefined ? {} : { provider: site.provider }),

@@ -2,6 +2,7 @@ import type { Bus } from "@tyto/bus";
 import {
   type ControlAnswer,
   type ControlRequest,
+  phrase,
   providerOf,
   type RuleTrial,
   type StoredEvent,
@@ -89,7 +90,7 @@ export function createTrial(rules: readonly Rule[]) {
           for (const { atMs, action, site, why } of step(state, compiled, observation)) {
             trial.fired += 1;
             if (trial.actions.length < actionsShownMax)
-              trial.actions.push({ atMs, say: `${action} ${site}: ${why}`.slice(0, 500) });
+              trial.actions.push({ atMs, say: phrase("rule.action", { action, site, why }).slice(0, 500) });
           }
         }
       const problems =

@@ -1,4 +1,4 @@
-import { type Reply, reasons, type SiteRecord } from "@tyto/contracts";
+import { phrase, type Reply, reasons, type SiteRecord } from "@tyto/contracts";
 import type { Observation } from "../observation.ts";
 import { countOf } from "./minute.ts";
 import type { Profile } from "./profiles.ts";
@@ -71,7 +71,7 @@ export function saidBy({ reply, reason }: Observation): string {
   const say = reason === undefined ? "" : reasons[reason].say;
   if (reply === undefined) return say;
   const text = reply.text.replaceAll(/\s+/g, " ").slice(0, whyCharsMax - 60);
-  return `${say} (${reply.code} ${text})`;
+  return phrase("answered", { say, code: `${reply.code}`, reply: text });
 }
 
 export function statusOf(

@@ -1,4 +1,4 @@
-import { Failure, type Measure } from "@tyto/contracts";
+import { Failure, type Measure, phrase } from "@tyto/contracts";
 import { limited, type Profile, type Profiles, parseRate, type SiteLimit } from "./profiles.ts";
 
 /** What an operator has a site sent until a time, in place of what its profile says. */
@@ -26,8 +26,8 @@ export function setLimitOf(measure: SetLimitMeasure): SetLimit {
 
 /** They last a day at most, so the hour says when they end. */
 function saidOf({ by = "somebody", untilMs, why }: SetLimitMeasure): string {
-  const reason = why === "" ? "" : `: ${why}`;
-  return `set by ${by} until ${new Date(untilMs).toISOString().slice(11, 16)} UTC${reason}`;
+  const said = { by, time: new Date(untilMs).toISOString().slice(11, 16), why };
+  return why === "" ? phrase("limit.set", said) : phrase("limit.set-because", said);
 }
 
 /** As operators read it. */
@@ -36,9 +36,9 @@ export function wordsOfLimit(measure: SetLimitMeasure): string {
   const connections =
     connectionsMax === undefined
       ? undefined
-      : `${connectionsMax} connection${connectionsMax === 1 ? "" : "s"}`;
+      : phrase(connectionsMax === 1 ? "limit.connection" : "limit.connections", { count: connectionsMax });
   const most = [rate, connections].filter((part) => part !== undefined).join(" and ");
-  return `at most ${most}, ${saidOf(measure)}`;
+  return `${phrase("limit.most", { most })}, ${saidOf(measure)}`;
 }
 
 /** Profiles with what operators set for now. */

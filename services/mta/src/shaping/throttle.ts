@@ -1,4 +1,4 @@
-import type { SiteRecord } from "@tyto/contracts";
+import { phrase, type SiteRecord } from "@tyto/contracts";
 import type { Leave } from "../observation.ts";
 import { countOf, countOne, type Minute, newMinute } from "./minute.ts";
 import type { Profile } from "./profiles.ts";
@@ -129,15 +129,13 @@ export function takeToken(throttle: Throttle, profile: Profile, nowMs: number, m
   }
   const ratePerMin = throttle.ratePerMin * throttle.share;
   if (ratePerMin === 0)
-    return { kind: "wait", untilMs: nowMs + shareLookMs, why: "other processes have the whole of its limit" };
+    return { kind: "wait", untilMs: nowMs + shareLookMs, why: phrase("rate.others-have", {}) };
   const untilMs = Math.ceil(throttle.tokensAtMs + ((1 - throttle.tokens) * 60_000) / ratePerMin);
   const { set } = profile;
-  const said = set?.limit.ratePerMin === undefined ? "" : `, ${set.said}`;
-  const learned = throttle.why === "" ? "" : `, since ${throttle.why}`;
   return {
     kind: "wait",
     untilMs: Math.max(untilMs, nowMs + 1),
-    why: `at most ${shownRate(ratePerMin)}${said}${learned}`,
+    why: rateWords(ratePerMin, throttle.why, set?.limit.ratePerMin === undefined ? undefined : set.said),
   };
 }
 
@@ -159,11 +157,9 @@ export function pauseOf(throttle: Throttle, nowMs: number, mayProbe: boolean): W
     isPause: true,
   });
   if (nowMs >= untilMs)
-    return mayProbe
-      ? undefined
-      : pause(nowMs + shareLookMs, `another process asks whether this is over: ${why}`);
+    return mayProbe ? undefined : pause(nowMs + shareLookMs, phrase("rate.other-asks", { why }));
   if (state === "suspended") return pause(untilMs, why);
-  return pause(Math.min(untilMs, nowMs + probeLookMs), `one message asks whether this is over: ${why}`);
+  return pause(Math.min(untilMs, nowMs + probeLookMs), phrase("rate.asks", { why }));
 }
 type Wait = Extract<Leave, { kind: "wait" }>;
 
@@ -410,7 +406,11 @@ function refill(throttle: Throttle, nowMs: number): void {
 const ownRateOf = ({ ratePerMin, share }: Throttle) =>
   ratePerMin === undefined ? undefined : ratePerMin * share;
 
-const shownRate = (perMin: number) =>
-  perMin >= 600
-    ? `${Math.round(perMin / 60)} messages per second`
-    : `${Math.round(perMin)} messages per minute`;
+/** `said`: who set the rate, where an operator did. */
+function rateWords(perMin: number, why: string, said: string | undefined): string {
+  const [unit, count] = perMin >= 600 ? (["second", perMin / 60] as const) : (["minute", perMin] as const);
+  const most = { count: Math.round(count), why };
+  if (said === undefined && why !== "") return phrase(`rate.${unit}-since`, most);
+  const parts = [phrase(`rate.${unit}`, most), said, why === "" ? undefined : phrase("rate.since", { why })];
+  return parts.filter((part) => part !== undefined).join(", ");
+}

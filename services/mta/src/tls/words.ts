@@ -1,3 +1,4 @@
+import { phrase } from "@tyto/contracts";
 import type { Facts } from "./demand.ts";
 import type { StsRecord } from "./sts.ts";
 import { tlsaText, usableRecords } from "./tlsa.ts";
@@ -15,16 +16,16 @@ export function policyWords(
 ): PolicyWords[] {
   const words: PolicyWords[] = [];
   if (floor !== "opportunistic")
-    words.push({ name: "MTA_TLS", mode: floor, say: `The operator wants every session ${floor}` });
+    words.push({ name: "MTA_TLS", mode: floor, say: phrase("policy.floor", { floor }) });
   if (sts.kind === "failed")
-    words.push({ name: "MTA-STS", mode: "failed", say: `Counts as none: ${sts.problem.why}` });
+    words.push({ name: "MTA-STS", mode: "failed", say: phrase("policy.none", { why: sts.problem.why }) });
   if (sts.kind === "policy") {
     const { mode, mx } = sts.policy;
     const untilMs = kept.record && kept.record.fetchedAt + kept.record.maxAgeS * 1_000;
     words.push({
       name: "MTA-STS",
       mode,
-      say: mode === "none" ? "The domain has taken its policy back" : `Mail servers: ${shown(mx)}`,
+      say: mode === "none" ? phrase("policy.back", {}) : phrase("policy.servers", { hosts: shown(mx) }),
       ...(untilMs === undefined ? {} : { untilMs }),
     });
   }

@@ -1,4 +1,4 @@
-import type { WarmingRecord } from "@tyto/contracts";
+import { phrase, type WarmingRecord } from "@tyto/contracts";
 import type { Leave } from "../observation.ts";
 import { roomFor, type Traffic, take } from "./course.ts";
 import { capOfDay, dateOf } from "./schedule.ts";
@@ -39,7 +39,7 @@ export class Allowance {
       return {
         kind: "wait",
         untilMs: this.#transactionalUntilMs,
-        why: "transactional mail waits and goes first",
+        why: phrase("warming.transactional-first", {}),
       };
     const block = this.#blockOf(provider, traffic, nowMs);
     block.usedAtMs = nowMs;
@@ -50,7 +50,8 @@ export class Allowance {
       if (answer.kind === "wait" || this.#track.isWarm) return answer;
     }
     // Between the filling and now others may have used the block up.
-    if (block.count === 0) return { kind: "wait", untilMs: nowMs + againMs, why: "others were quicker" };
+    if (block.count === 0)
+      return { kind: "wait", untilMs: nowMs + againMs, why: phrase("warming.quick", {}) };
     block.count--;
     return go;
   }
@@ -110,8 +111,7 @@ export class Allowance {
       taken = Math.min(room.count, blockSize(record));
       return take(record, provider, traffic, taken);
     });
-    if (!isStored)
-      return { kind: "wait", untilMs: nowMs + againMs, why: "other processes count at the moment" };
+    if (!isStored) return { kind: "wait", untilMs: nowMs + againMs, why: phrase("warming.counting", {}) };
     block.count += taken;
     return wait ?? go;
   }

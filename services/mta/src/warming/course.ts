@@ -2,10 +2,10 @@
  * The course of one address's warming: pure steps from record to record. A day's cap comes from the schedule; what was
  * taken of it, and what came of that, stands in the record, which all processes share.
  */
-import { heardMax, type ProviderWarmth, type WarmingRecord } from "@tyto/contracts";
+import { heardMax, type ProviderWarmth, phrase, type WarmingRecord } from "@tyto/contracts";
 import type { Report } from "../feedback.ts";
 import { capOfDay, dateOf, daysBetween, lastDay, leapFrom, midnightAfter, partOfDay } from "./schedule.ts";
-import { dayOf, labelOf, listed, number, percent } from "./words.ts";
+import { dayOf, labelOf, listed, percent } from "./words.ts";
 
 export type Traffic = "transactional" | "bulk";
 
@@ -131,26 +131,29 @@ export function roomFor(record: WarmingRecord, provider: string, traffic: Traffi
   if (record.phase === "halted" && traffic === "bulk") return wait("");
 
   const total = capOf(record) - usedOf(record);
-  if (total <= 0) return { ...wait("the next ones go after midnight UTC"), isFull: true } as const;
+  if (total <= 0) return { ...wait(phrase("warming.midnight", {})), isFull: true } as const;
   const known = record.providers[provider];
   const ofProvider = providerMaxOf(record, known) - (known?.taken ?? 0);
   if (ofProvider <= 0)
     return wait(
-      `${labelOf(provider)} has had its ${number(providerMaxOf(record, known))} for today, ${known?.why ?? "it is slowed"}`,
+      [
+        phrase("warming.provider-had", { provider: labelOf(provider), cap: providerMaxOf(record, known) }),
+        known?.why ?? phrase("warming.is-slowed", {}),
+      ].join(", "),
     );
   if (traffic === "transactional") return { kind: "room", count: Math.min(total, ofProvider) };
   if ((known?.pausedUntil ?? 0) > nowMs)
-    return wait(`no bulk mail to ${labelOf(provider)}, ${known?.why ?? ""}`);
+    return wait(`${phrase("warming.no-bulk", { provider: labelOf(provider) })}, ${known?.why ?? ""}`);
   const bulkOfProvider = Math.floor((1 - reserve) * providerMaxOf(record, known)) - (known?.taken ?? 0);
-  if (bulkOfProvider <= 0) return wait(`the rest for ${labelOf(provider)} is kept for transactional mail`);
+  if (bulkOfProvider <= 0) return wait(phrase("warming.reserve-provider", { provider: labelOf(provider) }));
 
   const max = bulkMaxOf(record, nowMs);
   const out = released(record, nowMs);
   if (record.taken.bulk < out)
     return { kind: "room", count: Math.min(total, bulkOfProvider, out - record.taken.bulk) };
-  if (record.taken.bulk >= max) return wait("the rest of today is kept for transactional mail");
+  if (record.taken.bulk >= max) return wait(phrase("warming.reserve", {}));
   return wait(
-    `bulk mail is spread over the day, ${number(out)} of ${number(max)} by now`,
+    phrase("warming.spread", { out, max }),
     Math.min(midnightAfter(nowMs), nowMs + releaseWaitMs(max)),
   );
 }
@@ -285,12 +288,12 @@ function judge(record: WarmingRecord, nowMs: number): WarmingRecord {
     return {
       ...next,
       day: Math.max(1, Math.floor(record.day * setback)),
-      why: `set back from day ${record.day} because ${faultOf(rates, limits.slow)}`,
+      why: phrase("warming.set-back", { day: record.day, fault: faultOf(rates, limits.slow) }),
     };
   if (used < Math.min(usedEnough, usedMin * cap))
     return {
       ...next,
-      why: `still there because only ${number(used)} of ${number(cap)} were used on the day before`,
+      why: phrase("warming.unused", { used, cap }),
     };
 
   const open = bulkMaxOf(record, endMs) + record.taken.transactional;
@@ -301,10 +304,16 @@ function judge(record: WarmingRecord, nowMs: number): WarmingRecord {
     return {
       ...next,
       day,
-      why: day > record.day + 1 ? `quicker because day ${record.day} went well` : undefined,
+      why: day > record.day + 1 ? phrase("warming.quicker", { day: record.day }) : undefined,
     };
   if (rates.bounced < graduateBounced) return { ...next, day: lastDay, phase: "warm", why: undefined };
-  return { ...next, day: lastDay - 1, why: `not warm yet because ${percent(rates.bounced)} bounced` };
+  return {
+    ...next,
+    day: lastDay - 1,
+    why: phrase("warming.not-yet", {
+      fault: phrase("fault.of-all.bounced", { share: percent(rates.bounced) }),
+    }),
+  };
 }
 
 function judgeProvider(
@@ -356,7 +365,7 @@ function paused(name: string, provider: ProviderWarmth, share: number, nowMs: nu
   return {
     ...next,
     pausedUntil,
-    why: `paused until ${dayOf(pausedUntil)} because ${labelOf(name)} ${fault}`,
+    why: phrase("warming.paused", { date: dayOf(pausedUntil), fault: `${labelOf(name)} ${fault}` }),
   };
 }
 
@@ -375,14 +384,14 @@ function halted(record: WarmingRecord, nowMs: number): WarmingRecord {
     phase: "halted",
     halts: record.halts + 1,
     untilAt,
-    why: `halted until ${dayOf(untilAt)} because ${faultOf(rates, limits.halt)}`,
+    why: phrase("warming.halted", { date: dayOf(untilAt), fault: faultOf(rates, limits.halt) }),
   };
 }
 
 function resumed(record: WarmingRecord): WarmingRecord {
   const day = Math.max(1, Math.floor(record.day * afterHalt));
   const { untilAt: _, ...rest } = record;
-  return { ...rest, phase: "warming", day, why: `set back from day ${record.day} after a halt` };
+  return { ...rest, phase: "warming", day, why: phrase("warming.set-back-halt", { day: record.day }) };
 }
 
 type Rates = Limit & { answers: number };
@@ -457,12 +466,17 @@ function faultOf(rates: Limit, limit: Limit, isActive = false): string {
 
 const placeOf = (record: WarmingRecord) =>
   // A halt comes in the middle of a day: more may be used by then than a halted address may send.
-  `day ${record.day} of ${lastDay}, ${number(usedOf(record))}${record.phase === "halted" ? "" : ` of ${number(capOf(record))}`} used`;
+  [
+    phrase("warming.day", { day: record.day, days: lastDay }),
+    record.phase === "halted"
+      ? phrase("warming.used-only", { used: usedOf(record) })
+      : phrase("warming.used", { used: usedOf(record), cap: capOf(record) }),
+  ].join(", ");
 
-const slowedSince = "slowed because ";
+const slowedSince = phrase("warming.slowed", { fault: "" });
 /** Where it stands and why, as one sentence: "day 6 of 30, 412 of 1,100 used, slowed because Yahoo deferred 12 %". */
 export function sentenceOf(record: WarmingRecord): string {
-  if (record.phase === "warm") return "warm";
+  if (record.phase === "warm") return phrase("warming.warm", {});
   const whys = Object.values(record.providers).flatMap(({ pace, why }) =>
     pace < 1 && why !== undefined ? [why] : [],
   );

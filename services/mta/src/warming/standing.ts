@@ -1,7 +1,7 @@
-import type { EgressState, WarmingRecord } from "@tyto/contracts";
+import { type EgressState, phrase, type WarmingRecord } from "@tyto/contracts";
 import { capOf, providerMaxOf, sentenceOf, usedOf } from "./course.ts";
 import { lastDay } from "./schedule.ts";
-import { labelOf, number } from "./words.ts";
+import { labelOf } from "./words.ts";
 
 /** Where an address stands, for people and programs. */
 export function standingOf(record: WarmingRecord): NonNullable<EgressState["warming"]> {
@@ -22,8 +22,8 @@ export function standingOf(record: WarmingRecord): NonNullable<EgressState["warm
         ...(isWarm || warmth.pace >= 1 ? {} : { cap: max }),
         say:
           warmth.pace < 1
-            ? `${number(warmth.taken)} of ${number(max)} used, ${warmth.why ?? "slowed"}`
-            : `${number(warmth.taken)} to ${labelOf(provider)}`,
+            ? `${phrase("warming.used", { used: warmth.taken, cap: max })}, ${warmth.why ?? phrase("warming.only-slowed", {})}`
+            : phrase("warming.sent", { used: warmth.taken, provider: labelOf(provider) }),
       };
     }),
   };
