@@ -120,12 +120,12 @@ type PlaceOf<Template extends string> = Template extends `${string}{${infer Plac
   : never;
 
 /** The text before, between and after the places of each sentence. */
-const writing = Object.fromEntries(
+const textsOf = new Map(
   patterns.map(({ kind, places }) => [
     kind,
     { texts: phrases[kind].split(/\{\w+(?::\w+)?\}/), places: places.map(({ name }) => name) },
   ]),
-) as Readonly<Record<PhraseKind, { texts: readonly string[]; places: readonly string[] }>>;
+);
 
 /** Writes a sentence; `readPhrases` gives its kind and values back. Numbers get English commas. */
 export function phrase<Kind extends PhraseKind>(
@@ -133,7 +133,7 @@ export function phrase<Kind extends PhraseKind>(
   values: Readonly<Record<PlaceOf<(typeof phrases)[Kind]>, string | number>>,
 ): string {
   const given: Readonly<Record<string, string | number>> = values;
-  const { texts, places } = writing[kind];
+  const { texts = [], places = [] } = textsOf.get(kind) ?? {};
   let sentence = texts[0] ?? "";
   for (const [at, name] of places.entries()) sentence += wordOf(given[name] ?? "") + (texts[at + 1] ?? "");
   return sentence;

@@ -55,6 +55,6 @@ const isSwitch = (measure: Measure): measure is PoolSwitch =>
 
 /** A switch lasts a day at most, so its hour says when it ends. */
 function wordsOf({ egress, pool, rule, untilMs, why }: PoolSwitch, stays: string | undefined): string {
-  const said = { egress, pool, rule, why, time: new Date(untilMs).toISOString().slice(11, 16) };
+  const said = { egress, pool, rule: rule ?? "", why, time: new Date(untilMs).toISOString().slice(11, 16) };
   return stays === undefined ? phrase("flow.switched", said) : phrase("flow.stays", { ...said, stays });
 }
