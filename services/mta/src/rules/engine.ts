@@ -148,7 +148,7 @@ function react(
     action: rule.action,
     atMs,
     untilMs,
-    why: phrase("rule", { about: `${rule.about}${often}`, code: `${reply?.code}`, reply: text }).slice(
+    why: phrase("rule", { about: `${rule.about}${often}`, code: `${reply?.code}`, reply: text ?? "" }).slice(
       0,
       whyCharsMax,
     ),
