@@ -18,6 +18,7 @@ import { provisionBus } from "../installation/provision.ts";
 import { claimData } from "../installation/running.ts";
 import { ensureSecrets } from "../installation/secrets.ts";
 import { loadSettings, type PortName, portsInUse, type Settings } from "../installation/settings.ts";
+import { fastestSigning, signingClock } from "../installation/signing-speed.ts";
 import { type Summary, summarize } from "../installation/summary.ts";
 import { environment, places, searchPath } from "../places.ts";
 import { provideClamd } from "../provide/clamd.ts";
@@ -136,9 +137,11 @@ async function bringUp(
 
   const dashboard = timed(buildDashboard(here.root, { ...env, PATH: base.path }, signal), "dashboard");
   const clamd = startClamd(installation, machine, (part) => start(part));
-  // Both are awaited below; a failure meanwhile is not lost, and must not end the process before it is told.
+  const signing = fastestSigning(env, signingClock(here.root));
+  // All are awaited below; a failure meanwhile is not lost, and must not end the process before it is told.
   dashboard.catch(() => undefined);
   clamd.catch(() => undefined);
+  signing.catch(() => undefined);
 
   await start(natsPart(installation, natsServer.path), convexPart(installation));
   await provisionBus({ url: urls(installation).nats, password: secrets.NATS_ADMIN_PASSWORD });
@@ -157,8 +160,9 @@ async function bringUp(
     "Convex functions",
   );
   await dashboard;
+  const tuned: Installation = { ...installation, signing: await signing };
   await start(
-    ...(["mta", "bounce", "recorder", "gateway"] as const).map((name) => servicePart(installation, name)),
+    ...(["mta", "bounce", "recorder", "gateway"] as const).map((name) => servicePart(tuned, name)),
     ...(settings.llmProvider === undefined ? [] : [servicePart(installation, "llm")]),
   );
   const scanner = start(servicePart(installation, "scanner"));
