@@ -7,7 +7,7 @@ import type { Environment } from "../places.ts";
 
 /** Bit 19 of the second word of what the processor can: ADX (CPUID leaf 7, EBX). A colon stands before the second word. */
 const withoutAdx = { OPENSSL_ia32cap: ":~0x80000" };
-const clockMsMax = 5_000;
+const clockMsMax = 10_000;
 /** What is gained has to be more than what two measurements of the same differ by. */
 const gainMin = 0.05;
 
