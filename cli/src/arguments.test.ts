@@ -42,7 +42,7 @@ test("what is missing is named", () => {
 });
 
 test.each([
-  ["site", [], "the DOMAIN is missing"],
+  ["site", [], "the DOMAIN or SITE is missing"],
   ["trace", [], "the MESSAGE_ID is missing"],
   ["trace", ["--live"], "the DOMAIN is missing"],
   ["restore", [], "the FILE of the backup is missing"],

@@ -1,4 +1,5 @@
 import type { CountingServer } from "./counting-server.ts";
+import { until } from "./until.ts";
 
 export type Kill = {
   what: string;
@@ -20,6 +21,8 @@ export type Tally = {
 };
 
 const drainMs = 100;
+/** A busy machine may take so long to read what a dead process has sent. */
+const drainMsMax = 30_000;
 
 /** What was killed, and what came twice because of it. */
 export class Kills {
@@ -40,15 +43,25 @@ export class Kills {
     else kill.duplicates++;
   }
 
-  /** Resolves when what the killed one had sent has arrived. */
-  async during(what: string, remote: CountingServer, kill: () => Promise<unknown>): Promise<Kill> {
+  /** Resolves when what the killed one had sent has arrived. `isNobodyLeft`: after the kill nobody sends any more. */
+  async during(
+    what: string,
+    remote: CountingServer,
+    kill: () => Promise<unknown>,
+    isNobodyLeft: () => boolean,
+  ): Promise<Kill> {
     const connectionsBefore = remote.connections();
     const connections = remote.openConnections();
     const present = { what, received: remote.recipients(), connections, duplicates: 0 };
     this.#present = present;
     await kill();
-    // What lay in the sockets of a dead process is still read.
+    // What lay in the sockets of a dead process is still read, and each of them ends with it.
     await Bun.sleep(drainMs);
+    if (isNobodyLeft())
+      await until("the connections of the killed end", () => remote.openConnections() === 0, {
+        withinMs: drainMsMax,
+        everyMs: drainMs,
+      });
     present.connections += remote.connections() - connectionsBefore;
     this.#present = undefined;
     this.list.push(present);

@@ -96,7 +96,7 @@ export async function startSending(
     },
     received: remote.recipients,
     told: () => told.size,
-    duringKill: (what, kill) => kills.during(what, remote, kill),
+    duringKill: (what, kill) => kills.during(what, remote, kill, () => mtas.size === 0),
     kills: kills.list,
     tally: () =>
       kills.tally(Array.from({ length: accepted }, (_, index) => remote.times(recipientOf(index)))),
