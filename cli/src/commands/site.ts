@@ -1,4 +1,4 @@
-import { HoldReleased, MeasureView, SiteDetail, SiteLimitSet } from "@tyto/contracts";
+import { HoldReleased, MeasureView, SiteDetail, SiteLimitSet, siteLimitBounds } from "@tyto/contracts";
 import type { z } from "zod";
 import { type Api, apiOptions, apiUsage, callApi, findApi } from "../api/client.ts";
 import { type Command, parseArguments } from "../arguments.ts";
@@ -36,7 +36,7 @@ export const command: Command = {
     "",
     "  SITE               as tyto queue names it, or a domain, which stands for the whole site that its mail goes to",
     "  --rate N/min       messages (per s, min or h) from each address of ours, all mta processes together",
-    "  --connections N    connections at a time, likewise: 1 to 2000",
+    `  --connections N    connections at a time, likewise: 1 to ${siteLimitBounds.connectionsMax}`,
     "  --for 2h           from 1m to 24h (s, m, h, d); then the site begins at its usual limits",
     "  --above-ceiling    also more than Tyto gives the site by itself, which is refused else",
     "",
@@ -94,7 +94,7 @@ function limitsOf(values: Values): z.input<typeof SiteLimitSet> | undefined {
   throw new Trouble(`${name ?? "the limits"}: ${issue?.message}`, bounds);
 }
 
-const bounds = "--rate is like 60/min, 2/s or 500/h; --connections from 1 to 2000; --for from 1m to 24h";
+const bounds = `--rate is like 60/min, 2/s or 500/h; --connections from 1 to ${siteLimitBounds.connectionsMax}; --for from 1m to 24h`;
 
 async function release(api: Api, values: Values, path: string): Promise<number> {
   const released = HoldReleased.parse(await callApi(api, "DELETE", `${path}/limits`));

@@ -302,13 +302,9 @@ export const SiteLimitSet = z
     rate: Rate.optional().describe(
       "Messages from each address of ours, over all mta processes: `60/min`, `2/s` or `500/h`",
     ),
-    connections: z
-      .number()
-      .int()
-      .min(1)
-      .max(siteLimitBounds.connectionsMax)
-      .optional()
-      .describe("Connections at a time from each address of ours, over all mta processes"),
+    connections: Measure.shape.connectionsMax.describe(
+      "Connections at a time from each address of ours, over all mta processes",
+    ),
     for_s: z
       .number()
       .int()

@@ -1,5 +1,5 @@
 import { type FlowState, type Measure, phrase, type SiteLimit } from "@tyto/contracts";
-import { wordsOfLimit } from "../shaping/set-limits.ts";
+import { hourOf, wordsOfLimit } from "../shaping/set-limits.ts";
 import type { Shaping, SiteStatus } from "../shaping/shaping.ts";
 
 export type LimitParts = {
@@ -53,8 +53,7 @@ type PoolSwitch = Measure & { egress: string; pool: string };
 const isSwitch = (measure: Measure): measure is PoolSwitch =>
   measure.egress !== undefined && measure.pool !== undefined;
 
-/** A switch lasts a day at most, so its hour says when it ends. */
 function wordsOf({ egress, pool, rule, untilMs, why }: PoolSwitch, stays: string | undefined): string {
-  const said = { egress, pool, rule: rule ?? "", why, time: new Date(untilMs).toISOString().slice(11, 16) };
+  const said = { egress, pool, rule: rule ?? "", why, time: hourOf(untilMs) };
   return stays === undefined ? phrase("flow.switched", said) : phrase("flow.stays", { ...said, stays });
 }

@@ -24,9 +24,11 @@ export function setLimitOf(measure: SetLimitMeasure): SetLimit {
   };
 }
 
-/** They last a day at most, so the hour says when they end. */
+/** Measures last a day at most, so the hour says when they end: `14:05`, in UTC. */
+export const hourOf = (atMs: number): string => new Date(atMs).toISOString().slice(11, 16);
+
 function saidOf({ by = "somebody", untilMs, why }: SetLimitMeasure): string {
-  const said = { by, time: new Date(untilMs).toISOString().slice(11, 16), why };
+  const said = { by, time: hourOf(untilMs), why };
   return why === "" ? phrase("limit.set", said) : phrase("limit.set-because", said);
 }
 

@@ -102,6 +102,12 @@ export function createShaping(ports: ShapingPorts): Shaping {
     if (isStopped || isOpened) for (const tell of listeners) tell();
   };
 
+  /** What this process may use of the site's limits now. */
+  const partOf = (row: Row): Limit => {
+    rows.fitted(row, now());
+    return takeShare(row, profiles, shareOf, now());
+  };
+
   return {
     leave(key, provider, nowMs = now()) {
       const row = rows.of(key, provider, nowMs);
@@ -117,8 +123,7 @@ export function createShaping(ports: ShapingPorts): Shaping {
     pause(key) {
       const row = rows.get(key);
       if (row === undefined || !isLeftAlone(row.throttle)) return undefined;
-      rows.fitted(row, now());
-      const { connectionsMax } = takeShare(row, profiles, shareOf, now());
+      const { connectionsMax } = partOf(row);
       const pause = pauseOf(row.throttle, now(), connectionsMax >= 1);
       return pause && named(row, pause);
     },
@@ -130,10 +135,7 @@ export function createShaping(ports: ShapingPorts): Shaping {
 
     connectionsMax(key, provider) {
       const row = rows.get(key);
-      if (row !== undefined) {
-        rows.fitted(row, now());
-        return takeShare(row, profiles, shareOf, now()).connectionsMax;
-      }
+      if (row !== undefined) return partOf(row).connectionsMax;
       const whole = wholeOf(undefined, profiles, key, provider);
       return (shareOf?.(key, whole) ?? whole).connectionsMax;
     },
