@@ -38,16 +38,18 @@ export function openBuckets(recorder: Bus, { apiKeys, domainRecords }: Known): B
       return key;
     },
     async addDomain(domain, more = {}) {
-      await recorder.bucket("DOMAINS").put(domain, {
+      const record: DomainRecord = {
         domain: Domain.parse(domain),
         organizationId: defaultOrganization,
         returnPathHost: Domain.parse(`bounces.${domain}`),
         keys: [signingKey],
         verified: true,
         ...more,
-      });
-      const keyCount = more.keys?.length ?? 1;
-      await domainRecords.waitFor(domain, (known) => known?.keys.length === keyCount, arriveMsMax);
+      };
+      await recorder.bucket("DOMAINS").put(domain, record);
+      const isThis = (known: DomainRecord | undefined) => Bun.deepEquals(known, record);
+      if (!isThis(await domainRecords.waitFor(domain, isThis, arriveMsMax)))
+        throw new Error(`the gateway does not know ${domain} as it was added`);
     },
     async suppress(address) {
       await recorder.bucket("SUPPRESSIONS").put(suppressionKey(address), {
