@@ -125,8 +125,9 @@ export type Control = {
    */
   ask<C extends OneControl>(control: C, request: ControlRequest<C>): Promise<ControlAnswer<C>>;
   /**
-   * What every running process answers: those that are heard of within `hearMs` (300), and those that answered within the last
-   * minute. `silent` of them did not answer in time. Throws Failure when all that answered did so with a Failure.
+   * What every running process answers: those that are heard of within `hearMs` (300), or the first one later, and those that
+   * answered within the last minute. `silent` of them did not answer in time. Throws Failure when all that answered did so
+   * with a Failure.
    */
   askAll<C extends AllControl>(
     control: C,

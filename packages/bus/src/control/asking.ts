@@ -44,36 +44,45 @@ export async function askAll<C extends ControlName>(
   control: C,
   request: ControlRequest<C>,
 ): Promise<{ answers: ControlAnswer<C>[]; silent: number }> {
-  const { log, answerers, hearMs } = asking;
+  const { link, log, answerers, hearMs } = asking;
   const { promise: over, resolve: finish } = Promise.withResolvers<void>();
   const waiting = new Set(answerers.of(control));
   const done = new Set<string>();
   const answers: ControlAnswer<C>[] = [];
   let failed: Failure | undefined;
   let isHeard = false;
+  let isNobodyThere = false;
+  // As long as NATS does not say that nobody listens, somebody does: the first one is waited for, however busy it is.
   const finishIfDone = () => {
-    if (isHeard && waiting.isSubsetOf(done)) finish();
+    if (isNobodyThere || (isHeard && waiting.size > 0 && waiting.isSubsetOf(done))) finish();
+  };
+  const settle = (process: string) => {
+    waiting.add(process);
+    done.add(process);
+    finishIfDone();
   };
   const question = new Question(asking, control, request, {
     heard: (process) => void waiting.add(process),
     answer(process, answer) {
       answers.push(answer);
-      done.add(process);
-      finishIfDone();
+      settle(process);
     },
     failure(process, failure) {
       log.warn("bus.answered-with-failure", { control, problem: failure.message });
       failed = failure;
-      done.add(process);
+      settle(process);
+    },
+    nobody() {
+      isNobodyThere = true;
       finishIfDone();
     },
-    // Nobody has been there for long enough to be waited for.
-    nobody: finish,
   });
-  const hearing = setTimeout(() => {
+  const endHearing = () => {
     isHeard = true;
     finishIfDone();
-  }, hearMs);
+  };
+  // What the server had for us by then is read first: it may be this process that was busy.
+  const hearing = setTimeout(() => void link.nats.flush().then(endHearing, endHearing), hearMs);
   const late = setTimeout(finish, controls[control].answerMsMax);
   await over;
   clearTimeout(hearing);
@@ -82,7 +91,7 @@ export async function askAll<C extends ControlName>(
   const silent = waiting.difference(done);
   for (const process of silent) answerers.forget(control, process);
   if (answers.length === 0 && failed !== undefined) throw failed;
-  return { answers, silent: silent.size };
+  return { answers, silent: waiting.size === 0 && !isNobodyThere ? 1 : silent.size };
 }
 
 export async function follow<C extends ControlName>(

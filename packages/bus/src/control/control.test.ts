@@ -1,9 +1,11 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { type ControlAnswer, DeliveryId, Failure } from "@tyto/contracts";
+import { headers as natsHeaders } from "nats";
 import { until } from "../../../../test/parts/until.ts";
 import type { Bus } from "../bus.ts";
 import { encode } from "../requests.ts";
 import { plainClient, startNats, type TestNats } from "../testing.ts";
+import { headers, kinds } from "./wire.ts";
 
 let nats: TestNats;
 let gateway: Bus;
@@ -19,8 +21,9 @@ beforeAll(async () => {
     nats.connect("mta"),
   ]);
 });
-afterEach(() => {
+afterEach(async () => {
   for (const answerer of answerers.splice(0)) answerer.stop();
+  await Promise.all([reached(one), reached(other)]);
 });
 afterAll(() => nats.stop());
 
@@ -35,7 +38,7 @@ const withholding = (bus: Bus, inHand: string[], msUntilAnswer = 0) => {
 const first = DeliveryId.parse("01ks2m8h3nvbx7r3c1yq0w9d4t-0");
 const second = DeliveryId.parse("01ks2m8h3nvbx7r3c1yq0w9d4t-1");
 const noQuestion = { deliveryIds: [], forMs: 0 };
-/** Whatever this bus subscribed to before is known to the server. */
+/** Whatever this bus subscribed to before, or does no longer, is known to the server. */
 const reached = (bus: Bus) => bus.bucket("CLAIMS").get("nothing");
 const holdsNothing = async (): Promise<ControlAnswer<"mta.holds">> => ({ holds: [] });
 
@@ -60,9 +63,12 @@ test("all processes answer a question for all, also one that takes its time", as
   withholding(one, [first]);
   withholding(other, [second], 600);
   await reached(other);
-  const { answers, silent } = await one.control.askAll("mta.withhold", noQuestion);
-  expect(answers.flatMap(({ inHand }) => inHand).toSorted()).toEqual([first, second]);
-  expect(silent).toBe(0);
+  // On a busy machine one of them may be heard of so late that it is not waited for; not every time.
+  await until("both answer", async () => {
+    const { answers, silent } = await one.control.askAll("mta.withhold", noQuestion);
+    const inHand = answers.flatMap((answer) => answer.inHand).toSorted();
+    return silent === 0 && Bun.deepEquals(inHand, [first, second]);
+  });
 });
 
 test("with nobody there a question for all has no answers, and one for one fails at once", async () => {
@@ -70,6 +76,28 @@ test("with nobody there a question for all has no answers, and one for one fails
   const startedMs = performance.now();
   await expect(gateway.control.ask("mta.holds", {})).rejects.toThrow("no process answers");
   expect(performance.now() - startedMs).toBeLessThan(4_500);
+});
+
+test("a process that is too busy to be heard of in time is waited for, and is silent when it says nothing at all", async () => {
+  const busy = await plainClient(nats.login("mta"));
+  answerers.push({ stop: () => void busy.close() });
+  const answer = encode({ inHand: [first] });
+  const said = natsHeaders();
+  said.set(headers.kind, kinds.answer);
+  said.set(headers.process, "busy");
+  busy.subscribe("ctl.mta.withhold", {
+    callback: (_, { reply = "" }) =>
+      void setTimeout(() => busy.publish(reply, answer, { headers: said }), 900),
+  });
+  busy.subscribe("ctl.mta.state");
+  await busy.flush();
+  const [late, never] = await Promise.all([
+    // It has not asked before, so it waits for nobody whom it remembers.
+    other.control.askAll("mta.withhold", noQuestion),
+    gateway.control.askAll("mta.state", {}),
+  ]);
+  expect(late).toEqual({ answers: [{ inHand: [first] }], silent: 0 });
+  expect(never).toEqual({ answers: [], silent: 1 });
 });
 
 test("a Failure comes back with its code and its hint, and a defect as internal", async () => {
