@@ -115,7 +115,8 @@ test("a change is told within moments", async () => {
     await until("it is told", () => told.length > index, { everyMs: 1 });
   }
   const waits = told.map((at, index) => at - (putAt[index] ?? 0)).toSorted((a, b) => a - b);
-  expect(waits[2]).toBeLessThan(250);
+  // Not by the look that comes every two seconds in case something was lost.
+  expect(waits[2]).toBeLessThan(1_000);
   watch.stop();
   await other.drain();
 });

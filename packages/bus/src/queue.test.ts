@@ -125,9 +125,10 @@ test("a site that is known is the place, so that its domains share messages", as
 });
 
 test("a message that waits keeps what it tells when its time has come", async () => {
-  await bus.queue.add([sampleEntry({ acceptedAt: 7 }), sampleEntry({ acceptedAt: 9 })], Date.now() + 300);
+  await bus.queue.add([sampleEntry()], Date.now() + 3_600_000);
   await depthIs({ ready: 0, later: 1 });
-  await until("it is ready", async () => (await bus.queue.depth()).ready === 1);
+  await bus.queue.add([sampleEntry({ acceptedAt: 7 }), sampleEntry({ acceptedAt: 9 })], Date.now() + 300);
+  await depthIs({ ready: 1, later: 1 });
   const manager = await client.jetstreamManager();
   const { header } = await manager.streams.getMessage("QUEUE", {
     last_by_subj: sendSubject("transactional", "example.org"),
@@ -137,15 +138,19 @@ test("a message that waits keeps what it tells when its time has come", async ()
 });
 
 test("an entry for later comes at its time, not before", async () => {
-  const { seen, handler } = collect();
-  await bus.queue.consume({ concurrency: 4 }, handler);
+  const seen: QueueEntry[] = [];
+  const cameAtMs: number[] = [];
+  await bus.queue.consume({ concurrency: 4 }, async (entries) => {
+    cameAtMs.push(Date.now());
+    seen.push(...entries);
+    return done;
+  });
   const [deferred, scheduled] = [sampleEntry({ attempt: 2 }), sampleEntry()];
   const atMs = Date.now() + 400;
   await bus.queue.add([deferred], atMs);
   await bus.queue.add([scheduled], atMs);
-  await depthIs({ ready: 0, later: 2 });
   await until("both came", () => seen.length === 2, { everyMs: 5 });
-  expect(Date.now()).toBeGreaterThanOrEqual(atMs);
+  expect(Math.min(...cameAtMs)).toBeGreaterThanOrEqual(atMs);
   expect(seen.map(({ deliveryId, attempt }) => [deliveryId, attempt]).toSorted()).toEqual(
     [
       [deferred.deliveryId, 2],
@@ -288,7 +293,7 @@ test("entries that a draining process hands back are taken up by the next at onc
     return done;
   });
   // Long before the 60 s after which the server would give them to another by itself.
-  await until("the rest is handled", () => begun.size + taken.size >= 200, { withinMs: 4_000 });
+  await until("the rest is handled", () => begun.size + taken.size >= 200, { withinMs: 30_000 });
   expect(begun.size + taken.size).toBe(200);
   await next.drain();
 });

@@ -32,10 +32,15 @@ const publish = async (ids: readonly string[]) => {
 };
 const ids = (count: number) => Array.from({ length: count }, (_, index) => `${crypto.randomUUID()}.${index}`);
 const idsOf = (batch: readonly { event: StoredEvent }[]) => batch.map(({ event }) => event.payload.id);
+/** By the stream's own end: what the durable says to be waiting lags behind what was stored. */
 const isSettled = async () => {
-  const info = await (await client.jetstreamManager()).consumers.info("EVENTS", "recorder");
-  return info.num_pending + info.num_ack_pending === 0;
+  const manager = await client.jetstreamManager();
+  const { state } = await manager.streams.info("EVENTS");
+  const { ack_floor, num_ack_pending } = await manager.consumers.info("EVENTS", "recorder");
+  return num_ack_pending === 0 && ack_floor.stream_seq >= state.last_seq;
 };
+/** For batches that fill up: they go at once, and whoever is slow to fill them on a busy machine is waited for. */
+const waitMsLong = 20_000;
 const deadIds = async () => {
   const manager = await client.jetstreamManager();
   const { first_seq, last_seq } = (await manager.streams.info("DEAD")).state;
@@ -62,7 +67,7 @@ test("events come in the order of the stream, at most batchMax at a time", async
 test("many events at a time wait for more, a single one does not", async () => {
   await publish(ids(30));
   const sizes: number[] = [];
-  const options = { batchMax: 40, waitMs: 200, flowWaitMs: 3_600_000 };
+  const options = { batchMax: 40, waitMs: 1_000, flowWaitMs: 3_600_000 };
   await bus.consumeBatches("recorder", options, async (batch) => {
     sizes.push(batch.length);
     return done;
@@ -79,7 +84,7 @@ test("a batch that is to be tried again comes again first, whole and in order", 
   await publish(wanted);
   const batches: string[][] = [];
   const times: number[] = [];
-  await bus.consumeBatches("recorder", { batchMax: 4, waitMs: 30 }, async (batch) => {
+  await bus.consumeBatches("recorder", { batchMax: 4, waitMs: waitMsLong }, async (batch) => {
     batches.push(idsOf(batch));
     times.push(batch[0]?.arrival.times ?? 0);
     return batches.length <= 2 ? retry(20, "the store is down") : done;
@@ -94,7 +99,7 @@ test("each event can have its own verdict", async () => {
   const wanted = ids(5);
   await publish(wanted);
   const tries = new Map<string, number>();
-  await bus.consumeBatches("recorder", { batchMax: 5, waitMs: 50 }, async (batch) =>
+  await bus.consumeBatches("recorder", { batchMax: 5, waitMs: waitMsLong }, async (batch) =>
     idsOf(batch).map((id) => {
       tries.set(id, (tries.get(id) ?? 0) + 1);
       if (id === wanted[1]) return reject("refused by the store");
@@ -110,7 +115,8 @@ test("one event that makes the handler throw is found and buried, the others are
   const wanted = ids(6);
   await publish(wanted);
   const applied: string[] = [];
-  await bus.consumeBatches("recorder", { batchMax: 6, waitMs: 50, throwWaitMsMax: 1 }, async (batch) => {
+  const options = { batchMax: 6, waitMs: waitMsLong, throwWaitMsMax: 1 };
+  await bus.consumeBatches("recorder", options, async (batch) => {
     if (idsOf(batch).includes(wanted[4] ?? "")) throw new Error("a bug");
     applied.push(...idsOf(batch));
     return done;

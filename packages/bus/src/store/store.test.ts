@@ -49,7 +49,7 @@ const batched = async () => {
   const { first_seq } = (await manager.streams.info("EVENTS")).state;
   return (await manager.streams.getMessage("EVENTS", { seq: first_seq + 5 })).header.has("Nats-Batch-Id");
 };
-const store = (limits?: LaneLimits): Store => createStore(link, requests, 5_000, limits);
+const store = (limits?: LaneLimits): Store => createStore(link, requests, 20_000, limits);
 
 test.each([
   ["alone", alone, false],
