@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { createPrivateKey, X509Certificate } from "node:crypto";
-import { mkdtemp, rm, stat, unlink, writeFile } from "node:fs/promises";
+import { mkdtemp, rename, rm, stat, unlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { silentLog } from "@tyto/service";
@@ -54,13 +54,18 @@ test("a new pair is taken while it runs; half of one, or one that does not fit, 
   const taken: Certificate[] = [];
   const problems: string[] = [];
   const log = { ...silentLog, error: (event: string) => void problems.push(event) };
+  /** Whole at once: half of a file would be a pair of its own to complain of. */
+  const put = async (name: string, text: string) => {
+    await writeFile(join(dir, "put"), text);
+    await rename(join(dir, "put"), join(dir, name));
+  };
   const watch = watchCertificate(dir, first, (certificate) => void taken.push(certificate), log, 2);
   try {
-    await writeFile(join(dir, "cert.pem"), real.cert);
+    await put("cert.pem", real.cert);
     while (problems.length === 0) await Bun.sleep(1);
     expect(problems).toEqual(["certificate.unusable"]);
     expect(taken).toEqual([]);
-    await writeFile(join(dir, "key.pem"), real.key);
+    await put("key.pem", real.key);
     while (taken.length === 0) await Bun.sleep(1);
     expect(taken).toEqual([real]);
   } finally {

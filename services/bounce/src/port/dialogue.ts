@@ -23,6 +23,7 @@ export type DialogueParts = {
   messages: Counter<"outcome">;
   sessions: Sessions;
   refusals: Refusals;
+  now(): number;
   connectionOf(key: SMTPServerSession): SMTPConnection | undefined;
 };
 
@@ -100,7 +101,7 @@ async function take(
   chunks: AsyncIterable<Uint8Array>,
 ): Promise<void> {
   const message = await parts.spool.receive(chunks);
-  session.phase = { kind: "ours", sinceMs: Date.now() };
+  session.phase = { kind: "ours", sinceMs: parts.now() };
   try {
     const { envelope, remoteAddress: remoteIp } = key;
     const outcomes = await parts.take({

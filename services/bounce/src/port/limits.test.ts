@@ -6,9 +6,11 @@ import { join } from "node:path";
 import { Failure } from "@tyto/contracts";
 import { Registry, silentLog } from "@tyto/service";
 import { generate } from "selfsigned";
+import { until } from "../../../../test/parts/until.ts";
 import type { Incoming } from "../intake.ts";
 import { openSpool, type Spool } from "../spool/spool.ts";
 import { converse } from "../testing.ts";
+import { phaseLimits } from "./phases.ts";
 import { type OpenPort, openPort, type PortOptions } from "./port.ts";
 import { networkOf } from "./sessions.ts";
 
@@ -20,6 +22,8 @@ let spool: Spool;
 let port: OpenPort | undefined;
 let registry: Registry;
 const sockets: Socket[] = [];
+/** The clock of a port that is given one. */
+let nowMs = 1_800_000_000_000;
 
 afterEach(async () => {
   for (const socket of sockets.splice(0)) socket.destroy();
@@ -108,9 +112,7 @@ test("one address has a bounded number of connections, and gets its places back"
   for (let i = 0; i < 5; i++) open().socket.destroy();
   sessions[0]?.say("QUIT");
   expect(await sessions[0]?.hear()).toStartWith("221");
-  let greeting = "";
-  for (let tries = 0; tries < 50 && !greeting.startsWith("220"); tries++) greeting = await open().hear();
-  expect(greeting).toStartWith("220");
+  await until("there is a place again", async () => (await open().hear()).startsWith("220"), { everyMs: 1 });
   expect(await open().hear()).toStartWith("421");
 });
 
@@ -122,9 +124,10 @@ test("connections are bounded in total", async () => {
 });
 
 test("a sender that drips bytes is cut off when its message has taken too long", async () => {
-  const open = await openWith({ limits: { messageMsMax: 300, lookMs: 10 } });
+  const open = await openWith({ now: () => nowMs, limits: { lookMs: 10 } });
   const session = open();
   expect(await hello(session, ...toData)).toStartWith("354");
+  nowMs += phaseLimits.messageMsMax + 1;
   const drip = setInterval(() => session.socket.write("x"), 20);
   session.socket.on("close", () => clearInterval(drip));
   expect(await session.hear()).toStartWith("421 4.4.2");
@@ -132,18 +135,25 @@ test("a sender that drips bytes is cut off when its message has taken too long",
 });
 
 test("a silent sender is cut off", async () => {
-  const open = await openWith({ limits: { commandMsMax: 200, lookMs: 10 } });
+  const open = await openWith({ now: () => nowMs, limits: { lookMs: 10 } });
   const session = open();
   expect(await hello(session)).toStartWith("250");
+  nowMs += phaseLimits.commandMsMax + 1;
   expect(await session.hear()).toStartWith("421");
 });
 
 test("a session that has lasted long enough ends between two messages", async () => {
-  const open = await openWith({ limits: { sessionMsMax: 200, lookMs: 10 } });
+  let looks = 0;
+  const now = () => {
+    looks++;
+    return nowMs;
+  };
+  const open = await openWith({ now, limits: { sessionMsMax: 600_000, lookMs: 10 } });
   const session = open();
   expect(await hello(session, ...toData)).toStartWith("354");
-  const beganAtMs = Date.now();
-  while (Date.now() - beganAtMs < 300) await Bun.sleep(10);
+  nowMs += 600_001;
+  const before = looks;
+  await until("it was looked at", () => looks > before + 2);
   session.say("Subject: x\r\n\r\nx\r\n.");
   expect(await session.hear()).toStartWith("250 2.6.0");
   expect(await session.hear()).toStartWith("421 4.4.2");

@@ -11,18 +11,20 @@ export class Patience {
   readonly #sessions: Sessions;
   readonly #refusals: Refusals;
   readonly #limits: PatienceLimits;
+  readonly #now: () => number;
 
-  constructor(sessions: Sessions, refusals: Refusals, limits: PatienceLimits) {
+  constructor(sessions: Sessions, refusals: Refusals, limits: PatienceLimits, now: () => number) {
     this.#sessions = sessions;
     this.#refusals = refusals;
     this.#limits = limits;
+    this.#now = now;
   }
 
   /** Takes note of a reply of ours before it is sent; false when the session was sent away instead. */
   note({ session: key }: SMTPConnection, code: number): boolean {
     const session = this.#sessions.of(key);
     if (session === undefined) return true;
-    const sinceMs = Date.now();
+    const sinceMs = this.#now();
     session.phase = code === 354 ? { kind: "data", sinceMs, bytes: 0 } : { kind: "command", sinceMs };
     if (code === 220 && session.repliesWithoutMessage === 0) session.phase = { kind: "silent", sinceMs };
     if (code >= 400) session.errors++;
@@ -34,7 +36,7 @@ export class Patience {
 
   /** Ends the sessions that take too long. `isBusy` while connections are scarce. */
   endOverdue(isBusy: boolean): void {
-    const nowMs = Date.now();
+    const nowMs = this.#now();
     for (const session of this.#sessions.all()) {
       if (session.phase.kind === "data") session.phase.bytes = session.stream?.byteLength ?? 0;
       const reason = overdue(session.phase, session.beganAtMs, nowMs, isBusy, this.#limits);

@@ -22,6 +22,8 @@ export type PortOptions = Pick<
   connectionsMax: number;
   log: Log;
   registry: Registry;
+  /** By which senders' patience is measured. */
+  now?: () => number;
   /** For tests: lower bounds than the ones below. */
   limits?: Partial<typeof portLimits>;
 };
@@ -53,14 +55,14 @@ const portLimits = {
 };
 
 export async function openPort(options: PortOptions): Promise<OpenPort> {
-  const { log, registry } = options;
+  const { log, registry, now = Date.now } = options;
   const limits = { ...portLimits, ...options.limits };
-  const sessions = new Sessions();
+  const sessions = new Sessions(now);
   const refusals = new Refusals(log, registry);
-  const patience = new Patience(sessions, refusals, limits);
+  const patience = new Patience(sessions, refusals, limits, now);
   const handlers = handlersOf({
     ...options,
-    ...{ limits, sessions, refusals, messages: countMessages(registry) },
+    ...{ limits, sessions, refusals, now, messages: countMessages(registry) },
     connectionOf: (key) => server.bySession.get(key),
   });
   const server = new Server({ ...settingsOf(options, limits), ...handlers });

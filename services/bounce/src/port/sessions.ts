@@ -19,12 +19,17 @@ export type Session = {
 
 /** The open connections, and how many of them each network has. */
 export class Sessions {
+  readonly #now: () => number;
   readonly #sessions = new Map<SMTPServerSession, Session>();
   readonly #perNetwork = new Map<string, number>();
 
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
   /** Tells how many connections the network has now. */
   begin(key: SMTPServerSession, connection: SMTPConnection): number {
-    const nowMs = Date.now();
+    const nowMs = this.#now();
     const network = networkOf(key.remoteAddress);
     const open = (this.#perNetwork.get(network) ?? 0) + 1;
     this.#perNetwork.set(network, open);
