@@ -15,7 +15,7 @@ beforeAll(async () => {
   await Bun.write(join(folder, "_nuxt/entry.abc.js"), "export const a = 1;".repeat(200));
   await Bun.write(join(folder, "favicon.ico"), "icon");
   const spa = await loadSpa(folder);
-  gateway = await startTestGateway({ spa, config: { rateLimitPerS: 3 } });
+  gateway = await startTestGateway({ spa, config: { rateLimitPerS: 3 }, publishMs: 3_000 });
 });
 afterAll(async () => {
   await gateway.stop();

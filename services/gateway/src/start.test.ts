@@ -61,13 +61,13 @@ beforeAll(async () => {
     TYTO_DNS_SERVERS: "127.0.0.1:9",
   };
   gateway = await start(gatewayConfig(environment), silentLog);
-}, 30_000);
+}, 120_000);
 afterAll(async () => {
   await gateway.stop();
   await convex.stop();
   await nats.stop();
   await rm(folder, { recursive: true });
-}, 30_000);
+}, 60_000);
 
 const url = () => gateway.webUrl ?? "";
 const ask = (path: string, init: RequestInit = {}) => fetch(`${url()}${path}`, init);

@@ -75,6 +75,8 @@ export type TestGatewayOptions = {
   makesKeys?: boolean;
   /** False: what changes in Convex does not come back to the buckets. */
   syncs?: boolean;
+  /** How long NATS is waited for; for tests in which it is away. */
+  publishMs?: number;
 };
 
 const configDefault: WiringConfig = {
@@ -88,7 +90,8 @@ const configDefault: WiringConfig = {
   rotateDays: 180,
   rateLimitPerS: 1_000_000,
   trustProxy: false,
-  keysWaitMsMax: 300,
+  // Keys are there at once, but a busy machine takes a while to say so.
+  keysWaitMsMax: 30_000,
 };
 
 export async function startTestGateway(options: TestGatewayOptions = {}): Promise<TestGateway> {
@@ -98,7 +101,10 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
   const outage = { convex: false };
   const registry = new Registry();
   const deployment = startConvex({ now: () => clock.now });
-  const bus = await nats.connect("gateway", { now: () => clock.now, publishMs: 2_000 });
+  const bus = await nats.connect("gateway", {
+    now: () => clock.now,
+    publishMs: options.publishMs ?? 30_000,
+  });
   const recorder = await nats.connect("recorder");
   const convex = openConvex(deployment, recorder, { ...options, isAway: () => outage.convex });
   const { privateKey } = await generateKeyPair("ES256", { extractable: true });

@@ -20,8 +20,10 @@ beforeAll(async () => {
   gateway = await startTestGateway({ users: true });
   mta = await gateway.nats.connect("mta");
 });
-afterEach(() => {
+afterEach(async () => {
   for (const one of answering.splice(0)) one.stop();
+  // The server has heard that they stopped: the next question is not sent to them any more.
+  await mta.bucket("CLAIMS").get("nothing");
 });
 afterAll(() => gateway.stop());
 

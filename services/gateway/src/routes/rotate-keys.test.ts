@@ -104,9 +104,13 @@ test("keys get successors by themselves when they are old, but not in a domain t
 });
 
 test("503 while the domain waits for its first keys, 404 for one that is not set up, 403 without the scope", async () => {
-  await gateway.makesKeys(false);
-  await gateway.call("POST", "/v1/domains", { domain: "new.example" });
-  expect((await gateway.call("POST", "/v1/domains/new.example/rotate-keys")).status).toBe(503);
+  const keyless = await startTestGateway({ config: { keysWaitMsMax: 10 } });
+  try {
+    await keyless.call("POST", "/v1/domains", { domain: "new.example" });
+    expect((await keyless.call("POST", "/v1/domains/new.example/rotate-keys")).status).toBe(503);
+  } finally {
+    await keyless.stop();
+  }
   expect((await gateway.call("POST", "/v1/domains/nowhere.example/rotate-keys")).status).toBe(404);
   const headers = { authorization: `Bearer ${await gateway.key("emails:send")}` };
   expect((await gateway.request(`${path}/rotate-keys`, { method: "POST", headers })).status).toBe(403);

@@ -9,6 +9,7 @@ import {
 } from "@tyto/contracts";
 import { sha256 } from "../idempotency.ts";
 import { newApiKey } from "../keys.ts";
+import type { Mirror } from "../mirror.ts";
 import type { TestGateway } from "../testing.ts";
 import type { wire } from "../wiring.ts";
 import { signingKey } from "./signing-key.ts";
@@ -19,7 +20,18 @@ type Buckets = Pick<
   "key" | "revoke" | "addDomain" | "whenVerified" | "whenSigning" | "domainRecord" | "suppress"
 >;
 
-const arriveMsMax = 5_000;
+/** A busy machine takes a while to bring a change. */
+const arriveMsMax = 30_000;
+
+async function whenKnown<V>(
+  mirror: Mirror<V>,
+  key: string,
+  what: string,
+  passes: (known: V | undefined) => boolean,
+): Promise<void> {
+  if (!passes(await mirror.waitFor(key, passes, arriveMsMax)))
+    throw new Error(`the gateway did not hear in time that ${what}`);
+}
 
 /** What the recorder puts into the buckets, and when the gateway knows of it. */
 export function openBuckets(recorder: Bus, { apiKeys, domainRecords }: Known): Buckets {
@@ -34,7 +46,7 @@ export function openBuckets(recorder: Bus, { apiKeys, domainRecords }: Known): B
         createdAt: 0,
       };
       await recorder.bucket("API_KEYS").put(hash, record);
-      await apiKeys.waitFor(hash, (known) => known !== undefined, arriveMsMax);
+      await whenKnown(apiKeys, hash, "there is a key", (known) => known !== undefined);
       return key;
     },
     async addDomain(domain, more = {}) {
@@ -47,9 +59,9 @@ export function openBuckets(recorder: Bus, { apiKeys, domainRecords }: Known): B
         ...more,
       };
       await recorder.bucket("DOMAINS").put(domain, record);
-      const isThis = (known: DomainRecord | undefined) => Bun.deepEquals(known, record);
-      if (!isThis(await domainRecords.waitFor(domain, isThis, arriveMsMax)))
-        throw new Error(`the gateway does not know ${domain} as it was added`);
+      await whenKnown(domainRecords, domain, `${domain} is as it was added`, (known) =>
+        Bun.deepEquals(known, record),
+      );
     },
     async suppress(address) {
       await recorder.bucket("SUPPRESSIONS").put(suppressionKey(address), {
@@ -61,16 +73,19 @@ export function openBuckets(recorder: Bus, { apiKeys, domainRecords }: Known): B
     async revoke(key) {
       const hash = sha256(key);
       await recorder.bucket("API_KEYS").delete(hash);
-      await apiKeys.waitFor(hash, (known) => known === undefined, arriveMsMax);
+      await whenKnown(apiKeys, hash, "the key is gone", (known) => known === undefined);
     },
     async whenVerified(domain, verified) {
-      await domainRecords.waitFor(domain, (known) => known?.verified === verified, arriveMsMax);
+      const what = `${domain} is ${verified ? "" : "not "}verified`;
+      await whenKnown(domainRecords, domain, what, (known) => known?.verified === verified);
     },
     async whenSigning(domain, selector) {
-      const signs = (known: DomainRecord | undefined) =>
-        known?.keys.some((key) => key.selector === selector) ?? false;
-      if (!signs(await domainRecords.waitFor(domain, signs, arriveMsMax)))
-        throw new Error(`${selector} does not sign`);
+      await whenKnown(
+        domainRecords,
+        domain,
+        `${selector} signs`,
+        (known) => known?.keys.some((key) => key.selector === selector) ?? false,
+      );
     },
     domainRecord: (domain) => recorder.bucket("DOMAINS").get(domain),
   };
