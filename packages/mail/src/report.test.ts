@@ -74,7 +74,7 @@ test("a report is the same with bare line feeds", async () => {
       await parseReport(new Uint8Array(Buffer.from(dos, "latin1"))),
     );
   }
-}, 30_000);
+}, 60_000);
 
 test("ordinary mail, even mail that talks about bounces, is no report", async () => {
   const mail =
@@ -178,4 +178,4 @@ test("damaged reports: none throws, none is slow, none claims more than it may",
     }
   }
   expect(slowestMs).toBeLessThan(100);
-}, 30_000);
+}, 60_000);

@@ -34,7 +34,7 @@ function app(name: ProviderName | undefined, baseUrl = "", model: string | undef
     model,
     token,
     concurrencyMax: 2,
-    answerMsMax: 5_000,
+    answerMsMax: 30_000,
     log: silentLog,
     registry: new Registry(),
   };

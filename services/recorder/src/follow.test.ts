@@ -78,8 +78,8 @@ async function contents<B extends BucketName>(name: B): Promise<Map<string, unkn
 }
 
 async function until(isTrue: () => Promise<boolean> | boolean): Promise<void> {
-  for (const giveUpAtMs = Date.now() + 10_000; !(await isTrue()); await Bun.sleep(2))
-    if (Date.now() > giveUpAtMs) throw new Error("did not happen within 10 s");
+  for (const giveUpAtMs = Date.now() + 30_000; !(await isTrue()); await Bun.sleep(2))
+    if (Date.now() > giveUpAtMs) throw new Error("did not happen within 30 s");
 }
 
 const addressOf = (index: number) => `user${index}@example.net`;

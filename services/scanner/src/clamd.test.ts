@@ -12,7 +12,7 @@ async function scripted(script: Script) {
 
 const small = Buffer.from("hello");
 const large = Buffer.alloc(25_000_000, 65);
-const enoughMs = 5_000;
+const enoughMs = 30_000;
 const shortMs = 150;
 
 test.each([
@@ -50,7 +50,7 @@ test.each(faults)(
     for (const bytes of [large, small]) {
       const startedAtMs = performance.now();
       expect((await clamd.scan(bytes, shortMs)).kind).toBe("failed");
-      expect(performance.now() - startedAtMs).toBeLessThan(shortMs + 5_000);
+      expect(performance.now() - startedAtMs).toBeLessThan(shortMs + 20_000);
     }
     await until(() => fake.open() === 0);
   },
@@ -74,6 +74,7 @@ test("no clamd at all is a failure that says so", async () => {
 test("asking a hung clamd for its version again and again opens one connection", async () => {
   const { clamd, fake } = await scripted(() => {});
   for (let i = 0; i < 5; i++) expect(await clamd.version(20)).toBeUndefined();
+  await until(() => fake.open() > 0);
   expect(fake.open()).toBe(1);
   await fake.stop();
 });

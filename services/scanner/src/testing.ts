@@ -53,7 +53,7 @@ export const withAttachment = (content: Uint8Array | string) =>
   );
 
 /** Waits until `condition` holds; throws after `waitMsMax`. */
-export async function until(condition: () => boolean | Promise<boolean>, waitMsMax = 10_000): Promise<void> {
+export async function until(condition: () => boolean | Promise<boolean>, waitMsMax = 30_000): Promise<void> {
   for (const giveUpAtMs = Date.now() + waitMsMax; !(await condition()); await Bun.sleep(5))
     if (Date.now() > giveUpAtMs) throw new Error(`not within ${waitMsMax} ms: ${condition}`);
 }
@@ -149,7 +149,7 @@ export async function startClamd(streamLengthMax = "32M"): Promise<RealClamd> {
     await until(async () => {
       if (clamd.exitCode !== null) throw new Error(`clamd ended with ${clamd.exitCode}`);
       return isListening(port);
-    }, 20_000);
+    });
   };
   const kill = async () => {
     clamd.kill("SIGKILL");
