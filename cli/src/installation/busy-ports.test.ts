@@ -1,8 +1,10 @@
 import { expect, test } from "bun:test";
+import { freePort } from "../../../test/parts/ports.ts";
 import { holderOf, isFree, listeningInodes } from "./busy-ports.ts";
 
 test("a taken port is seen, and who holds it is told", async () => {
-  const server = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  // Not one of those that the kernel gives to whoever asks for any: it is nobody's afterwards.
+  const server = Bun.listen({ hostname: "127.0.0.1", port: await freePort(), socket: { data() {} } });
   expect(isFree(server.port)).toBe(false);
   if (process.platform === "linux") expect(await holderOf(server.port)).toContain(`pid ${process.pid}`);
   server.stop(true);

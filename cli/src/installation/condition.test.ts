@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from "bun:test";
 import { type Check, serveHealth } from "@tyto/service";
+import { freePort } from "../../../test/parts/ports.ts";
 import { lookAtParts } from "./condition.ts";
 
 const serving: { stop(): void }[] = [];
@@ -23,12 +24,6 @@ function natsServer(): number {
   serving.push({ stop: () => server.stop(true) });
   return server.port;
 }
-/** A port that nobody listens at any more. */
-function deserted(): number {
-  const server = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  server.stop(true);
-  return server.port;
-}
 const fine = () => undefined;
 
 test("parts that are ready are named, and parts that were not started are not asked", async () => {
@@ -43,10 +38,10 @@ test("parts that are ready are named, and parts that were not started are not as
 test("each part that is not ready says why in its own words, what it means and what to do", async () => {
   const ports = {
     NATS_PORT: natsServer(),
-    CONVEX_PORT: deserted(),
-    CLAMAV_PORT: deserted(),
+    CONVEX_PORT: await freePort(),
+    CLAMAV_PORT: await freePort(),
     SCANNER_HEALTH_PORT: service("scanner", { nats: fine, clamd: () => "no answer to PING" }),
-    MTA_HEALTH_PORT: deserted(),
+    MTA_HEALTH_PORT: await freePort(),
     BOUNCE_HEALTH_PORT: service("bounce", { nats: fine, smtp: () => "not open yet" }),
     RECORDER_HEALTH_PORT: service("recorder", { nats: fine, convex: () => "503 away", sync: () => "gone" }),
   };

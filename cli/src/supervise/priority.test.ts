@@ -3,10 +3,14 @@ import { getPriority } from "node:os";
 import { until } from "../../../test/parts/until.ts";
 import { giveWayAsSession, givingWay } from "./priority.ts";
 
+/** Nothing gives way more. */
+const niceMax = 19;
+
 test("a part that gives way runs with a higher nice value", async () => {
+  const wanted = Math.min(niceMax, getPriority() + 1);
   const child = Bun.spawn(givingWay(["sleep", "60"]));
   try {
-    await until("it is nice", () => getPriority(child.pid) > getPriority(), { everyMs: 1 });
+    await until("it is nice", () => getPriority(child.pid) >= wanted, { everyMs: 1 });
   } finally {
     child.kill();
     await child.exited;

@@ -59,8 +59,8 @@ function partOf({ script, ...rest }: Partial<Part> & { script: string }): Part {
     env: { PATH: process.env.PATH },
     cwd: tmpdir(),
     problem: async () => undefined,
-    readyMsMax: 5_000,
-    stopMsMax: 5_000,
+    readyMsMax: 30_000,
+    stopMsMax: 30_000,
     ...rest,
   };
 }
@@ -136,7 +136,7 @@ test("a part that does not become ready in time says why", async () => {
 });
 
 test("parts stop in the reverse of their order, each after it finished its work", async () => {
-  const { happened, until, start } = watch(5_000);
+  const { happened, until, start } = watch(30_000);
   const journal = join(await mkdtemp(join(tmpdir(), "tyto-order-")), "journal");
   const script = (name: string) =>
     `trap 'echo ${name} >> ${journal}; exit 0' TERM; echo ready; while :; do sleep 0.02; done`;
