@@ -4,14 +4,23 @@ import type { Bus } from "@tyto/bus";
 import { startNats, type TestNats } from "@tyto/bus/testing";
 import { Address, defaultOrganization, deliveryId, newMessageId } from "@tyto/contracts";
 import { until } from "../../../test/parts/until.ts";
-import { isTrialKey } from "./breakers/breakers.ts";
+import { trialsMax } from "./breakers/breaker.ts";
+import { isTrialKey, type TrialKey } from "./breakers/breakers.ts";
 import { type Gates, openGates } from "./gates.ts";
 import { createProfiles } from "./shaping/profiles.ts";
+import type { SiteKey } from "./shaping/shaping.ts";
 import type { Shares } from "./shares/shares.ts";
 import { createShareKeys } from "./shares/site-keys.ts";
 import { openShares } from "./shares/testing.ts";
 
-type Process = { gates: Gates; shares: Shares; bus: Bus; demand(site: string, wanted: number): void };
+type Process = {
+  gates: Gates;
+  shares: Shares;
+  bus: Bus;
+  demand(site: string, wanted: number): void;
+  /** The part of the trials after a hold that this process is given when it wants all of them. */
+  trialsWanted(): number;
+};
 let nats: TestNats;
 let processes: Process[] = [];
 const clock = { aheadMs: 0 };
@@ -34,8 +43,11 @@ afterAll(() => nats.stop());
 /** Gates of one mta process, wired to the shares as the mta does it. */
 async function start(name: string): Promise<Process> {
   const bus = await nats.connect("mta");
+  // A probe has a connection from the moment it has leave; the pool counts it for the mta.
+  const probes = ({ egress, site }: SiteKey) =>
+    gates.shaping.status(site).filter((row) => row.egress === egress && row.state === "probing").length;
   const { keyOf, inUse } = createShareKeys((key) =>
-    isTrialKey(key) ? gates.breakers.trialsUnderWay(key) : 0,
+    isTrialKey(key) ? gates.breakers.trialsUnderWay(key) : probes(key),
   );
   const shares = await openShares(bus, name, inUse);
   const shareOf = (key: { egress: string; site: string }, connectionsMax: number) =>
@@ -50,7 +62,13 @@ async function start(name: string): Promise<Process> {
     onTrialsWanted: (key, wanted) => shares.demand(keyOf(key), wanted),
   });
   const demand = (site: string, wanted: number) => shares.demand(keyOf({ egress: "mail1", site }), wanted);
-  const process = { gates, shares, bus, demand };
+  const trialsWanted = () => {
+    const key: TrialKey = { egress: "trial:organization", site: defaultOrganization };
+    const part = shareOf(key, trialsMax);
+    shares.demand(keyOf(key), trialsMax);
+    return part;
+  };
+  const process = { gates, shares, bus, demand, trialsWanted };
   processes.push(process);
   return process;
 }
@@ -86,6 +104,10 @@ test("after a hold five messages are on trial in all processes together", async 
   await until("all count together", () =>
     three.every(({ gates }) => gates.breakers.status().some(({ state }) => state === "open")),
   );
+  await until("each has a part of the trials", () => {
+    const parts = three.map(({ trialsWanted }) => trialsWanted());
+    return parts.every((part) => part > 0) && parts.reduce((sum, part) => sum + part, 0) === trialsMax;
+  });
   clock.aheadMs += 31 * 60_000;
   const out: { gates: Gates; entry: ReturnType<typeof entryOf> }[] = [];
   const tryAll = () => {
