@@ -18,6 +18,8 @@ let nats: TestNats;
 let sink: Sink;
 let recorder: Bus;
 let mta: Bun.Subprocess;
+/** The end of what the mta has logged. */
+let printed = "";
 let delivered: Set<string>;
 let crash: { promise: Promise<void>; resolve: () => void };
 /** The sink's answer to each message; the one number `crashAt` resolves `crash` while its 250 is on its way. */
@@ -50,7 +52,7 @@ afterEach(async () => {
 
 function startMta(): Bun.Subprocess {
   const { url, user = "", password = "" } = nats.login("mta");
-  return Bun.spawn(["bun", `${import.meta.dir}/main.ts`], {
+  const child = Bun.spawn(["bun", `${import.meta.dir}/main.ts`], {
     env: {
       PATH: process.env.PATH ?? "",
       NATS_URL: url,
@@ -65,9 +67,19 @@ function startMta(): Bun.Subprocess {
       MTA_SITE_CONNECTIONS: String(concurrency),
       RETRY_FIRST_S: "0.5",
     },
-    stdout: "ignore",
+    stdout: "pipe",
     stderr: "inherit",
   });
+  void keep(child.stdout);
+  return child;
+}
+
+/** Reads all of it, so that the process does not wait for its reader. */
+async function keep(stdout: ReadableStream<Uint8Array>): Promise<void> {
+  const decoder = new TextDecoder();
+  printed = "";
+  for await (const chunk of stdout)
+    printed = (printed + decoder.decode(chunk, { stream: true })).slice(-4_000);
 }
 
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
@@ -143,6 +155,7 @@ test("told to stop in the middle, the mta finishes what it has begun and gives b
   await submit();
   await until(() => sink.received.length === concurrency);
   mta.kill("SIGTERM");
+  await until(() => printed.includes("service.stopping"));
   // The sink answers only now: the mta has been waiting for these replies and goes on to.
   crash.resolve();
   expect(await mta.exited).toBe(0);

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "bun:te
 import type { Bus } from "@tyto/bus";
 import { startNats, type TestNats } from "@tyto/bus/testing";
 import { Address, defaultOrganization, deliveryId, newMessageId, type Payload } from "@tyto/contracts";
+import { until } from "../../../test/parts/until.ts";
 import { hearFeedback } from "./feedback.ts";
 import { type Gates, openGates } from "./gates.ts";
 import type { Leave, Observation } from "./observation.ts";
@@ -61,14 +62,6 @@ function entryOf(campaign?: string) {
 }
 const see = (entry: ReturnType<typeof entryOf>, more: Partial<Observation>) =>
   gates.see({ atMs: clock.nowMs, entry, site: yahoo, egress: { id: egress }, outcome: "delivered", ...more });
-
-async function until(what: string, isSo: () => boolean): Promise<void> {
-  const endMs = performance.now() + 5_000;
-  while (!isSo()) {
-    if (performance.now() > endMs) throw new Error(`${what}: not within 5 s`);
-    await Bun.sleep(5);
-  }
-}
 
 const complaint = (messageId: string, times: number): Payload<"mail.complained"> =>
   ({

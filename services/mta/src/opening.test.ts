@@ -13,7 +13,7 @@ import { demandOf } from "./tls/demand.ts";
 import type { OpenedSession } from "./tls/outcomes.ts";
 import { pemOf, startTlsServer } from "./tls/testing.ts";
 
-const stepMs = 2_000;
+const stepMs = 10_000;
 const timeouts = {
   connectMs: stepMs,
   greetingMs: stepMs,
@@ -70,7 +70,7 @@ const go = (ports: number[], pool = poolOf()) =>
     wantOf("site"),
     pool,
     {
-      siteWaitMs: 1_000,
+      siteWaitMs: 10_000,
       signal: new AbortController().signal,
       hold: (release) => release(),
       demandOf: async ({ name }) =>

@@ -76,7 +76,7 @@ test("two processes together keep to the rate and the connections that an operat
     ...{ untilMs: Date.now() + 3_600_000, isAboveCeiling: false },
   });
   await until("whoever is asked knows", async () => {
-    const told = await Promise.all(Array.from({ length: 8 }, () => gateway.control.ask("mta.holds", {})));
+    const told = await Promise.all(Array.from({ length: 30 }, () => gateway.control.ask("mta.holds", {})));
     return told.every(({ measures = [] }) => measures.some(({ key }) => key === set.key));
   });
   await Promise.all(Array.from({ length: messages }, accept));

@@ -3,17 +3,12 @@ import { expect, test } from "bun:test";
 import { provision } from "@tyto/bus";
 import { plainClient, startNats } from "@tyto/bus/testing";
 import { silentLog } from "@tyto/service";
+import { freePort } from "../../../test/parts/ports.ts";
 import { until } from "../../../test/parts/until.ts";
+import { answersOf } from "./answers.testing.ts";
 import { readConfig } from "./config.ts";
 import { createStarting } from "./parts/starting.ts";
 import { start } from "./start.ts";
-
-function portOf(): number {
-  const server = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response() });
-  const { port = 0 } = server;
-  server.stop(true);
-  return port;
-}
 
 test("an mta is ready when its lanes consume and it answers, and says until then what it waits for", async () => {
   const nats = await startNats({ users: true });
@@ -22,7 +17,7 @@ test("an mta is ready when its lanes consume and it answers, and says until then
   await manager.streams.delete("KV_MEASURES");
   await manager.consumers.delete("QUEUE", "mta-bulk");
   const { url, user, password } = nats.login("mta");
-  const port = portOf();
+  const port = await freePort();
   const starting = start(
     readConfig({
       ...{ NATS_URL: url, NATS_USER: user, NATS_PASSWORD: password, HEALTH_PORT: String(port) },
@@ -33,7 +28,9 @@ test("an mta is ready when its lanes consume and it answers, and says until then
     silentLog,
   );
   const checks = async (): Promise<{ isReady: boolean; [check: string]: unknown }> => {
-    const answer = await fetch(`http://127.0.0.1:${port}/readyz`);
+    const answer = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => undefined);
+    // It does not listen yet.
+    if (answer === undefined) return { isReady: false };
     return { isReady: answer.status === 200, ...((await answer.json()) as { checks: object }).checks };
   };
   const gateway = await nats.connect("gateway");
@@ -50,7 +47,7 @@ test("an mta is ready when its lanes consume and it answers, and says until then
 
     await provision(nats.login("admin"), silentLog);
     await until("it is ready", async () => (await checks()).isReady);
-    expect((await gateway.control.askAll("mta.state", {})).answers).toHaveLength(1);
+    expect(await answersOf(gateway, "mta.state", {})).toHaveLength(1);
   } finally {
     await client.drain();
     await (await starting).stop();

@@ -16,6 +16,7 @@ import {
 import { type DnsServer, startDns } from "@tyto/dns/testing";
 import { readReturnPath } from "@tyto/mail";
 import { type Running, silentLog } from "@tyto/service";
+import { answersOf } from "../answers.testing.ts";
 import { readConfig } from "../config.ts";
 import { setUpSender } from "../sender.testing.ts";
 import { start } from "../start.ts";
@@ -106,7 +107,7 @@ members = ["spare"]
     }),
     silentLog,
   );
-  await until(() => events.some(({ subject }) => subject === "domain.keyed"));
+  await until(async () => (await recorder.bucket("DOMAINS").get(domain))?.keys.length === 2);
 });
 afterAll(async () => {
   await mta.stop();
@@ -156,7 +157,7 @@ test("each kind of mail leaves through its pool; what a new address may not send
 
 test("pools tell the connections of their addresses and what came of the last minute", async () => {
   const egressOf = async (name: string) => {
-    const { answers } = await gateway.control.askAll("mta.pools", {});
+    const answers = await answersOf(gateway, "mta.pools", {});
     return answers[0]?.pools.find(({ pool }) => pool === name)?.egresses[0];
   };
   await send("transactional", 1, "kept");
@@ -175,7 +176,7 @@ test("a rule sends a site's mail by another pool, and the site says so with the 
   await until(() => delivered("moved").length === 5);
   expect(new Set(delivered("moved"))).toEqual(new Set(["127.0.0.33"]));
 
-  const { answers } = await gateway.control.askAll("mta.replies", { site: `127.0.0.1=${sink.port}` });
+  const answers = await answersOf(gateway, "mta.replies", { site: `127.0.0.1=${sink.port}` });
   const why = expect.stringMatching(
     /^what left from known leaves by the pool spare until \d\d:\d\d UTC, by the rule elsewhere: They have this address on a list \(2 times\): 554 Client host/,
   );

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:tes
 import type { Bucket, Bus } from "@tyto/bus";
 import { startNats, type TestNats } from "@tyto/bus/testing";
 import { Address, defaultOrganization, OrganizationId, type Payload } from "@tyto/contracts";
+import { until } from "../../../../test/parts/until.ts";
 import { createHolds, type Holds } from "./holds.ts";
 
 let nats: TestNats;
@@ -35,14 +36,6 @@ const entry = {
   campaign: "spring",
   recipient: Address.parse("bob@Example.net"),
 };
-
-async function until(what: string, isSo: () => boolean): Promise<void> {
-  const endMs = performance.now() + 5_000;
-  while (!isSo()) {
-    if (performance.now() > endMs) throw new Error(`${what}: not within 5 s`);
-    await Bun.sleep(5);
-  }
-}
 
 beforeEach(() => nats.clear());
 
@@ -215,11 +208,11 @@ describe("of two holds of the same", () => {
 test("what makes no sense is refused with words", async () => {
   const holds = await open();
   const base = { scope: "site", id: "google", why: "w", by: "ann" } as const;
-  expect(holds.hold({ ...base, untilMs: clock.nowMs })).rejects.toThrow("must end in the future");
-  expect(holds.hold({ ...base, by: "rule:x" })).rejects.toThrow("without an end");
-  expect(holds.hold({ ...base, id: "*" })).rejects.toThrow("everything is held as *");
-  expect(holds.hold({ ...base, site: "google" })).rejects.toThrow("only an organization or a campaign");
-  expect(holds.hold({ ...base, scope: "everything" })).rejects.toThrow("everything is held as *");
+  await expect(holds.hold({ ...base, untilMs: clock.nowMs })).rejects.toThrow("must end in the future");
+  await expect(holds.hold({ ...base, by: "rule:x" })).rejects.toThrow("without an end");
+  await expect(holds.hold({ ...base, id: "*" })).rejects.toThrow("everything is held as *");
+  await expect(holds.hold({ ...base, site: "google" })).rejects.toThrow("only an organization or a campaign");
+  await expect(holds.hold({ ...base, scope: "everything" })).rejects.toThrow("everything is held as *");
   holds.stop();
 });
 
@@ -246,7 +239,7 @@ test("there are never more than 2,000", async () => {
     random: () => 0,
     log,
   });
-  expect(holds.hold({ scope: "site", id: "one-more", why: "w", by: "ann" })).rejects.toThrow(
+  await expect(holds.hold({ scope: "site", id: "one-more", why: "w", by: "ann" })).rejects.toThrow(
     "2000 holds already",
   );
 });

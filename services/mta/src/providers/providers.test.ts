@@ -15,6 +15,7 @@ import { asNodeResolve, createResolver } from "@tyto/dns";
 import { type DnsServer, startDns } from "@tyto/dns/testing";
 import { type Running, silentLog } from "@tyto/service";
 import { authenticate } from "mailauth";
+import { until } from "../../../../test/parts/until.ts";
 import { readConfig } from "../config.ts";
 import { createVault, makeKeys } from "../keys.ts";
 import { start } from "../start.ts";
@@ -122,17 +123,16 @@ async function submit(organization: string, to: string, more: object = {}): Prom
   });
   return messageId;
 }
-async function outcome(messageId: MessageId, ...subjects: StoredEvent["subject"][]) {
-  for (const giveUpAtMs = performance.now() + 4_000; ; ) {
-    const found = events.find(
-      ({ subject, payload }) =>
-        subjects.includes(subject) && "messageId" in payload && payload.messageId === messageId,
-    );
-    if (found !== undefined) return found;
-    if (performance.now() > giveUpAtMs) throw new Error(`no ${subjects.join(" or ")} in time`);
-    await Bun.sleep(5);
-  }
-}
+const outcome = (messageId: MessageId, ...subjects: StoredEvent["subject"][]) =>
+  until(
+    `${subjects.join(" or ")} is told`,
+    () =>
+      events.find(
+        ({ subject, payload }) =>
+          subjects.includes(subject) && "messageId" in payload && payload.messageId === messageId,
+      ),
+    { everyMs: 5 },
+  );
 const dkimOf = async (message: Buffer) => {
   const { dkim } = await authenticate(message, {
     ip: "192.0.2.1",

@@ -97,29 +97,29 @@ const isFull = (withinMs: number) =>
 test("three mta processes together keep a limit of connections, whatever becomes of them", async () => {
   const line = await startLine(Number(new URL(nats.login("mta").url).port));
   await start("one");
-  await isFull(10_000);
+  await isFull(30_000);
   await start("two", { NATS_URL: `nats://127.0.0.1:${line.port}` });
   const three = await start("three");
-  await until("each has its part", () => isShared());
+  await until("each has its part", () => isShared(), { withinMs: 60_000, everyMs: 5 });
 
   // One dies, one is cut off from NATS and closes what it has before others take it.
   line.cut(true);
   await kill("three", three);
-  await until("it stops by its own clock", () => openOf("two") === 0, { withinMs: 20_000 });
+  await until("it stops by its own clock", () => openOf("two") === 0, { withinMs: 60_000 });
   expect(site.open()).toBeLessThanOrEqual(connectionsMax / 3);
-  await until("the last one has everything", () => openOf("one") === connectionsMax, { withinMs: 30_000 });
+  await until("the last one has everything", () => openOf("one") === connectionsMax, { withinMs: 60_000 });
 
   // Both are back, and one more dies and comes back under its name: it has its part at once.
   line.cut(false);
   const again = await start("three");
-  await until("each has its part", () => isShared());
+  await until("each has its part", () => isShared(), { withinMs: 60_000, everyMs: 5 });
   await kill("three", again);
   await start("three");
-  await until("it has its part", () => openOf("three") === connectionsMax / 3, { withinMs: 10_000 });
+  await until("it has its part", () => openOf("three") === connectionsMax / 3, { withinMs: 15_000 });
 
   // nats-server itself goes and comes back.
   await nats.kill();
   await nats.restart();
-  await isFull(15_000);
+  await isFull(30_000);
   expect(site.openMax()).toBe(connectionsMax);
-}, 180_000);
+}, 400_000);

@@ -67,13 +67,19 @@ test("a site that is new to all is shared within a moment", async () => {
   await until("they know each other", () => [one, two].every((shares) => shares.status().mode === "shared"));
   const changed: (string | undefined)[] = [];
   one.onChange((key) => changed.push(key));
-  expect(connections(one)).toBe(0);
-  one.demand(site, 3);
-  const startedMs = performance.now();
-  await until("the claim is there", () => connections(one) > 0, { everyMs: 1 });
-  // Sooner than the next beat.
-  expect(performance.now() - startedMs).toBeLessThan(1_900);
-  expect(changed).toContain(site);
+  const tookMs: number[] = [];
+  for (const name of ["mx1.example.net", "mx2.example.net", "mx3.example.net", "mx4.example.net"]) {
+    const key = shareKey("192.0.2.1", name);
+    const part = () => one.shareOf(key, limit).connectionsMax;
+    expect(part()).toBe(0);
+    one.demand(key, 3);
+    const startedMs = performance.now();
+    await until("the claim is there", () => part() > 0, { everyMs: 1 });
+    tookMs.push(performance.now() - startedMs);
+    expect(changed).toContain(key);
+  }
+  // One after the other they would wait for four beats, 2 s apart. A busy machine may be slow once.
+  expect(Math.min(...tookMs)).toBeLessThan(1_000);
 });
 
 test("who says farewell leaves everything to the others", async () => {

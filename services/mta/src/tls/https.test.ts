@@ -36,7 +36,7 @@ afterAll(() => server.stop(true));
 const https = (addresses = ["127.0.0.1"], authorities = [pemOf("authority")]) =>
   createHttps({ addressesOf: async () => addresses, authorities });
 const url = (path: string, host = "mta-sts.example.org") => new URL(`https://${host}:${server.port}${path}`);
-const get: HttpsRequest = { method: "GET", answerBytesMax: 65_536, timeoutMs: 2_000 };
+const get: HttpsRequest = { method: "GET", answerBytesMax: 65_536, timeoutMs: 20_000 };
 
 test("an answer comes with its status and type, and the server hears the name that was meant", async () => {
   requests = [];

@@ -6,7 +6,7 @@ import { openSession } from "../smtp.ts";
 import { startSink } from "../testing.ts";
 import { parseProxy } from "./proxy.ts";
 
-const stepMs = 2_000;
+const stepMs = 10_000;
 const timeouts = {
   connectMs: stepMs,
   greetingMs: stepMs,
