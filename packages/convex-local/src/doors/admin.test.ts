@@ -40,7 +40,7 @@ async function routes(): Promise<string[]> {
 const attempt = async (route: string, headers: Record<string, string>) => {
   const [method = "", path = ""] = route.split(" ");
   const init = method === "GET" ? { method, headers } : { method, headers, body: "{}" };
-  const answer = await fetch(convex.url + path, { ...init, signal: AbortSignal.timeout(2000) });
+  const answer = await fetch(convex.url + path, { ...init, signal: AbortSignal.timeout(20_000) });
   return { route, status: answer.status, body: await answer.text() };
 };
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { randomRequest } from "../../fixtures/foreign-bytes.ts";
 import { Random } from "../../fixtures/random.ts";
 import { Door, type DoorOptions } from "./door.ts";
-import type { EngineEnd } from "./passage.ts";
+import type { EngineEnd, Patience } from "./passage.ts";
 
 /** A stand-in for the engine: the door is tested with real sockets on both sides. */
 const directory = mkdtempSync(join(tmpdir(), "convex-doors-"));
@@ -202,13 +202,18 @@ test("with redaction, the reason is not told", async () => {
   );
 });
 
-const slow: [string, string[], string][] = [
-  ["a head that does not end", ["GET /x HTTP/1.1\r\nHost: x\r\n"], "408"],
-  ["a body that does not come", ["POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n12"], "408"],
-  ["silence", [], ""],
+const slow: [string, Partial<Patience>, string[], string][] = [
+  ["a head that does not end", { headMsMax: 1 }, ["GET /x HTTP/1.1\r\nHost: x\r\n"], "408"],
+  [
+    "a body that does not come",
+    { bodyGapMsMax: 1 },
+    ["POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n12"],
+    "408",
+  ],
+  ["silence", { idleMsMax: 1 }, [], ""],
 ];
-test.each(slow)("%s is not waited for", async (_name, parts, status) => {
-  const url = open({ patience: { lookMs: 5, headMsMax: 1, bodyGapMsMax: 1, idleMsMax: 1 } });
+test.each(slow)("%s is not waited for", async (_name, patience, parts, status) => {
+  const url = open({ patience: { lookMs: 5, ...patience } });
   door.engineStarted(engine.listening);
   expect((await raw(url, parts)).slice(9, 12)).toBe(status);
   await until(() => door.connections === 0);
@@ -240,12 +245,15 @@ test.each(wrong)("%s: refused", async (_name, bytes, status) => {
 });
 
 test("clients beyond the bound are told so, and there is room when others have gone", async () => {
-  const url = open({ connectionsMax: 3, patience: { lookMs: 5, idleMsMax: 200 } });
+  const url = open({ connectionsMax: 3 });
   door.engineStarted(engine.listening);
-  const inside = [raw(url, []), raw(url, []), raw(url, [])];
+  const { hostname, port } = new URL(url);
+  const inside = await Promise.all(
+    [1, 2, 3].map(() => Bun.connect({ hostname, port: Number(port), socket: { data() {} } })),
+  );
   await until(() => door.connections === 3);
   expect(await raw(url, [])).toContain("TooManyConnections");
-  await Promise.all(inside);
+  for (const client of inside) client.end();
   await until(() => door.connections === 0);
   expect((await fetch(`${url}/x`)).status).toBe(200);
 });

@@ -360,8 +360,8 @@ test("a Transition tells the time here, and how far the client's clock is from i
   raw.send({ ...connectMessage, clientTs: Date.now() + 3600_000 });
   raw.send({ type: "ModifyQuerySet", baseVersion: 0, newVersion: 1, modifications: [] });
   const { clientClockSkew, serverTs } = (await raw.message("Transition")) as Record<string, number>;
-  expect(Math.abs((clientClockSkew ?? 0) - 3600_000)).toBeLessThan(5000);
-  expect(Math.abs((serverTs ?? 0) / 1e6 - Date.now())).toBeLessThan(5000);
+  expect(Math.abs((clientClockSkew ?? 0) - 3600_000)).toBeLessThan(60_000);
+  expect(Math.abs((serverTs ?? 0) / 1e6 - Date.now())).toBeLessThan(60_000);
 });
 
 test("a result of many megabytes arrives in pieces", async () => {
