@@ -53,6 +53,13 @@ describe.skipIf(skip)("a message travels", () => {
     await dns?.stop();
   }, 60_000);
 
+  /** Postfix has answered for a mail a moment before that lies in the mailbox. */
+  const mailsOf = (address: string, count: number) =>
+    until(`${count} lie in the mailbox of ${address}`, async () => {
+      const mails = await postfix.mailbox(address);
+      return mails.length >= count ? mails : undefined;
+    });
+
   test("delivered mail lies in a real mailbox and its signatures verify", async () => {
     const id = await tyto.send({
       from: sender,
@@ -64,13 +71,10 @@ describe.skipIf(skip)("a message travels", () => {
       html: "<p>Plain. <b>Bold.</b></p>",
       headers: { "X-Campaign": "spring" },
     });
-    const message = await tyto.message(id, (it) => it.status === "delivered");
+    const message = await tyto.message(id, is("delivered", 4));
     expect(message.recipients.map(({ status }) => status)).toEqual(["delivered", "delivered", "delivered"]);
     expect(events(message)[0]).toBe("mail.accepted");
-    const [raw] = await until("the mail lies in the mailbox", async () => {
-      const mails = await postfix.mailbox("bob@good.test");
-      return mails.length > 0 ? mails : undefined;
-    });
+    const [raw] = await mailsOf("bob@good.test", 1);
     expect(raw).toContain("X-Campaign: spring");
     expect(raw?.toLowerCase()).not.toContain("bcc@good.test");
     expect(raw).toMatch(/^Return-Path: <b-[0-9a-z-]+@bounces\.sender\.test>/m);
@@ -79,12 +83,12 @@ describe.skipIf(skip)("a message travels", () => {
     expect(
       results.map((result) => `${result.signingDomain} ${result.algo} ${result.status.result}`).toSorted(),
     ).toEqual(["sender.test ed25519-sha256 pass", "sender.test rsa-sha256 pass"]);
-    expect(await postfix.mailbox("bcc@good.test")).toHaveLength(1);
-  }, 60_000);
+    for (const copy of ["cc@good.test", "bcc@good.test"]) expect(await mailsOf(copy, 1)).toHaveLength(1);
+  }, 300_000);
 
   test("an unknown user's 550 is a bounce within seconds and suppresses the address", async () => {
     const id = await tyto.send({ from: sender, to: "nobody@good.test", subject: "Hello", text: "x" });
-    const message = await tyto.message(id, (it) => it.status === "bounced", 10_000);
+    const message = await tyto.message(id, (it) => it.status === "bounced");
     expect(message.recipients[0]).toMatchObject({ reason: "mailbox.unknown", attempts: 1 });
     expect(message.recipients[0]?.reply).toContain("5.1.1");
     const answer = await until("the address is suppressed", async () => {
@@ -97,11 +101,11 @@ describe.skipIf(skip)("a message travels", () => {
       return again.status === 422 ? again : undefined;
     });
     expect(await answer.json()).toMatchObject({ code: "recipient.suppressed" });
-  }, 60_000);
+  }, 300_000);
 
   test("Postfix's own report of a late failure reaches our port and suppresses", async () => {
     const id = await tyto.send({ from: sender, to: "gone@late.test", subject: "Hello", text: "x" });
-    const message = await tyto.message(id, is("bounced", 3), 30_000);
+    const message = await tyto.message(id, is("bounced", 3));
     expect(events(message)).toContain("mail.delivered");
     expect(message.status).toBe("bounced");
     await until("the address is suppressed", async () => {
@@ -110,7 +114,7 @@ describe.skipIf(skip)("a message travels", () => {
       };
       return list.data.some(({ address }) => address === "gone@late.test");
     });
-  }, 60_000);
+  }, 300_000);
 
   test("a message with the EICAR file is refused, and one with a harmless file arrives", async () => {
     const eicar = ["X5O!P%@AP[4\\PZX54(P^)7CC)7}$", "EICAR-STANDARD-ANTIVIRUS-TEST-FILE", "!$H+H*"].join("");
@@ -137,21 +141,18 @@ describe.skipIf(skip)("a message travels", () => {
       "mail.scanned",
       "mail.delivered",
     ]);
-    const mails = await until("the harmless one arrives", async () => {
-      const list = await postfix.mailbox("files@good.test");
-      return list.length > 0 ? list : undefined;
-    });
+    const mails = await mailsOf("files@good.test", 1);
     expect(mails).toHaveLength(1);
     expect(mails[0]).toContain("Subject: Good");
-  }, 60_000);
+  }, 300_000);
 
   test("a greylisted mail is delivered on retry", async () => {
     const id = await tyto.send({ from: sender, to: "grey@grey.test", subject: "Again", text: "x" });
-    const message = await tyto.message(id, is("delivered", 3), 60_000);
+    const message = await tyto.message(id, is("delivered", 3));
     expect(events(message)).toEqual(["mail.accepted", "mail.deferred", "mail.delivered"]);
     expect(message.recipients[0]?.attempts).toBe(2);
-    expect(await postfix.mailbox("grey@grey.test")).toHaveLength(1);
-  }, 90_000);
+    expect(await mailsOf("grey@grey.test", 1)).toHaveLength(1);
+  }, 300_000);
 
   test("the same Idempotency-Key twice is one mail; another body is a conflict", async () => {
     const mail = { from: sender, to: "cc@good.test", subject: "Once", text: "x" };
@@ -162,11 +163,11 @@ describe.skipIf(skip)("a message travels", () => {
     const other = await tyto.call("POST", "/v1/emails", { ...mail, subject: "Other" }, headers);
     expect(other.status).toBe(409);
     await tyto.message(first, (it) => it.status === "delivered");
-    expect(await postfix.mailbox("cc@good.test")).toHaveLength(before + 1);
-  }, 60_000);
+    expect(await mailsOf("cc@good.test", before + 1)).toHaveLength(before + 1);
+  }, 300_000);
 
   test("a scheduled mail can be cancelled and is never sent; one that is not cancelled leaves at its time", async () => {
-    const soon = new Date(Date.now() + 3_000).toISOString();
+    const soon = new Date(Date.now() + 5_000).toISOString();
     const far = new Date(Date.now() + 3_600_000).toISOString();
     const mail = { from: sender, to: "cc@good.test", text: "x" };
     const kept = await tyto.send({ ...mail, subject: "Later", scheduled_at: soon });
@@ -178,7 +179,7 @@ describe.skipIf(skip)("a message travels", () => {
     expect((await postfix.mailbox("cc@good.test")).some((mailText) => mailText.includes("Never"))).toBe(
       false,
     );
-  }, 60_000);
+  }, 300_000);
 
   test("everything is still there after a clean stop and a second start", async () => {
     const id = await tyto.send({ from: sender, to: "bob@good.test", subject: "Before", text: "x" });
@@ -187,5 +188,5 @@ describe.skipIf(skip)("a message travels", () => {
     expect((await tyto.message(id)).status).toBe("delivered");
     const after = await tyto.send({ from: sender, to: "bob@good.test", subject: "After", text: "x" });
     await tyto.message(after, (it) => it.status === "delivered");
-  }, 180_000);
+  }, 300_000);
 });

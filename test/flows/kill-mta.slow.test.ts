@@ -29,7 +29,7 @@ test.skipIf(skip)(
         const accepting = sending.accept(perLife);
         const at = sending.remote.received() + 1 + Math.floor(Math.random() * perLife * 0.9);
         await until("enough is sent", () => sending.remote.received() >= at, {
-          withinMs: 60_000,
+          withinMs: 180_000,
           everyMs: 1,
         });
         await sending.duringKill("mta", () => {
@@ -64,7 +64,7 @@ test.skipIf(skip)(
       const accepting = sending.accept(messages);
       for (let count = 0; count < kills; count++) {
         const at = Math.floor((messages * (count + Math.random())) / kills);
-        await until("enough is delivered", () => sending.received() >= at, { withinMs: 90_000, everyMs: 1 });
+        await until("enough is delivered", () => sending.received() >= at, { withinMs: 180_000, everyMs: 1 });
         await sending.duringKill("nats-server", async () => {
           await nats.kill();
           await nats.restart();

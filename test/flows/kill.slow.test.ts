@@ -70,7 +70,7 @@ describe.skipIf(skip)("kill -9", () => {
           ids.set(index, ((await answer.json()) as { id: string }).id);
           return true;
         },
-        { withinMs: 120_000, everyMs: 100 },
+        { withinMs: 180_000, everyMs: 100 },
       );
     };
     const client = async () => {
@@ -84,9 +84,9 @@ describe.skipIf(skip)("kill -9", () => {
         const at = Math.floor((messages * (order + 1)) / (victims.length + 1));
         await until(`${at} sends were answered`, () => ids.size >= at, { withinMs: 300_000, everyMs: 5 });
         const victim = await until(`${part} runs`, () => tyto.process(part), { withinMs: 60_000 });
+        const before = remote.connections();
         const open = remote.openConnections();
         process.kill(victim.pid, "SIGKILL");
-        openAtKills += open;
         kills.push(
           `${part} at ${ids.size} answered, ${remote.received()} received, ${open} connections open`,
         );
@@ -98,16 +98,19 @@ describe.skipIf(skip)("kill -9", () => {
           },
           { withinMs: 60_000 },
         );
+        // The dead one's that were not seen yet at the kill: a new one has nothing to send so soon.
+        const late = part === "mta" ? remote.connections() - before : 0;
+        openAtKills += open + late;
       }
     };
 
     await Promise.all([killer(), ...Array.from({ length: sessions }, client)]);
-    await until("every recipient has its mail", () => remote.recipients() >= messages, { withinMs: 180_000 });
+    await until("every recipient has its mail", () => remote.recipients() >= messages, { withinMs: 300_000 });
     await until(
       "Convex knows every delivery",
       async () => (await tyto.countMessages("delivered")) >= messages,
       {
-        withinMs: 180_000,
+        withinMs: 300_000,
         everyMs: 500,
       },
     );
@@ -135,5 +138,5 @@ describe.skipIf(skip)("kill -9", () => {
     expect(lost).toBe(0);
     expect(duplicates).toBeLessThanOrEqual(openAtKills);
     expect(incomplete).toEqual([]);
-  }, 900_000);
+  }, 1_800_000);
 });

@@ -8,6 +8,7 @@ import { type Installation, startInstallation } from "../parts/installation.ts";
 import { missing, needs } from "../parts/missing.ts";
 import { freePort } from "../parts/ports.ts";
 import { type Postfix, startPostfix } from "../parts/postfix.ts";
+import { until } from "../parts/until.ts";
 
 const skip = missing("dashboard flow", needs.postfix(), needs.nats(), needs.clamd(), needs.chromium());
 const flags = [
@@ -37,6 +38,7 @@ describe.skipIf(skip)("the dashboard", () => {
     await tyto.addDomain("sender.test");
     browser = await chromium.launch({ executablePath: Bun.which("chromium") ?? "chromium", args: flags });
     context = await browser.newContext({ locale: "en-US" });
+    context.setDefaultTimeout(60_000);
   }, 300_000);
 
   afterAll(async () => {
@@ -69,26 +71,27 @@ describe.skipIf(skip)("the dashboard", () => {
       subject: "Owl post",
       text: "x",
     });
-    await page.getByText("Owl post").first().waitFor({ timeout: 20_000 });
+    await page.getByText("Owl post").first().waitFor({ timeout: 60_000 });
     await page.getByText("Owl post").first().click();
     await page.waitForURL(new RegExp(id));
     await page
       .getByText(/5\.1\.1/)
       .first()
-      .waitFor({ timeout: 20_000 });
-    const shown = await page.getByRole("main").textContent();
-    expect(shown).toMatch(/bounced/i);
+      .waitFor({ timeout: 60_000 });
+    await until("the page says that it bounced", async () =>
+      /bounced/i.test((await page.getByRole("main").textContent()) ?? ""),
+    );
     expect(outside).toEqual([]);
     await page.close();
-  }, 120_000);
+  }, 600_000);
 
   test("mail that Postfix accepts and bounces later: the open pages show the bounce, its reason and whose fault it was", async () => {
     const bounces = await context.newPage();
     const suppressions = await context.newPage();
     await bounces.goto(`${tyto.webUrl}/bounces`);
-    await bounces.getByText("Latest bounces").waitFor({ timeout: 20_000 });
+    await bounces.getByText("Latest bounces").waitFor({ timeout: 60_000 });
     await suppressions.goto(`${tyto.webUrl}/suppressions?search=gone`);
-    await suppressions.getByText("No such address here").waitFor({ timeout: 20_000 });
+    await suppressions.getByText("No such address here").waitFor({ timeout: 60_000 });
 
     const late = (to: string, subject: string) =>
       tyto.send({ from: "Ann <ann@sender.test>", to, subject, text: "x" });
@@ -96,12 +99,12 @@ describe.skipIf(skip)("the dashboard", () => {
     const fullId = await late("mia@full.test", "To a full mailbox");
     const row = (address: string) => bounces.getByRole("listitem").filter({ hasText: address });
     const gone = row("gone@late.test");
-    await gone.getByText("The mailbox does not exist").waitFor({ timeout: 40_000 });
+    await gone.getByText("The mailbox does not exist").waitFor({ timeout: 60_000 });
     await gone.getByText("for good").waitFor();
     const full = row("mia@full.test");
-    await full.getByText("The mailbox is full").waitFor({ timeout: 40_000 });
+    await full.getByText("The mailbox is full").waitFor({ timeout: 60_000 });
     await full.getByText("for now").waitFor();
-    await suppressions.getByText("gone@late.test", { exact: true }).waitFor({ timeout: 20_000 });
+    await suppressions.getByText("gone@late.test", { exact: true }).waitFor({ timeout: 60_000 });
     const list = (await (await tyto.call("GET", "/v1/suppressions")).json()) as {
       data: { address: string }[];
     };
@@ -111,18 +114,18 @@ describe.skipIf(skip)("the dashboard", () => {
 
     await full.getByRole("button", { name: /Show the raw message/ }).click();
     const raw = bounces.getByRole("dialog", { name: "The message as it came" });
-    await raw.getByText("Reporting-MTA: dns; mx.postfix.test").waitFor({ timeout: 20_000 });
+    await raw.getByText("Reporting-MTA: dns; mx.postfix.test").waitFor({ timeout: 60_000 });
     await bounces.keyboard.press("Escape");
     await gone.getByRole("link", { name: "To one who left" }).click();
     await bounces.waitForURL(`**/messages/${id}`);
     const timeline = bounces
       .getByRole("list")
       .filter({ hasText: "The receiving server accepted the message." });
-    await timeline.getByText("The mailbox does not exist").waitFor({ timeout: 20_000 });
+    await timeline.getByText("The mailbox does not exist").waitFor({ timeout: 60_000 });
     const events = (await tyto.message(fullId)).timeline.map(({ event }) => event);
     expect(events.filter((event) => event === "mail.delivered" || event === "mail.bounced")).toEqual([
       "mail.delivered",
       "mail.bounced",
     ]);
-  }, 120_000);
+  }, 600_000);
 });

@@ -17,19 +17,23 @@ export function openApi(apiUrl: string, apiKey: string): Api {
       const answer = await call("POST", "/v1/domains", { domain });
       if (answer.status !== 201)
         throw new Error(`adding ${domain} answered ${answer.status}: ${await answer.text()}`);
-      await until(`${domain} has its keys`, async () => {
-        const view = (await (await call("GET", `/v1/domains/${domain}`)).json()) as {
-          records: { purpose: string }[];
-        };
-        return view.records.some((record) => record.purpose === "dkim");
-      });
+      await until(
+        `${domain} has its keys`,
+        async () => {
+          const view = (await (await call("GET", `/v1/domains/${domain}`)).json()) as {
+            records: { purpose: string }[];
+          };
+          return view.records.some((record) => record.purpose === "dkim");
+        },
+        { withinMs: 60_000 },
+      );
     },
     async send(mail, headers) {
       const answer = await call("POST", "/v1/emails", mail, headers);
       if (answer.status !== 202) throw new Error(`sending answered ${answer.status}: ${await answer.text()}`);
       return ((await answer.json()) as { id: string }).id;
     },
-    message(id, ready = () => true, withinMs = 30_000) {
+    message(id, ready = () => true, withinMs = 60_000) {
       let last = "";
       return until(
         `message ${id} gets there`,

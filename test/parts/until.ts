@@ -3,7 +3,7 @@ export async function until<T>(
   what: string,
   condition: () => T | Promise<T>,
   {
-    withinMs = 20_000,
+    withinMs = 40_000,
     everyMs = 50,
     state,
   }: { withinMs?: number; everyMs?: number; state?: () => unknown } = {},
