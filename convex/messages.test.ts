@@ -108,7 +108,7 @@ test("every filter finds its messages, newest first, for people and for programs
         programs: expected,
       });
     }
-}, 30_000);
+}, 120_000);
 
 test("a line of the list tells what matters about its message", async () => {
   const t = startConvex();

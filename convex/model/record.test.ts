@@ -216,7 +216,7 @@ describe("events give the same rows in every order", () => {
         for (const batch of batches(order)) applied += (await apply(t, batch)).applied;
         expect({ way, applied, ...(await trace(t)) }).toEqual({ way, applied: events.length, ...expected });
       }
-    }, 30_000);
+    }, 120_000);
 });
 
 test("a repeat is counted and changes nothing", async () => {

@@ -41,7 +41,7 @@ describe.skipIf(skip)("a backup", () => {
     await tyto?.stop();
     await receiver?.stop();
     await rm(directory, { recursive: true, force: true });
-  }, 60_000);
+  }, 300_000);
 
   const send = (to: string) =>
     tyto.send({ from: "Ann <ann@sender.test>", to, subject: "Hello", text: "Text" });
@@ -104,7 +104,7 @@ describe.skipIf(skip)("a backup", () => {
       expect(bytes.includes(secret)).toBe(false);
     const checked = await run(["restore", file(), "--check"]);
     expect(checked).toMatchObject({ code: 0, text: expect.stringContaining("the backup is whole") });
-  }, 120_000);
+  }, 300_000);
 
   test("is refused where something is, with a wrong passphrase, and when it is damaged, and leaves nothing", async () => {
     const target = join(directory, "nowhere");
@@ -121,7 +121,7 @@ describe.skipIf(skip)("a backup", () => {
     const broken = await run(["restore", damaged, "--data", target]);
     expect(broken).toMatchObject({ code: 1, text: expect.stringContaining("damaged") });
     expect(Array.from(new Bun.Glob("nowhere*").scanSync({ cwd: directory, onlyFiles: false }))).toEqual([]);
-  }, 120_000);
+  }, 300_000);
 
   test("becomes an installation with the same mail, files, keys and secrets, which sends again", async () => {
     const dataDir = join(directory, "empty-machine");

@@ -51,7 +51,7 @@ describe.skipIf(skip)("a message travels", () => {
     await tyto?.stop();
     await postfix?.stop();
     await dns?.stop();
-  }, 60_000);
+  }, 300_000);
 
   /** Postfix has answered for a mail a moment before that lies in the mailbox. */
   const mailsOf = (address: string, count: number) =>

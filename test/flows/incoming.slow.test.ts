@@ -57,7 +57,7 @@ describe.skipIf(skip)("what comes in", () => {
     await tyto?.stop();
     await postfix?.stop();
     await dns?.stop();
-  }, 60_000);
+  }, 300_000);
 
   /** Sends a message and gives what lies in the mailbox. */
   async function received(to: string, more: object = {}): Promise<{ id: string; raw: string }> {

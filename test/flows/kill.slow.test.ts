@@ -39,7 +39,7 @@ describe.skipIf(skip)("kill -9", () => {
   afterAll(async () => {
     await tyto?.stop();
     await remote?.stop();
-  }, 60_000);
+  }, 300_000);
 
   test("of every process loses nothing", async () => {
     const ids = new Map<number, string>();

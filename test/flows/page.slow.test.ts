@@ -38,14 +38,14 @@ describe.skipIf(skip)("the dashboard", () => {
     await tyto.addDomain("sender.test");
     browser = await chromium.launch({ executablePath: Bun.which("chromium") ?? "chromium", args: flags });
     context = await browser.newContext({ locale: "en-US" });
-    context.setDefaultTimeout(60_000);
+    context.setDefaultTimeout(300_000);
   }, 300_000);
 
   afterAll(async () => {
     await browser?.close();
     await tyto?.stop();
     await postfix?.stop();
-  }, 60_000);
+  }, 300_000);
 
   test("shows nothing without signing in, makes the account, and shows a bounce without reload", async () => {
     const page = await context.newPage();

@@ -53,7 +53,7 @@ describe.skipIf(skip)("keys change", () => {
     await tyto?.stop();
     await new Promise<void>((resolve) => (server === undefined ? resolve() : server.close(() => resolve())));
     await dns?.stop();
-  }, 60_000);
+  }, 300_000);
 
   async function ask(method: string, at: string): Promise<DomainView> {
     const answer = await tyto.call(method, at);

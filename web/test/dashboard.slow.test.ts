@@ -55,7 +55,7 @@ describe.skipIf(skip)("the dashboard", () => {
       args: flags,
     });
     context = await browser.newContext({ locale: "en-US", viewport: { width: 1280, height: 900 } });
-    context.setDefaultTimeout(60_000);
+    context.setDefaultTimeout(300_000);
     page = watchOver(await context.newPage());
   }, 300_000);
 
@@ -63,7 +63,7 @@ describe.skipIf(skip)("the dashboard", () => {
     await browser?.close();
     await tyto?.stop();
     remote?.stop();
-  }, 60_000);
+  }, 300_000);
 
   test("a first visit to any page asks for an account, and says what is wrong with it", async () => {
     await open("/messages");
@@ -497,7 +497,7 @@ describe.skipIf(skip)("the dashboard", () => {
         await tab.waitForLoadState("networkidle");
         await examine(tab, path);
       };
-      other.setDefaultTimeout(60_000);
+      other.setDefaultTimeout(300_000);
       const id = await send(["bob@remote.test", "nobody@remote.test"], "For two");
       // One page is looked at while another one still loads.
       const waiting = [...pages, ...more, ...incoming, ...operation, `/messages/${id}`];

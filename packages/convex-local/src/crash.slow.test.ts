@@ -223,4 +223,4 @@ test("SIGTERM ends with 0 and everything is there at the next start", async () =
   expect(await new ConvexHttpClient(server.url).query(list, { author: "stop" })).toMatchObject([
     { body: "kept" },
   ]);
-}, 120_000);
+}, 300_000);

@@ -53,7 +53,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await Promise.all(mtas.map((mta) => mta.stop()));
   await Promise.all([nats.stop(), sink?.stop()]);
-}, 30_000);
+}, 300_000);
 
 async function accept(): Promise<void> {
   const messageId = newMessageId();
@@ -125,4 +125,4 @@ test("a requeue of a suspended site makes one probe of all processes, at once, a
     withinMs: 120_000,
   });
   expect((await statesOf()).map(({ state }) => state)).not.toContain("suspended");
-}, 240_000);
+}, 300_000);

@@ -137,7 +137,7 @@ test("after a hold five messages are on trial in all processes together", async 
     return out.length > 5;
   });
   expect(out).toHaveLength(6);
-}, 30_000);
+}, 120_000);
 
 test("a site that is left alone is so by all processes, is asked by one message, and speaks with all again", async () => {
   const three = await startThree();
@@ -176,7 +176,7 @@ test("a site that is left alone is so by all processes, is asked by one message,
   await until("all know that it speaks", () =>
     three.every(({ gates }) => gates.shaping.status(site.id)[0]?.state === "slowed"),
   );
-}, 30_000);
+}, 120_000);
 
 test("a suspended site that an operator has asked is asked by one message of all processes, and opens for all by its success", async () => {
   const two = await startAll("one", "two");
@@ -205,4 +205,4 @@ test("a suspended site that an operator has asked is asked by one message of all
   probes[0]?.see({ ...seen("delivered"), atMs: now() });
   await until("it speaks with both", () => statesOf().every((state) => state === "slowed"));
   expect(two.map(({ gates }) => gates.shaping.leave(key, undefined).kind)).toEqual(["go", "go"]);
-}, 30_000);
+}, 120_000);

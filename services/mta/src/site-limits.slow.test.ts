@@ -55,7 +55,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await Promise.all(mtas.map((mta) => mta.stop()));
   await Promise.all([nats.stop(), sink.stop()]);
-}, 30_000);
+}, 300_000);
 
 async function accept(): Promise<void> {
   const messageId = newMessageId();
@@ -103,4 +103,4 @@ test("two processes together keep to the rate and the connections that an operat
   await until("the rest arrives without limits", () => sink.received.length >= messages, {
     withinMs: 60_000,
   });
-}, 180_000);
+}, 300_000);

@@ -53,7 +53,7 @@ test("an mta is ready when its lanes consume and it answers, and says until then
     await (await starting).stop();
     await nats.stop();
   }
-}, 30_000);
+}, 120_000);
 
 test("the log tells what a start waits for, until it is over", async () => {
   const told: unknown[] = [];

@@ -59,5 +59,5 @@ test.each(suites)(
     expect({ failed, code }).toEqual({ failed: [], code: 0 });
     expect(Number(/^ *(\d+) pass$/m.exec(output)?.[1])).toBeGreaterThanOrEqual(passes);
   },
-  180_000,
+  300_000,
 );

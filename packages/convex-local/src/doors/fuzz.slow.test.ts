@@ -22,7 +22,7 @@ beforeAll(async () => {
     { url: server.url, adminKey: ADMIN_KEY },
     `${import.meta.dir}/../../fixtures/hogs/convex`,
   );
-}, 60_000);
+}, 300_000);
 afterAll(async () => {
   await server.kill("SIGKILL");
   rmSync(dataDir, { recursive: true, force: true });
@@ -114,7 +114,7 @@ test("random requests on both ports leave the server as it was", async () => {
     );
   }
   await isHealthy(engine);
-}, 180_000);
+}, 300_000);
 
 test("random frames, split anywhere, leave the server as it was", async () => {
   const random = new Random(32);
@@ -132,7 +132,7 @@ test("random frames, split anywhere, leave the server as it was", async () => {
     );
   }
   await isHealthy(engine);
-}, 180_000);
+}, 300_000);
 
 test("frames and bodies that are too large are ended, not gathered", async () => {
   const engine = engineOf(server.pid);
@@ -148,7 +148,7 @@ test("frames and bodies that are too large are ended, not gathered", async () =>
   const site = await fetch(`${server.siteUrl}/headers`, { method: "POST", body: Buffer.alloc(21 * MIB) });
   expect([404, 413]).toContain(site.status);
   await isHealthy(engine);
-}, 180_000);
+}, 300_000);
 
 test("of thousands of sockets the last are refused in words, and all others served", async () => {
   const engine = engineOf(server.pid);
@@ -160,4 +160,4 @@ test("of thousands of sockets the last are refused in words, and all others serv
   expect(refused).toBeGreaterThan(0);
   expect(served).toBeLessThanOrEqual(2000);
   await isHealthy(engine);
-}, 180_000);
+}, 300_000);

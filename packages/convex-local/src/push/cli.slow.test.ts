@@ -20,7 +20,7 @@ test("codegen writes typed bindings", async () => {
   expect(readFileSync(join(app, "convex/_generated/api.d.ts"), "utf8")).toContain(
     "messages: typeof messages",
   );
-}, 60_000);
+}, 300_000);
 
 test("deploy puts functions in place, run calls them, and a restart keeps them", async () => {
   await succeed("deploy", "--typecheck", "disable");
@@ -30,7 +30,7 @@ test("deploy puts functions in place, run calls them, and a restart keeps them",
   expect(JSON.parse(await succeed("run", "messages:list", '{"author":"cli"}'))).toMatchObject([{ _id: id }]);
   expect(await succeed("data")).toContain("messages");
   expect(await succeed("data", "messages")).toContain(id);
-}, 60_000);
+}, 300_000);
 
 test("env sets, lists, gets and removes variables that functions see", async () => {
   await succeed("env", "set", "COLOUR", "blue");
@@ -39,7 +39,7 @@ test("env sets, lists, gets and removes variables that functions see", async () 
   expect(JSON.parse(await succeed("run", "messages:environment", '{"name":"COLOUR"}'))).toBe("blue");
   await succeed("env", "remove", "COLOUR");
   expect(await succeed("env", "list")).not.toContain("COLOUR");
-}, 60_000);
+}, 300_000);
 
 test("a schema that the documents break is refused, and the old code stays", async () => {
   const file = join(app, "convex/schema.ts");
@@ -50,7 +50,7 @@ test("a schema that the documents break is refused, and the old code stays", asy
   expect(refused.stderr).toContain("missing the required field `subject`");
   writeFileSync(file, before);
   expect(JSON.parse(await succeed("run", "messages:list", '{"author":"cli"}'))).toHaveLength(1);
-}, 60_000);
+}, 300_000);
 
 test("code that throws while it loads is refused with its reason, and the old code stays", async () => {
   const file = join(app, "convex/broken.ts");
@@ -60,7 +60,7 @@ test("code that throws while it loads is refused with its reason, and the old co
   expect(refused.stderr).toContain("broken on purpose");
   rmSync(file);
   expect(JSON.parse(await succeed("run", "messages:list", '{"author":"cli"}'))).toHaveLength(1);
-}, 60_000);
+}, 300_000);
 
 test("dev --once pushes changed modules only, and a removed function is gone", async () => {
   const file = join(app, "convex/extra.ts");
@@ -75,4 +75,4 @@ test("dev --once pushes changed modules only, and a removed function is gone", a
   const missing = await convex("run", "extra:five");
   expect(missing.code).not.toBe(0);
   expect(missing.stderr).toContain("Could not find function");
-}, 60_000);
+}, 300_000);

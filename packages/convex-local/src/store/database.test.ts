@@ -44,7 +44,7 @@ test("a deployment starts again in the same process on the same data", async () 
     expect(await client.query(list, { author: "again" })).toHaveLength(round);
     await convex.stop();
   }
-}, 30_000);
+}, 120_000);
 
 test("a second process is told that the file is in use", () => {
   dataDir = mkdtempSync(join(tmpdir(), "convex-locked-"));
@@ -83,4 +83,4 @@ test("the write-ahead log stays within its bound while much is written, and is g
   expect(largest).toBeLessThan(48 * 1024 * 1024);
   store.close();
   expect(() => logBytes()).toThrow("ENOENT");
-}, 60_000);
+}, 120_000);

@@ -60,7 +60,7 @@ test("a file from before components keeps its code, schema and jobs", async () =
   expect(await client.query(list, { author: "old" })).toMatchObject([{ body: "kept" }]);
   await expect(client.mutation(reminder, { author: 5, body: "no text" })).rejects.toThrow();
   await after.stop();
-}, 30_000);
+}, 120_000);
 
 test("a file of a newer program is refused", () => {
   const dataDir = newDirectory();

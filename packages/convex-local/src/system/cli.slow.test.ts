@@ -10,7 +10,7 @@ const place = (name: string) => join(cli.directory, name);
 beforeAll(async () => {
   cli = await startCli();
   await cli.succeed("deploy", "--typecheck", "disable", "--codegen", "disable");
-}, 60_000);
+}, 300_000);
 afterAll(() => cli.stop());
 
 const list = async (author: string) =>
@@ -32,7 +32,7 @@ test("run calls internal functions too, as the user that is wished, and says wha
   expect(unknown).toMatchObject({ code: 1, stderr: expect.stringContaining("Available functions") });
   const wrong = await cli.run("run", "messages:send", '{"author":5}');
   expect(wrong).toMatchObject({ code: 1, stderr: expect.stringContaining("ArgumentValidationError") });
-}, 60_000);
+}, 300_000);
 
 test("run evaluates inline queries, which can only read", async () => {
   await cli.succeed("run", "messages:send", '{"author":"inline","body":"x"}');
@@ -44,7 +44,7 @@ test("run evaluates inline queries, which can only read", async () => {
   expect(write).toMatchObject({ code: 1, stderr: expect.stringContaining("Query failed") });
   const component = await cli.run("run", "--component", "nowhere", "--inline-query", "1");
   expect(component).toMatchObject({ code: 1, stderr: expect.stringContaining("was not found") });
-}, 60_000);
+}, 300_000);
 
 test("run --watch goes on with every change, and run --push brings the code along", async () => {
   const watching = cli.follow("run", "--watch", "messages:list", '{"author":"watch"}');
@@ -58,7 +58,7 @@ test("run --watch goes on with every change, and run --push brings the code alon
   );
   const pushed = await cli.succeed("run", "--push", "--typecheck", "disable", "pushed:six");
   expect(pushed.split("\n").at(-1)).toBe("6");
-}, 90_000);
+}, 300_000);
 
 test("env sets from arguments, standard input and files, and keeps what is not named", async () => {
   await cli.succeed("env", "set", "ONE", "1");
@@ -80,7 +80,7 @@ test("env sets from arguments, standard input and files, and keeps what is not n
   expect((await cli.run("env", "set", "not-a-name", "x")).code).toBe(1);
   // Defaults belong to projects of the cloud, and a deployment of one's own has none.
   expect((await cli.run("env", "default", "list")).code).toBe(1);
-}, 90_000);
+}, 300_000);
 
 test("data lists tables and documents, in the order and number that is wished", async () => {
   for (const body of ["first", "second", "third"])
@@ -92,7 +92,7 @@ test("data lists tables and documents, in the order and number that is wished", 
   const oldest = await cli.succeed("data", "messages", "--limit", "1", "--order", "asc");
   expect(oldest).not.toContain("third");
   expect((await cli.run("data", "no_such_table")).stdout).toBe("");
-}, 90_000);
+}, 300_000);
 
 test("logs show what has run, and go on", async () => {
   await cli.succeed("run", "messages:later", '{"body":"x","ms":86400000}');
@@ -104,7 +104,7 @@ test("logs show what has run, and go on", async () => {
   const lines = cli.follow("logs", "--history", "1000", "--jsonl");
   await lines.until('"identifier":"messages:later"');
   await lines.stop();
-}, 60_000);
+}, 300_000);
 
 test("function-spec describes every function and route", async () => {
   const spec = JSON.parse(await cli.succeed("function-spec")) as {
@@ -118,7 +118,7 @@ test("function-spec describes every function and route", async () => {
   expect(spec.functions).toContainEqual(
     expect.objectContaining({ functionType: "HttpAction", path: "/echo", method: "POST" }),
   );
-}, 60_000);
+}, 300_000);
 
 test("import takes JSON lines, JSON arrays and CSV, and asks for what it does to a table", async () => {
   writeFileSync(place("rows.jsonl"), '{"author":"jsonl","body":"1"}\n{"author":"jsonl","body":"2"}\n');
@@ -137,7 +137,7 @@ test("import takes JSON lines, JSON arrays and CSV, and asks for what it does to
   await cli.succeed("import", "--replace", "--yes", "--table", "messages", place("rows.json"));
   expect(await list("jsonl")).toEqual([]);
   expect(await list("json")).toHaveLength(1);
-}, 120_000);
+}, 300_000);
 
 test("export writes what import loads: documents, ids and files, over a restart", async () => {
   const id = JSON.parse(await cli.succeed("run", "files:store", '{"text":"kept bytes"}')) as string;
@@ -157,7 +157,7 @@ test("export writes what import loads: documents, ids and files, over a restart"
   expect(await cli.restartServer("SIGKILL")).not.toBe(0);
   expect(await list("json")).toEqual(before);
   expect(JSON.parse(await cli.succeed("run", "files:read", JSON.stringify({ id })))).toBe("kept bytes");
-}, 120_000);
+}, 300_000);
 
 test("deploy --dry-run says what it would do and does nothing; codegen needs nothing but the server", async () => {
   writeFileSync(
@@ -170,4 +170,4 @@ test("deploy --dry-run says what it would do and does nothing; codegen needs not
   expect(existsSync(join(cli.app, "convex/_generated/api.d.ts"))).toBe(true);
   await cli.succeed("dev", "--once", "--typecheck", "disable");
   expect(await cli.succeed("run", "dry:run")).toBe("1");
-}, 120_000);
+}, 300_000);

@@ -22,7 +22,7 @@ beforeAll(async () => {
   });
   await deployHogs();
   client = new ConvexHttpClient(server.url, { logger: false });
-}, 120_000);
+}, 300_000);
 afterAll(async () => {
   await server.kill("SIGKILL");
   rmSync(dataDir, { recursive: true, force: true });
@@ -79,7 +79,7 @@ test("an endless query or mutation fails alone: the engine and everybody's socke
   expect(watcher.seen()).not.toContain("loop");
   expect((await endedEngines()).length).toBe(before);
   await watcher.socket.close();
-}, 120_000);
+}, 300_000);
 
 test("a gigabyte ends with an error for that call; who waits gets an answer, and a socket comes back", async () => {
   const watcher = watchMarks();
@@ -97,7 +97,7 @@ test("a gigabyte ends with an error for that call; who waits gets an answer, and
   expect(marks.filter((name) => name === "waited")).toHaveLength(1);
   expect(marks.filter((name) => name === "resent")).toHaveLength(1);
   await watcher.socket.close();
-}, 120_000);
+}, 300_000);
 
 test("the same call again is refused at once, and does not end another engine", async () => {
   expect((await endedEngines()).at(-1)).toMatchObject({
@@ -107,20 +107,20 @@ test("the same call again is refused at once, and does not end another engine", 
   const ended = (await endedEngines()).length;
   await expect(client.query(query("allocate"))).rejects.toThrow("is refused for another");
   expect((await endedEngines()).length).toBe(ended);
-}, 120_000);
+}, 300_000);
 
 test("an action that loops or allocates for ever ends with a clear error", async () => {
   await expect(client.action(action("loopInAction"))).rejects.toThrow("Function execution timed out");
   await expect(client.action(action("allocateInAction"))).rejects.toThrow(/ran out of memory|timed out/);
   expect(await client.query(query("marks"))).toBeArray();
-}, 120_000);
+}, 300_000);
 
 test("a deploy gives refused functions another chance", async () => {
   await deployHogs();
   const endless = client.action(action("loopInAction"));
   await expect(endless).rejects.toThrow("Function execution timed out");
   await expect(endless).rejects.not.toThrow("refused");
-}, 120_000);
+}, 300_000);
 
 test("a live query that ends the engine does not end it again when its client comes back", async () => {
   const socket = new ConvexClient(server.url, { logger: false });
@@ -139,7 +139,7 @@ test("a live query that ends the engine does not end it again when its client co
   expect(failure?.message).toContain("is refused for another");
   expect((await endedEngines()).length).toBe(before + 1);
   await socket.close();
-}, 120_000);
+}, 300_000);
 
 test("a call that is only slow is logged with the time it took", async () => {
   const quick = await startProcess(mkdtempSync(join(dataDir, "slow-")), 0, undefined, {
@@ -158,7 +158,7 @@ test("a call that is only slow is logged with the time it took", async () => {
   } finally {
     await quick.kill("SIGTERM");
   }
-}, 120_000);
+}, 300_000);
 
 test("an engine that dies for another reason is started again, and callers learn to come back", async () => {
   const before = (await endedEngines()).length;
@@ -167,7 +167,7 @@ test("an engine that dies for another reason is started again, and callers learn
   await until(async () => (await endedEngines()).length > before);
   expect((await endedEngines()).at(-1)).toMatchObject({ reason: "crash" });
   expect(await client.query(query("marks"))).toBeArray();
-}, 120_000);
+}, 300_000);
 
 test("no engine outlives its parent, not even one that hears nobody", async () => {
   const other = await startProcess(mkdtempSync(join(dataDir, "orphan-")));
@@ -183,7 +183,7 @@ test("no engine outlives its parent, not even one that hears nobody", async () =
   await other.kill("SIGKILL");
   expect(await endless).toBe("gone");
   await until(() => !isAlive(engine));
-}, 120_000);
+}, 300_000);
 
 test("functions learn who called, and nothing of the door", async () => {
   const names = (await (await fetch(`${server.siteUrl}/headers`)).json()) as string[];

@@ -22,7 +22,7 @@ import { setUpSender } from "../sender.testing.ts";
 import { start } from "../start.ts";
 import { type Sink, startSink } from "../testing.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(120_000);
 
 const domain = Domain.parse("example.com");
 const verpKey = "a verp key of the test, long enough";

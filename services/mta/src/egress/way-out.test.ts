@@ -9,7 +9,7 @@ import { silentLog } from "@tyto/service";
 import { parsePlan } from "./plan.ts";
 import { startWayOut, type WayOut } from "./way-out.ts";
 
-setDefaultTimeout(30_000);
+setDefaultTimeout(120_000);
 
 let nats: TestNats;
 let dns: DnsServer;

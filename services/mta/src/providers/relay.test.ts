@@ -63,13 +63,15 @@ async function startRelay(
   return { port: address.port, got, users };
 }
 
+/** No server here falls silent, and a busy machine is slow. */
+const stepMs = 10_000;
 const timeouts = {
-  connectMs: 1_000,
-  greetingMs: 1_000,
-  commandMs: 1_000,
-  blockMs: 1_000,
-  finalMs: 1_000,
-  messageMs: 5_000,
+  connectMs: stepMs,
+  greetingMs: stepMs,
+  commandMs: stepMs,
+  blockMs: stepMs,
+  finalMs: stepMs,
+  messageMs: stepMs,
 };
 const mail: Mail = {
   envelopeId: "01mcc5rm007956dzmhnd2x7ryp-0",
@@ -97,7 +99,7 @@ async function send(port: number, more: Partial<RelaySettings> = {}, times = 1):
   for (let i = 0; i < times; i++)
     carried.push(
       await provider.carry(async () => mail, {
-        waitMs: 1_000,
+        waitMs: stepMs,
         hold: (release) => release(),
         signal: new AbortController().signal,
       }),

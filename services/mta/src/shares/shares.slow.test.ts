@@ -36,7 +36,7 @@ afterAll(async () => {
   for (const { server } of lines) server.close();
   await nats.stop();
   await site.stop();
-}, 30_000);
+}, 300_000);
 
 /** Keeps mail waiting for everybody. */
 async function feed(): Promise<void> {

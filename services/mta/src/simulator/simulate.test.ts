@@ -3,7 +3,7 @@ import { rounds } from "../../../../test/parts/rounds.ts";
 import { Agenda, seeded } from "./agenda.ts";
 import { type Scenario, simulate } from "./simulate.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(120_000);
 
 /** A sender who grows with the caps of the schedule. */
 const good: Scenario = {
