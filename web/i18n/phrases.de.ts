@@ -147,7 +147,7 @@ export const germanPhrases: Readonly<Record<PhraseKind, string>> = {
   "limit.most": "höchstens {most}",
   "given-up": "vom Betreiber aufgegeben: {why}",
   "loop.ended": "zehn Minuten sind um",
-  "provider.others": "andere",
+  "provider.others": "andere Anbieter",
   attempts: "{about} ({matched} von {tried} Versuchen)",
   times: "{about} ({count}-mal)",
   answered: "{say} ({code} {reply})",

@@ -151,7 +151,7 @@ export const phrases = {
   "limit.most": "at most {most:said}",
   "given-up": "given up by the operator: {why:quote}",
   "loop.ended": "ten minutes are over",
-  "provider.others": "mail to others",
+  "provider.others": "other providers",
   attempts: "{about:phrase} ({matched:number} of {tried:number} attempts)",
   times: "{about:phrase} ({count:number} times)",
   answered: "{say:phrase} ({code:code} {reply:quote})",

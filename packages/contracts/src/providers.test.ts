@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { providerOf } from "./providers.ts";
+import { providerLabel, providerOf } from "./providers.ts";
 
 const cases: [string, string | undefined, string][] = [
   ["ann@gmail.com", undefined, "google"],
@@ -19,3 +19,12 @@ for (const [address, mx, provider] of cases)
   test(`${address}${mx === undefined ? "" : ` by ${mx}`} is ${provider}'s`, () => {
     expect(providerOf(address, mx)).toBe(provider);
   });
+
+test.each([
+  ["google", "Google"],
+  ["yahoo-japan", "Yahoo Japan"],
+  ["att", "AT&T"],
+  ["firma.example", "firma.example"],
+])("%s is called %s", (provider, label) => {
+  expect(providerLabel(provider)).toBe(label);
+});

@@ -107,3 +107,23 @@ export function providerOf(address: string, mx?: string): string {
   }
   return byDomain.get(domain) ?? (domain.endsWith(".invalid") || domain === "" ? "unknown" : domain);
 }
+
+/** Names that are not the id with capitals. */
+const labels: Record<string, string> = {
+  att: "AT&T",
+  bt: "BT",
+  kddi: "KDDI",
+  laposte: "La Poste",
+  ovh: "OVH",
+  qq: "QQ",
+};
+
+/** A provider's name for people: Yahoo Japan, for `yahoo-japan`; names that are domains stay as they are. */
+export const providerLabel = (provider: string): string =>
+  labels[provider] ??
+  (provider.includes(".")
+    ? provider
+    : provider
+        .split("-")
+        .map((word) => word.charAt(0).toUpperCase() + word.slice(1))
+        .join(" "));

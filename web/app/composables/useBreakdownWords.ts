@@ -1,3 +1,4 @@
+import { providerLabel } from "@tyto/contracts";
 import { type BreakdownBy, type BreakdownView, otherKey, unknownKey } from "~/utils/breakdown.ts";
 
 /** What a key of a breakdown is called: reasons have words, providers and domains are names. */
@@ -6,7 +7,7 @@ export function useBreakdownWords() {
   return (view: BreakdownView, by: BreakdownBy, key: string): string => {
     if (key === otherKey) return t("bounce.other");
     if (key === unknownKey) return t("bounce.unknown");
-    if (by !== "reason") return key;
+    if (by !== "reason") return by === "provider" ? providerLabel(key) : key;
     const name = key.replaceAll(".", "-");
     const path = {
       bounces: `reason.${name}`,

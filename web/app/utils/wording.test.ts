@@ -34,7 +34,7 @@ describe("Tyto's sentences in German", () => {
       "day 6 of 30, 412 of 1,100 used, slowed because Yahoo deferred 3.4 % and bounced 12 %",
       "Tag 6 von 30, 412 von 1.100 verbraucht, verlangsamt: bei Yahoo 3,4 % aufgeschoben und 12 % unzustellbar",
     ],
-    ["31 to mail to others", "31 an andere"],
+    ["31 to other providers", "31 an andere Anbieter"],
     [
       "paused until 24 Oct because Google complained about 0.3 %",
       "pausiert bis 24. Okt: bei Google Beschwerden über 0,3 %",

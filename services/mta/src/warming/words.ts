@@ -1,4 +1,5 @@
 /** Numbers and names as a person reads them, in the sentences that explain a warming. */
+import { phrase, providerLabel } from "@tyto/contracts";
 
 /** 1,100 */
 export const number = (value: number): string => Math.round(value).toLocaleString("en-US");
@@ -9,25 +10,9 @@ export const percent = (part: number): string => {
   return `${value < 9.95 ? Number(value.toFixed(1)) : Math.round(value)} %`;
 };
 
-const labels: Record<string, string> = {
-  att: "AT&T",
-  bt: "BT",
-  kddi: "KDDI",
-  laposte: "La Poste",
-  ovh: "OVH",
-  qq: "QQ",
-  other: "mail to others",
-};
-
-/** Yahoo Japan, for `yahoo-japan`; names that are domains stay as they are. */
+/** A provider's name; all that have no course of their own are one. */
 export const labelOf = (provider: string): string =>
-  labels[provider] ??
-  (provider.includes(".")
-    ? provider
-    : provider
-        .split("-")
-        .map((word) => word.charAt(0).toUpperCase() + word.slice(1))
-        .join(" "));
+  provider === "other" ? phrase("provider.others", {}) : providerLabel(provider);
 
 /** "Yahoo", "Yahoo and Google", "Yahoo, Google and Apple" */
 export const listed = (names: readonly string[]): string =>
