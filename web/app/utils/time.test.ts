@@ -53,7 +53,8 @@ test("a bar names its day only where the span is longer than one", () => {
   const at = Date.UTC(2026, 10, 21, 9, 5, 7);
   expect(formatSlot(at, "de-DE", false, "UTC")).toBe("09:05");
   expect(formatSlot(at, "de-DE", true, "UTC")).toBe("Sa., 21.11. 09:05");
-  expect(formatDay(at, "de-DE", "UTC")).toBe("Sa., 21.");
+  expect(formatDay(at, "de-DE", "UTC")).toBe("21. Nov.");
+  expect(formatDay(at, "en-US", "UTC")).toBe("Nov 21");
 });
 
 test("the value of a date field means the same minute when it is read back", () => {

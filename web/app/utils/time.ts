@@ -64,10 +64,10 @@ export function formatSlot(atMs: number, locale: string, withDay: boolean, timeZ
   return `${day.format(atMs)} ${time}`;
 }
 
-/** A day on an axis: `Sat 21`. */
+/** A day on an axis: `Nov 21`. */
 export function formatDay(atMs: number, locale: string, timeZone?: string): string {
   return new Intl.DateTimeFormat(locale, {
-    weekday: "short",
+    month: "short",
     day: "numeric",
     ...(timeZone === undefined ? {} : { timeZone }),
   }).format(atMs);
