@@ -4,6 +4,7 @@ import type { Bus } from "@tyto/bus";
 import { startNats, type TestNats } from "@tyto/bus/testing";
 import { Address, defaultOrganization, newMessageId, type SiteState } from "@tyto/contracts";
 import { type Running, silentLog } from "@tyto/service";
+import { freePort } from "../../../test/parts/ports.ts";
 import { until } from "../../../test/parts/until.ts";
 import { answersOf } from "./answers.testing.ts";
 import { readConfig } from "./config.ts";
@@ -25,10 +26,8 @@ beforeAll(async () => {
   nats = await startNats({ users: true });
   [gateway, recorder] = await Promise.all([nats.connect("gateway"), nats.connect("recorder")]);
   await setUpSender(recorder);
-  // A port at which nobody listens, until the site comes back.
-  const taken = await startSink();
-  port = taken.port;
-  await taken.stop();
+  // Nobody listens there until the site comes back.
+  port = await freePort();
   const { url, user, password } = nats.login("mta");
   mtas = await Promise.all(
     ["one", "two"].map((name) =>

@@ -4,6 +4,7 @@ import { Address } from "@tyto/contracts";
 import { createResolver, type Resolver } from "@tyto/dns";
 import { type DnsServer, startDns } from "@tyto/dns/testing";
 import { missing, needs } from "../../../test/parts/missing.ts";
+import { freePort } from "../../../test/parts/ports.ts";
 import { carry } from "./courier.ts";
 import type { Host } from "./mx.ts";
 import { openHost } from "./opening.ts";
@@ -79,18 +80,11 @@ const options = (signal: AbortSignal) => ({
 });
 const script = (text: string) => startScripted(parseDialog("inline", text).connections, "");
 
-/** A port that nobody listens on. */
-async function closedPort(): Promise<number> {
-  const sink = await startSink();
-  await sink.stop();
-  return sink.port;
-}
-
 test("the next host takes the message when the first cannot be reached, is busy, or hangs up", async () => {
   const sink = await startSink();
   const busy = await script("S: 421 come back later");
   const rude = await script("S: 220 mx\nC: EHLO *\nS: 250 mx\nC: MAIL *\nreset");
-  const hosts = [host(await closedPort()), host(busy.port), host(rude.port), host(sink.port)];
+  const hosts = [host(await freePort()), host(busy.port), host(rude.port), host(sink.port)];
   expect(await go(hosts)).toMatchObject({ kind: "accepted", conversation: { mx: "127.0.0.1" } });
   expect([busy.connections, rude.connections, sink.received.length]).toEqual([1, 1, 1]);
   await Promise.all([busy.stop(), rude.stop(), sink.stop()]);
@@ -119,7 +113,7 @@ test("a message that may have arrived is not taken to another host", async () =>
 
 test("a host that may answer later outweighs one that never will", async () => {
   const never = await script("S: 521 no mail here");
-  expect(await go([host(never.port), host(await closedPort())])).toMatchObject({
+  expect(await go([host(never.port), host(await freePort())])).toMatchObject({
     kind: "failed",
     isPermanent: false,
     reason: "network.unreachable",
@@ -156,7 +150,7 @@ test.skipIf(withoutIpv6)("where IPv4 is refused, IPv6 is tried", async () => {
 });
 
 test.skipIf(withoutIpv6)("an address that we speak from takes the family of ways along", async () => {
-  const v4 = await startSink({}, "127.0.0.9");
+  const v4 = await startSink({}, "127.0.0.9", await freePort());
   const v6 = await startSink({}, "::1", v4.port);
   const to = (localIp: string) => go([host(v4.port, "both.example")], undefined, poolOf(0, localIp));
   expect(await to("127.0.0.7")).toMatchObject({ conversation: { ip: "127.0.0.9", localIp: "127.0.0.7" } });
@@ -173,10 +167,8 @@ test("a host without an address is told as trouble of DNS", async () => {
 });
 
 test("a site that cannot be reached costs one connection for a whole queue", async () => {
-  const sink = await startSink();
   const pool = poolOf(60_000);
-  const port = sink.port;
-  await sink.stop();
+  const port = await freePort();
   const results = [await go([host(port)], undefined, pool), await go([host(port)], undefined, pool)];
   expect(results).toMatchObject([{ reason: "network.unreachable" }, { reason: "network.unreachable" }]);
   const back = await startSink({}, "127.0.0.1", port);
@@ -256,10 +248,10 @@ test("hostile servers never make a message delivered that nobody took, and never
     lines.push(["close", "reset", "stall"][next(3)] ?? "close");
     return lines.join("\n");
   });
-  const play = async (text: string) => {
+  const play = async (text: string, stepMs: number) => {
     const [steps = []] = parseDialog("fuzz", text).connections;
     const server = await startScripted([steps, steps, steps], "");
-    const result = await go([host(server.port)], undefined, poolOf(0, undefined, silentStepMs));
+    const result = await go([host(server.port)], undefined, poolOf(0, undefined, stepMs));
     await server.stop();
     // Only a server that asked for the message, and then said 2xx in a whole line, may have taken it.
     const said = text.split("354 go").slice(1).join("354 go");
@@ -268,8 +260,14 @@ test("hostile servers never make a message delivered that nobody took, and never
     return result.kind;
   };
   const kinds = new Set<string>();
-  for (let from = 0; from < scripts.length; from += 50)
-    for (const kind of await Promise.all(scripts.slice(from, from + 50).map(play))) kinds.add(kind);
-  // The scripts reach each way to end, or they prove nothing.
+  const playAll = async (stepMs: number) => {
+    for (let from = 0; from < scripts.length; from += 50) {
+      const some = scripts.slice(from, from + 50);
+      for (const kind of await Promise.all(some.map((text) => play(text, stepMs)))) kinds.add(kind);
+    }
+  };
+  // The scripts reach each way to end, or they prove nothing. On a busy machine all may be given up: then with more time.
+  for (const stepMs of [silentStepMs, 10 * silentStepMs, slowStepMs])
+    if (kinds.size < 3) await playAll(stepMs);
   expect([...kinds].toSorted()).toEqual(["accepted", "failed", "refused"]);
 }, 120_000);
