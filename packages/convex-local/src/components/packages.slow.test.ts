@@ -157,7 +157,7 @@ test("rate limiter lets as many through as the bucket holds, and says when to co
 type End = { name: string; kind: string; value: unknown };
 /** Waits for the ends of work with these names. */
 async function endsOf(names: string[]): Promise<End[]> {
-  for (const deadline = Date.now() + 30_000; Date.now() < deadline; await Bun.sleep(20)) {
+  for (const deadline = Date.now() + 120_000; Date.now() < deadline; await Bun.sleep(20)) {
     const ends = (await query<End[]>("work:ends")).filter(({ name }) => names.includes(name));
     if (ends.length >= names.length) return ends.sort((left, right) => (left.name < right.name ? -1 : 1));
   }
