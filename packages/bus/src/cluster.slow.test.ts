@@ -11,8 +11,8 @@ let buses: Bus[];
 beforeAll(async () => {
   cluster = await startCluster();
   buses = await Promise.all([0, 1, 2].map((node) => cluster.connect("mta", node)));
-}, 120_000);
-afterAll(() => cluster.stop(), 60_000);
+}, 600_000);
+afterAll(() => cluster.stop(), 120_000);
 
 const busOf = (node: number): Bus => {
   const bus = buses[node % buses.length];
@@ -30,7 +30,7 @@ test("a mark is there for all as soon as it is stored", async () => {
     const marks = await Promise.all(buses.map((bus) => bus.bucket("ATTEMPTS").get(key)));
     expect(marks.map((mark) => mark?.attempt)).toEqual([index + 1, index + 1, index + 1]);
   }
-}, 60_000);
+}, 600_000);
 
 test("a body can be read at every node as soon as it is stored", async () => {
   const gateways = await Promise.all([0, 1, 2].map((node) => cluster.connect("gateway", node)));
@@ -41,7 +41,7 @@ test("a body can be read at every node as soon as it is stored", async () => {
     const bodies = await Promise.all(buses.map((bus) => bus.bodies.get(id, parts)));
     expect(bodies.map((body) => Bun.hash(body))).toEqual(buses.map(() => Bun.hash(bytes)));
   }
-}, 60_000);
+}, 600_000);
 
 test("of many that create a key at once at different nodes, one succeeds", async () => {
   for (let round = 0; round < 20; round++) {
@@ -52,7 +52,7 @@ test("of many that create a key at once at different nodes, one succeeds", async
     );
     expect(outcomes.filter(Boolean).length).toBe(1);
   }
-}, 60_000);
+}, 600_000);
 
 test("what is past is told whole at every node, right after it was stored", async () => {
   for (let round = 0; round < 30; round++) {
@@ -72,7 +72,7 @@ test("what is past is told whole at every node, right after it was stored", asyn
     );
     expect(told).toEqual([50, 50, 50]);
   }
-}, 60_000);
+}, 600_000);
 
 test("batches that lose the stream's leader in the middle are stored whole, each once", async () => {
   const gateway = await cluster.connect("gateway");
@@ -94,7 +94,7 @@ test("batches that lose the stream's leader in the middle are stored whole, each
     const leader = await cluster.leaderOf("EVENTS");
     await cluster.kill(leader);
     const before = wanted.size;
-    await until("it goes on without that node", () => wanted.size > before + 2_000, { withinMs: 30_000 });
+    await until("it goes on without that node", () => wanted.size > before + 2_000, { withinMs: 120_000 });
     cluster.restart(leader);
   }
   isOver = true;
@@ -108,7 +108,7 @@ test("batches that lose the stream's leader in the middle are stored whole, each
   );
   expect([...wanted].filter((id) => !times.has(id)).length).toBe(0);
   expect([...times.values()].filter((count) => count > 1).length).toBe(0);
-}, 180_000);
+}, 600_000);
 
 test("entries that wait for their time come once, though the leader of the queue is killed meanwhile", async () => {
   await cluster.whenHealthy();
@@ -123,11 +123,11 @@ test("entries that wait for their time come once, though the leader of the queue
   });
   const leader = await cluster.leaderOf("QUEUE");
   await cluster.kill(leader);
-  await until("all have come", () => times.size === entries.length, { withinMs: 60_000 });
+  await until("all have come", () => times.size === entries.length, { withinMs: 120_000 });
   cluster.restart(leader);
   await consumption.stop();
   expect(entries.every(({ deliveryId }) => times.has(DeliveryId.parse(deliveryId)))).toBe(true);
-}, 120_000);
+}, 600_000);
 
 test("after the durable's leader died, nothing that was handled is told to be new", async () => {
   await cluster.whenHealthy();
@@ -159,12 +159,12 @@ test("after the durable's leader died, nothing that was handled is told to be ne
     const leader = await cluster.leaderOf("EVENTS", "scanner");
     await cluster.kill(leader);
     const before = handled.size;
-    await until("others are handled", () => handled.size > before + 300, { withinMs: 40_000 });
+    await until("others are handled", () => handled.size > before + 300, { withinMs: 120_000 });
     cluster.restart(leader);
   }
   isOver = true;
   await publishing;
-  await until("all are handled", () => handled.size === published, { withinMs: 60_000 });
+  await until("all are handled", () => handled.size === published, { withinMs: 120_000 });
   await consumption.stop();
   expect(takenForNew).toEqual([]);
-}, 240_000);
+}, 600_000);

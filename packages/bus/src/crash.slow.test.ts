@@ -89,14 +89,14 @@ test("nothing confirmed is lost through six kill -9 of the server", async () => 
   expect([...finished].toSorted()).toEqual(confirmed.toSorted());
   expect(wrongBodies).toBe(0);
   expect(recorded.size).toBe(messagesCount * 2);
-  await until("the queue is empty", async () => isEmpty(mta), { withinMs: 60_000 });
+  await until("the queue is empty", async () => isEmpty(mta), { withinMs: 120_000 });
 
   const repeats = (counts: Map<string, number>) => [...counts.values()].filter((count) => count > 1).length;
   process.stdout.write(
     `${messagesCount} messages, ${killsCount} kills: ${repeats(tried)} attempts and ${repeats(recorded)} events came again\n`,
   );
   await nats.stop();
-}, 400_000);
+}, 600_000);
 
 async function isEmpty(bus: Bus): Promise<boolean> {
   const { ready, later } = await bus.queue.depth();

@@ -30,7 +30,7 @@ export type TestCluster = {
 
 type Info = { cluster?: { leader?: string; replicas?: { current?: boolean; offline?: boolean }[] } };
 
-const startMsMax = 60_000;
+const startMsMax = 120_000;
 
 export async function startCluster(): Promise<TestCluster> {
   const servers = await makeNodes();
@@ -80,7 +80,7 @@ const askAs =
       const client = await plainClient(admin);
       try {
         const data = body === undefined ? "" : JSON.stringify(body);
-        return (await client.request(`$JS.API.${subject}`, data, { timeout: 3_000 })).json<T>();
+        return (await client.request(`$JS.API.${subject}`, data, { timeout: 10_000 })).json<T>();
       } finally {
         await client.close();
       }

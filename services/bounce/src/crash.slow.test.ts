@@ -115,7 +115,7 @@ test("kill -9 in the middle loses nothing that was answered with 250 and doubles
   const sending = Promise.all(Array.from({ length: 20 }, sender));
   for (let kill = 1; kill <= kills; kill++) {
     await until("some were answered", () => answered >= (reports * kill) / (kills + 1), {
-      withinMs: 60_000,
+      withinMs: 120_000,
       everyMs: 1,
     });
     child.kill("SIGKILL");
@@ -124,7 +124,7 @@ test("kill -9 in the middle loses nothing that was answered with 250 and doubles
   }
   await sending;
 
-  await until("every event is heard", () => heard.size >= 2 * reports, { withinMs: 30_000 });
+  await until("every event is heard", () => heard.size >= 2 * reports, { withinMs: 120_000 });
   expect(heard.size).toBe(2 * reports);
   expect([...heard.values()].filter((times) => times > 1)).toEqual([]);
   for (const id of ids)
@@ -138,4 +138,4 @@ test("kill -9 in the middle loses nothing that was answered with 250 and doubles
   await until("nothing stays in the spool", async () => (await readdir(join(dir, "spool"))).length === 0);
   child.kill("SIGTERM");
   await child.exited;
-}, 120_000);
+}, 600_000);

@@ -3,6 +3,7 @@ import { startNats, type TestNats } from "@tyto/bus/testing";
 import { Domain, defaultOrganization, type SendAnswer } from "@tyto/contracts";
 import { exportJWK, generateKeyPair } from "jose";
 import { connect } from "nats";
+import { freePort } from "../../../test/parts/ports.ts";
 
 const rootKey = "root-key-of-the-tests-0123456789";
 const messages = 400;
@@ -23,9 +24,7 @@ beforeAll(async () => {
   });
   const { privateKey } = await generateKeyPair("ES256", { extractable: true });
   const login = nats.login("gateway");
-  const probe = Bun.serve({ port: 0, fetch: () => new Response() });
-  port = probe.port ?? 0;
-  await probe.stop(true);
+  port = await freePort();
   environment = {
     PATH: process.env.PATH ?? "",
     NATS_URL: login.url,
@@ -41,8 +40,8 @@ beforeAll(async () => {
     RATE_LIMIT_PER_S: "100000",
     LOG_LEVEL: "error",
   };
-}, 30_000);
-afterAll(() => nats.stop(), 30_000);
+}, 120_000);
+afterAll(() => nats.stop(), 60_000);
 
 const spawn = () =>
   Bun.spawn([process.execPath, "--no-env-file", `${import.meta.dir}/main.ts`], {
@@ -112,4 +111,4 @@ test("every Idempotency-Key is one message, however often the gateway is killed"
   expect(ids.size).toBe(messages);
   expect(accepted).toHaveLength(messages);
   expect(new Set(accepted)).toEqual(new Set(ids.values()));
-}, 180_000);
+}, 600_000);

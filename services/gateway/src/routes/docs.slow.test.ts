@@ -44,5 +44,5 @@ test.skipIf(program === null)(
     expect(foreign).toEqual([]);
     expect(problems).toEqual([]);
   },
-  60_000,
+  300_000,
 );
