@@ -3,5 +3,6 @@ export { Counter, Gauge, Histogram, Registry } from "prom-client";
 export * from "./config.ts";
 export * from "./log.ts";
 export * from "./places.ts";
+export * from "./room.ts";
 export * from "./run.ts";
 export * from "./spans.ts";

@@ -1,6 +1,16 @@
 import { Address } from "@tyto/contracts";
 import { parseServers, type Server, systemServers } from "@tyto/dns";
-import { busSettings, count, list, loadConfig, port, processSettings, secret } from "@tyto/service";
+import {
+  busSettings,
+  count,
+  list,
+  loadConfig,
+  port,
+  processSettings,
+  roomSettings,
+  secret,
+  storeDiskOf,
+} from "@tyto/service";
 import { z } from "zod";
 
 const shape = {
@@ -17,6 +27,7 @@ const shape = {
   BOUNCE_SPOOL_MB: count(8_192, 1_048_576),
   BOUNCE_CONNECTIONS: count(2_000, 20_000),
   BOUNCE_CONNECTIONS_PER_ADDRESS: count(20, 20_000),
+  ...roomSettings,
   MAIL_HOSTNAME: z.string().min(1).toLowerCase().default("localhost"),
   TYTO_DNS_SERVERS: z
     .string()
@@ -53,6 +64,7 @@ export function readConfig(env: Record<string, string | undefined> = process.env
     spoolDir: given.BOUNCE_SPOOL_DIR,
     /** What all messages on their way in may hold on disk together. */
     spoolBytesMax: given.BOUNCE_SPOOL_MB * mebibyte,
+    storeDisk: storeDiskOf(given),
     connectionsMax: given.BOUNCE_CONNECTIONS,
     connectionsPerAddressMax: given.BOUNCE_CONNECTIONS_PER_ADDRESS,
   };

@@ -7,7 +7,9 @@ import {
   loadConfig,
   port,
   processSettings,
+  roomSettings,
   secret,
+  storeDiskOf,
   tracingOf,
   tracingSettings,
 } from "@tyto/service";
@@ -69,6 +71,7 @@ const settings = {
   DKIM_ROTATE_DAYS: z.coerce.number().int().min(0).max(3_650).default(180),
   RATE_LIMIT_PER_S: count(200, 1_000_000),
   TRUST_PROXY: flag(false),
+  ...roomSettings,
 };
 
 /** What the gateway needs to start. Throws ConfigError naming every wrong variable. */
@@ -92,6 +95,7 @@ export function gatewayConfig(env: Record<string, string | undefined> = process.
     rotateDays: read.DKIM_ROTATE_DAYS,
     rateLimitPerS: read.RATE_LIMIT_PER_S,
     trustProxy: read.TRUST_PROXY,
+    storeDisk: storeDiskOf(read),
     tracing: tracingOf(read),
   };
 }

@@ -161,6 +161,7 @@ export function describePublicApi(): string {
       now: uncalled,
       idempotency: { begin: uncalled },
       recent: { add: uncalled },
+      refuseWithoutRoom: uncalled,
       count: uncalled,
     },
     emails: {

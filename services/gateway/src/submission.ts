@@ -34,6 +34,8 @@ export type SubmissionPorts = AcceptPorts & {
   verpKey: string;
   idempotency: Idempotency;
   recent: Pick<Recent, "add">;
+  /** Throws Failure `storage.full`. */
+  refuseWithoutRoom(): void;
   /** Told of each accepted message and of each item that was refused. */
   count(outcome: "accepted" | "suppressed" | "refused", by?: number): void;
 };
@@ -132,8 +134,13 @@ async function begin(
   repeat: Repeat | undefined,
   decideAll: () => Promise<IdempotencyRecord["decisions"]>,
 ): Promise<Turn> {
-  if (repeat !== undefined) return ports.idempotency.begin({ callerId: caller.id, ...repeat }, decideAll);
-  const decisions = await decideAll();
+  // What was accepted before is answered on a full disk, too.
+  const decideNew = async () => {
+    ports.refuseWithoutRoom();
+    return await decideAll();
+  };
+  if (repeat !== undefined) return ports.idempotency.begin({ callerId: caller.id, ...repeat }, decideNew);
+  const decisions = await decideNew();
   return {
     decisions,
     at: ports.now(),

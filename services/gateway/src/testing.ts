@@ -90,6 +90,7 @@ const configDefault: WiringConfig = {
   rotateDays: 180,
   rateLimitPerS: 1_000_000,
   trustProxy: false,
+  storeDisk: undefined,
   // Keys are there at once, but a busy machine takes a while to say so.
   keysWaitMsMax: 30_000,
 };

@@ -2,7 +2,7 @@
 import type { Bus } from "@tyto/bus";
 import type { ApiKeyRecord, DomainRecord } from "@tyto/contracts";
 import type { Resolver } from "@tyto/dns";
-import type { Check, Log, Registry, Tracer } from "@tyto/service";
+import { type Check, type Log, type Registry, refuseWithoutRoom, type Tracer } from "@tyto/service";
 import type { Api } from "./api.ts";
 import { type AppPorts, createApp } from "./app.ts";
 import { type Auth, createAuth } from "./auth.ts";
@@ -51,6 +51,7 @@ export type WiringConfig = Pick<
   | "rotateDays"
   | "rateLimitPerS"
   | "trustProxy"
+  | "storeDisk"
 > & {
   /** How long a request waits for the keys of a domain that was added just now. */
   keysWaitMsMax?: number;
@@ -156,7 +157,7 @@ function guardsOf(
 /** What accepting mail needs. */
 function submissionOf(
   { bus, now }: Connections,
-  { verpKey, siteUrl, bulkRules }: WiringConfig,
+  { verpKey, siteUrl, bulkRules, storeDisk }: WiringConfig,
   parts: { domains: Domains; suppressions: Suppressions; recent: Recent; metrics: Metrics },
 ): AppPorts["submission"] {
   return {
@@ -169,6 +170,7 @@ function submissionOf(
     publish: bus.publish,
     idempotency: createIdempotency(bus.bucket("IDEMPOTENCY"), now),
     recent: parts.recent,
+    refuseWithoutRoom: () => refuseWithoutRoom(storeDisk),
     count: (outcome, by = 1) => parts.metrics.messages.inc({ outcome }, by),
   };
 }

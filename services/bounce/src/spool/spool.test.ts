@@ -65,6 +65,15 @@ test("when the spool is full the message has to come again, and what was there s
   await (await spool.receive(inParts(new Uint8Array(150_000), 10_000))).discard();
 });
 
+test("while the disk has no room a message has to come again, read to its end and not kept", async () => {
+  const storeDisk = { dir, freeBytesMin: 2 ** 60 };
+  const spool = await openSpool({ dir, messageBytesMax: 1_000_000, spoolBytesMax: 1_000_000, storeDisk });
+  const parts = inParts(new Uint8Array(150_000), 10_000);
+  await expect(spool.receive(parts)).rejects.toMatchObject({ code: "storage.full" });
+  expect((await parts[Symbol.asyncIterator]().next()).done).toBe(true);
+  expect(await readdir(dir)).toEqual([]);
+});
+
 test("a sender that breaks off leaves nothing", async () => {
   const spool = await open();
   async function* breaking() {

@@ -5,6 +5,7 @@
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Failure } from "@tyto/contracts";
+import { refuseWithoutRoom, type StoreDisk } from "@tyto/service";
 import type { Identity } from "../identity.ts";
 import { createSweep, type Sweep } from "../sweep.ts";
 import { Arrival } from "./arrival.ts";
@@ -34,7 +35,14 @@ export type Spool = {
   usedBytes(): number;
 };
 
-export type SpoolOptions = { dir: string; messageBytesMax: number; spoolBytesMax: number; sweep?: Sweep };
+export type SpoolOptions = {
+  dir: string;
+  messageBytesMax: number;
+  spoolBytesMax: number;
+  /** The disk that messages go to from here. */
+  storeDisk?: StoreDisk | undefined;
+  sweep?: Sweep;
+};
 
 /** A sender over the limit is listened to for so long, so that most hear the refusal where they wait for it. */
 const discardedBytesMax = 8_388_608;
@@ -44,6 +52,7 @@ export async function openSpool({
   dir,
   messageBytesMax,
   spoolBytesMax,
+  storeDisk,
   sweep = createSweep(),
 }: SpoolOptions): Promise<Spool> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
@@ -54,7 +63,7 @@ export async function openSpool({
     async receive(stream) {
       const file = new SpoolFile(space);
       try {
-        return await receive(stream, file, messageBytesMax, sweep);
+        return await receive(stream, file, { messageBytesMax, storeDisk, sweep });
       } catch (error) {
         await file.remove();
         throw error;
@@ -67,12 +76,15 @@ export async function openSpool({
 async function receive(
   stream: AsyncIterable<Uint8Array>,
   file: SpoolFile,
-  messageBytesMax: number,
-  sweep: Sweep,
+  {
+    messageBytesMax,
+    storeDisk,
+    sweep,
+  }: Required<Pick<SpoolOptions, "messageBytesMax" | "storeDisk" | "sweep">>,
 ): Promise<Spooled> {
   const arrival = new Arrival(file);
   let bytes = 0;
-  let problem: Failure | undefined;
+  let problem = await failureOf(async () => refuseWithoutRoom(storeDisk));
   for await (const chunk of stream) {
     bytes += chunk.length;
     sweep(chunk.length);
@@ -80,7 +92,7 @@ async function receive(
       problem =
         bytes > messageBytesMax
           ? new Failure("request.too-large", `more than ${messageBytesMax} bytes`)
-          : await failureOf(arrival.add(chunk));
+          : await failureOf(() => arrival.add(chunk));
       // The rest is read, and not kept.
       if (problem !== undefined) await file.remove();
     }
@@ -90,10 +102,10 @@ async function receive(
   return await arrival.end();
 }
 
-/** The Failure that `adding` ends with, if it does. Throws any other error. */
-async function failureOf(adding: Promise<void>): Promise<Failure | undefined> {
+/** The Failure that `step` ends with, if it does. Throws any other error. */
+async function failureOf(step: () => Promise<void>): Promise<Failure | undefined> {
   try {
-    await adding;
+    await step();
     return undefined;
   } catch (error) {
     if (error instanceof Failure) return error;

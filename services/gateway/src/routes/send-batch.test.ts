@@ -89,3 +89,32 @@ test("403 without the scope", async () => {
   const key = await gateway.key("emails:read");
   expect((await post([mail], { authorization: `Bearer ${key}` })).status).toBe(403);
 });
+
+test("503 for new mail while the disk has no room, and a repeat of what was accepted gets its answer", async () => {
+  const storeDisk = { dir: import.meta.dir, freeBytesMin: 1 };
+  const full = await startTestGateway({ config: { storeDisk } });
+  try {
+    await full.addDomain("example.com");
+    const key = { "idempotency-key": "a batch" };
+    const post = (path: string, body: unknown, headers = {}) => full.call("POST", path, body, headers);
+    const first = await (await post("/v1/emails/batch", [mail], key)).json();
+    storeDisk.freeBytesMin = 2 ** 60;
+    const before = (await full.events()).length;
+    for (const [path, body] of [
+      ["/v1/emails", mail],
+      ["/v1/emails/batch", [mail, mail]],
+    ] as const) {
+      const answer = await post(path, body);
+      expect(answer.status).toBe(503);
+      expect(answer.headers.get("retry-after")).toBe("60");
+      expect(await answer.json()).toMatchObject({
+        code: "storage.full",
+        detail: expect.stringContaining("MB left"),
+      });
+    }
+    expect(await full.events()).toHaveLength(before);
+    expect(await (await post("/v1/emails/batch", [mail], key)).json()).toEqual(first);
+  } finally {
+    await full.stop();
+  }
+});
