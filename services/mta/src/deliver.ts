@@ -3,6 +3,7 @@ import {
   type AttemptMark,
   type Claim,
   type DeliveryId,
+  Failure,
   type MessageId,
   type QueueEntry,
   type Reason,
@@ -68,7 +69,7 @@ const withheldMs = 300;
 const parkedMs = { first: 30_000, max: 900_000 };
 /** Intake has looked at the suppression list; an entry this young is not looked up again. */
 const suppressionFreshMs = 30_000;
-/** An outcome that cannot be stored is tried to be stored for this long; then the entry comes back and is sent again. */
+/** An outcome that the store refuses is tried for this long; then the entry comes back and is sent again. */
 const keepMsMax = 600_000;
 
 /** How long an entry waits for its turn at its site before it makes room for others. */
@@ -327,7 +328,7 @@ function observation(entry: QueueEntry, { subject, payload }: StoredEvent, atMs:
 
 /**
  * Repeats a step until it is stored. The remote server may have taken the message, so giving up would mean to send it
- * again: while the bus is away, the outcome waits here.
+ * again: while the bus is away or its disk full, the outcome waits here for as long as this process lives.
  */
 async function stored(ports: DeliverPorts, step: () => Promise<void>): Promise<void> {
   const untilMs = performance.now() + keepMsMax;
@@ -335,12 +336,15 @@ async function stored(ports: DeliverPorts, step: () => Promise<void>): Promise<v
     try {
       return await step();
     } catch (error) {
-      if (performance.now() > untilMs) throw error;
+      if (performance.now() > untilMs && !isAway(error)) throw error;
       ports.log.warn("mta.outcome-not-stored", { error, waitMs });
       await Bun.sleep(waitMs);
     }
   }
 }
+
+const isAway = (error: unknown) =>
+  error instanceof Failure && (error.code === "upstream.down" || error.code === "storage.full");
 
 /** Nobody needs the body any more. Left behind by an error, it goes by age. */
 function dropBody(ports: DeliverPorts, entry: QueueEntry): void {
