@@ -1,5 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { freeBytesOn } from "@tyto/service";
 import { type Command, parseArguments } from "../arguments.ts";
 import { holderOf, isFree } from "../installation/busy-ports.ts";
 import { writeClamdConfig } from "../installation/clamav.ts";
@@ -26,6 +27,7 @@ import { type Machine, thisMachine } from "../provide/machine.ts";
 import { provideNatsServer } from "../provide/nats-server.ts";
 import { provideSignatures, type Signatures, testSignatures } from "../provide/signatures.ts";
 import { colours, complain, duration, marks, say } from "../screen.ts";
+import { watchDisk } from "../supervise/disk-watch.ts";
 import { journal } from "../supervise/journal.ts";
 import {
   type Keeper,
@@ -119,10 +121,26 @@ async function bringUp(
   if (made.length > 0) say(`${marks.ok} secrets made in ${secretsPath}`);
   const installation: Installation = { ...base, secrets };
 
-  const ports = systemPorts(
-    await survivorGuard(machine),
-    journal({ parts: partNames, quiet: new Set(["nats", "clamd", "freshclam"]), nowMs: Date.now }),
+  const show = journal({ parts: partNames, quiet: new Set(["nats", "clamd", "freshclam"]), nowMs: Date.now });
+  const disk = watchDisk(
+    {
+      freeBytes: () => freeBytesOn(here.dataDir),
+      restartNats: () =>
+        tiers
+          .flat()
+          .find(({ name }) => name === "nats")
+          ?.restart(),
+      say: (text) => say(`${marks.partly} ${text}`),
+      wait: (ms, stop) => ports.wait(ms, stop),
+    },
+    here.dataDir,
+    settings.storeFreeBytesMin,
   );
+  const ports = systemPorts(await survivorGuard(machine), (happening) => {
+    disk.see(happening);
+    show(happening);
+  });
+  void disk.run(signal);
   const start = async (...parts: Part[]) => {
     signal.throwIfAborted();
     const keepers = parts.map((part) => keep(part, ports));

@@ -41,7 +41,10 @@ type ServiceName = "gateway" | "scanner" | "mta" | "bounce" | "recorder" | "llm"
 const services: Record<ServiceName, { health: PortName; shared: string[]; secrets: SecretName[] }> = {
   gateway: {
     health: "GATEWAY_HEALTH_PORT",
-    shared: ["TYTO_DNS_SERVERS", "RATE_LIMIT_PER_S", "TRUST_PROXY", "DKIM_ROTATE_DAYS", "BULK_SENDER_RULES"],
+    shared: [
+      ...["TYTO_DNS_SERVERS", "RATE_LIMIT_PER_S", "TRUST_PROXY", "DKIM_ROTATE_DAYS", "BULK_SENDER_RULES"],
+      "STORE_FREE_MB_MIN",
+    ],
     secrets: ["GATEWAY_JWT_KEY", "BETTER_AUTH_SECRET", "MTA_API_KEY", "BOUNCE_VERP_KEY"],
   },
   scanner: { health: "SCANNER_HEALTH_PORT", shared: [], secrets: [] },
@@ -50,7 +53,11 @@ const services: Record<ServiceName, { health: PortName; shared: string[]; secret
     shared: ["TYTO_DNS_SERVERS", "TYTO_DNS_VALIDATES", "TYTO_ROUTES", "RETRY_FIRST_S", "DELAY_NOTICE_S"],
     secrets: ["MTA_SECRET", "BOUNCE_VERP_KEY"],
   },
-  bounce: { health: "BOUNCE_HEALTH_PORT", shared: ["TYTO_DNS_SERVERS"], secrets: ["BOUNCE_VERP_KEY"] },
+  bounce: {
+    health: "BOUNCE_HEALTH_PORT",
+    shared: ["TYTO_DNS_SERVERS", "STORE_FREE_MB_MIN"],
+    secrets: ["BOUNCE_VERP_KEY"],
+  },
   recorder: {
     health: "RECORDER_HEALTH_PORT",
     shared: [],
@@ -110,6 +117,7 @@ export function servicePart(installation: Installation, name: ServiceName): Part
       SITE_URL: settings.siteUrl,
       CONVEX_URL: convex,
       MAIL_HOSTNAME: settings.mailHostname,
+      STORE_DIR: places.dataDir,
     },
     scanner: { CLAMAV_HOST: "127.0.0.1", CLAMAV_PORT: String(ports.CLAMAV_PORT) },
     mta: {
@@ -122,6 +130,7 @@ export function servicePart(installation: Installation, name: ServiceName): Part
       BOUNCE_PORT: String(ports.BOUNCE_PORT),
       BOUNCE_TLS_DIR: join(places.dataDir, "bounce"),
       BOUNCE_SPOOL_DIR: join(places.dataDir, "bounce-spool"),
+      STORE_DIR: places.dataDir,
       MAIL_HOSTNAME: settings.mailHostname,
     },
     recorder: { CONVEX_URL: convex, CONVEX_SITE_URL: convexSite },

@@ -1,6 +1,6 @@
 /** What `tyto up` can be told by environment variables or `.env`; every one has a default. */
 import { hostname } from "node:os";
-import { ConfigError, list, loadConfig } from "@tyto/service";
+import { ConfigError, list, loadConfig, roomSettings } from "@tyto/service";
 import { z } from "zod";
 import type { Environment } from "../places.ts";
 import { Trouble } from "../trouble.ts";
@@ -44,6 +44,8 @@ export type Settings = {
   llmProvider: string | undefined;
   bounceHost: string;
   gatewayHost: string;
+  /** With less room on the disk no mail is taken. */
+  storeFreeBytesMin: number;
 };
 
 const portNumber = z.coerce.number().int().min(1).max(65_535);
@@ -58,6 +60,7 @@ const shape = {
   BOUNCE_HOST: z.string().default("127.0.0.1"),
   GATEWAY_HOST: z.string().default("127.0.0.1"),
   BOUNCE_RECIPIENTS: list(),
+  STORE_FREE_MB_MIN: roomSettings.STORE_FREE_MB_MIN,
 };
 
 export function loadSettings(env: Environment): Settings {
@@ -79,6 +82,7 @@ export function loadSettings(env: Environment): Settings {
       llmProvider: given.LLM_PROVIDER,
       bounceHost: given.BOUNCE_HOST,
       gatewayHost: given.GATEWAY_HOST,
+      storeFreeBytesMin: given.STORE_FREE_MB_MIN * 1_048_576,
     };
   } catch (error) {
     if (error instanceof ConfigError) throw new Trouble(error.message, undefined, error);

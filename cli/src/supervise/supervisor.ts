@@ -40,6 +40,8 @@ export type Keeper = {
   ready: Promise<void>;
   /** The process of this moment. */
   pid(): number | undefined;
+  /** Ends the process of this moment as `stop` would; it is started again. */
+  restart(): void;
   stop(): Promise<void>;
 };
 
@@ -119,6 +121,7 @@ export function keep(part: Part, ports: Ports): Keeper {
     name: part.name,
     ready: ready.promise,
     pid: () => child?.pid,
+    restart: () => child?.kill("SIGTERM"),
     async stop() {
       if (child) ports.report({ kind: "stopping", part: part.name });
       stopping.abort();

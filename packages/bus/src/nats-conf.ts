@@ -70,7 +70,8 @@ jetstream {
   sync_interval: always
   # Tyto keeps everything in files: a stream in memory is gone when the server restarts.
   max_memory_store: 64MB
-  # Keep it below the size of the disk: at this limit new mail is refused with 503, on a full disk JetStream turns off.
+  # Keep it below the size of the disk: at this limit new mail is refused with 503, on a full disk the
+  # server stores nothing any more until it is started again.
   max_file_store: 50GB
 }
 
