@@ -12,7 +12,7 @@ import { openSpool } from "../spool/spool.ts";
 import { converse } from "../testing.ts";
 import { openPort } from "./port.ts";
 
-const sessionsMax = rounds(160, 400);
+const sessionsMax = rounds(80, 400);
 const atOnce = 40;
 
 /** Park and Miller's generator: the same sessions every time. */

@@ -365,7 +365,7 @@ describe("several processes", () => {
 
 describe("whatever happens", () => {
   const seeds = Array.from(
-    { length: Number(process.env.SHARES_SEEDS ?? rounds(4, 12)) },
+    { length: Number(process.env.SHARES_SEEDS ?? rounds(2, 12)) },
     (_, index) => 100 + index,
   );
   test.each(seeds)("the sum is never above the limit, and soon in use again (seed %i)", (seed) => {
