@@ -62,6 +62,7 @@ export const command: Command = {
     const settings = loadSettings(env);
     const { gateway, nats, convex } = urls({ settings });
     await mkdir(here.dataDir, { recursive: true, mode: 0o700 });
+    assertRoom(here.dataDir);
     const claim = await claimData(here.dataDir, {
       pid: process.pid,
       startedAtMs: Date.now(),
@@ -212,6 +213,19 @@ async function chooseSignatures(wanted: string, machine: Machine): Promise<Signa
   if (wanted === "test")
     return { kind: "test-only", directory: await testSignatures(machine), reason: "TYTO_SIGNATURES=test" };
   return { kind: "full", directory: wanted, from: wanted };
+}
+
+/** Functions, database and streams must be able to begin. */
+const startBytesMin = 67_108_864;
+
+function assertRoom(dataDir: string): void {
+  const freeMb = Math.floor(freeBytesOn(dataDir) / 1_048_576);
+  const wantedMb = startBytesMin / 1_048_576;
+  if (freeMb < wantedMb)
+    throw new Trouble(
+      `the disk of ${dataDir} has ${freeMb} MB left, and Tyto needs ${wantedMb} MB to start`,
+      "free some of it, or use a folder on another disk: ./tyto up --data DIR",
+    );
 }
 
 async function assertPortsFree(settings: Settings): Promise<void> {
