@@ -98,14 +98,19 @@ test("what another hold keeps stays where it is", async () => {
 
 test("the queue is looked through twice: what was in hand at first is put back a moment later", async () => {
   const entries: QueueEntry[] = [];
-  const { bringBack, looks } = bringing(entries);
+  const { act, looks } = bringing(entries);
+  const { bringBack } = bringing([], {
+    async act(request, limits) {
+      const acted = await act(request, limits);
+      if (looks.length === 1) entries.push(entryOf("late@one.example"));
+      return acted;
+    },
+  });
   bringBack.release(holdOf("site", "google"));
-  await until("it was looked for", () => looks.length === 1, { everyMs: 1 });
-  entries.push(entryOf("late@one.example"));
-  await until("it was found", () => looks.length === 2, { everyMs: 1 });
+  await until("it was found", () => looks.length >= 2, { everyMs: 1 });
   expect(looks).toEqual([[], ["late@one.example"]]);
   bringBack.release(holdOf("site", "google"));
-  await until("the next release is looked for, too", () => looks.length === 4, { everyMs: 1 });
+  await until("the next release is looked for, too", () => looks.length >= 4, { everyMs: 1 });
 });
 
 test("holds that are released while the queue is looked through are looked for together", async () => {
