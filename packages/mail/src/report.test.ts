@@ -4,7 +4,7 @@ import { Reason, reasons } from "@tyto/contracts";
 import { rounds } from "../../../test/parts/rounds.ts";
 import { isAutoReply } from "./auto-reply.ts";
 import { readMessage } from "./message.ts";
-import { mutate, processorMs, random } from "./report.testing.ts";
+import { mutate, random, timed } from "./report.testing.ts";
 import { parseReport, type Report, readReport } from "./report.ts";
 
 const folder = new URL("../fixtures/reports/", import.meta.url);
@@ -74,7 +74,7 @@ test("a report is the same with bare line feeds", async () => {
       await parseReport(new Uint8Array(Buffer.from(dos, "latin1"))),
     );
   }
-}, 60_000);
+}, 180_000);
 
 test("ordinary mail, even mail that talks about bounces, is no report", async () => {
   const mail =
@@ -158,24 +158,23 @@ test.each([
     `Content-Type: message/delivery-status\r\n\r\nDiagnostic-Code: ${"550-5.1.1 x ".repeat(40_000)}`,
   ],
 ])("a message of nothing but %s takes no more than half a second", async (_, text) => {
-  const started = processorMs();
-  expect(await parseReport(encode(text))).toBeUndefined();
-  expect(processorMs() - started).toBeLessThan(500);
+  const { result, tookMs } = await timed(500, () => parseReport(encode(text)));
+  expect(result).toBeUndefined();
+  expect(tookMs).toBeLessThanOrEqual(500);
 });
 
 test("damaged reports: none throws, none is slow, none claims more than it may", async () => {
   const next = random(20_261_121);
   const originals = names.map(bytesOf);
-  let slowestMs = 0;
+  const tooSlow: number[] = [];
   for (let i = 0; i < rounds(200, 2_000); i++) {
     const bytes = mutate(originals[i % originals.length] ?? new Uint8Array(), next);
-    const started = processorMs();
-    const report = await parseReport(bytes);
-    slowestMs = Math.max(slowestMs, processorMs() - started);
+    const { result: report, tookMs } = await timed(100, () => parseReport(bytes));
+    if (tookMs > 100) tooSlow.push(tookMs);
     for (const recipient of report?.recipients ?? []) {
       expect(recipient.diagnostic?.length ?? 0).toBeLessThanOrEqual(1_000);
       if (recipient.classification?.hard) expect(recipient.action).toBe("failed");
     }
   }
-  expect(slowestMs).toBeLessThan(100);
-}, 60_000);
+  expect(tooSlow).toEqual([]);
+}, 180_000);
