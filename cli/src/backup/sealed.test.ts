@@ -69,7 +69,7 @@ test("a wrong passphrase is told from a damaged file, and a key file from a pass
     "not the passphrase",
   );
   await expect(opened(bytes)).rejects.toThrow("sealed with a passphrase");
-}, 60_000); // Three keys are derived, each at the full cost that a passphrase has.
+}, 180_000); // Three keys are derived, each at the full cost that a passphrase has.
 
 test("what is no backup is refused as such, and costs that a file states are bounded", async () => {
   await expect(opened(Buffer.from("hello\nworld"))).rejects.toThrow("not a backup");

@@ -2,7 +2,7 @@ import type { Environment } from "../places.ts";
 import { Failures, readTally, type Tally } from "./tally.ts";
 
 /** Not how long a unit test takes, but how long one may hang: a busy processor runs several at once. */
-export const unitTestMsMax = 60_000;
+export const unitTestMsMax = 180_000;
 /** The end of a run's output is enough for its summary. */
 const keptCharsMax = 65_536;
 

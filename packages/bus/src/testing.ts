@@ -44,13 +44,20 @@ export type TestNatsOptions = {
   ackWaitMs?: number;
 };
 
+/** A busy machine takes a while to answer; the client gives up after 5 s by itself. */
+const answerMsMax = 30_000;
+
 /** A plain client for what only tests do: looking into streams, publishing what breaks a contract. */
 export async function plainClient({ url, user, password }: Login): Promise<NatsConnection> {
-  return connect({
+  const client = await connect({
     servers: url,
     ...(user === undefined ? {} : { user, inboxPrefix: `_INBOX_${user}` }),
     ...(password === undefined ? {} : { pass: password }),
   });
+  const [manager, stream] = [client.jetstreamManager.bind(client), client.jetstream.bind(client)];
+  client.jetstreamManager = (options) => manager({ timeout: answerMsMax, ...options });
+  client.jetstream = (options) => stream({ timeout: answerMsMax, ...options });
+  return client;
 }
 
 async function shortenAckWait(login: Login, ackWaitMs: number): Promise<void> {

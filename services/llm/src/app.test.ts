@@ -16,6 +16,7 @@ function upstream(answers: Record<string, (body: unknown, request: Request) => R
   const server = Bun.serve({
     hostname: "127.0.0.1",
     port: 0,
+    idleTimeout: 0,
     async fetch(request) {
       const path = new URL(request.url).pathname;
       const body: unknown = request.method === "POST" ? await request.json() : undefined;

@@ -49,7 +49,7 @@ async function until(isTrue: () => Promise<boolean>): Promise<void> {
 }
 
 const recorded = async () => (await appliedEvents(site.convex)).length;
-const manager = () => admin.jetstreamManager();
+const manager = () => admin.jetstreamManager({ timeout: 30_000 });
 /** By the stream's own end: what the durable says to be waiting lags behind what was stored. */
 const unsettled = async () => {
   const { state } = await (await manager()).streams.info("EVENTS");

@@ -25,6 +25,7 @@ export function startSite(): TestSite {
   const server = Bun.serve({
     hostname: "127.0.0.1",
     port: 0,
+    idleTimeout: 0,
     async fetch(request) {
       const { pathname } = new URL(request.url);
       const body = await request.arrayBuffer();

@@ -73,7 +73,7 @@ test("mail is scanned; held while clamd is away; released by itself when clamd i
   );
   await scanner.stop();
   await fake.stop();
-}, 60_000);
+}, 180_000);
 
 async function metric(url: string, label: string): Promise<number> {
   const text = await (await fetch(`${url}/metrics`)).text();

@@ -166,4 +166,4 @@ test("random sessions leave the port as it was", async () => {
   expect(await readdir(dir)).toEqual([]);
   await port.stop();
   await rm(dir, { recursive: true });
-}, 60_000);
+}, 180_000);

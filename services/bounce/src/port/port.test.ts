@@ -239,7 +239,7 @@ describe("the SMTP port", () => {
         ],
       });
     }
-  }, 60_000);
+  }, 180_000);
 
   test("inboxes that Convex adds are open at once, with tags and whole domains, and closed when it takes them away", async () => {
     // A session of its own each time: one that is refused too often is sent away.

@@ -8,7 +8,7 @@ import { connect } from "nats";
 export async function openEvents(nats: TestNats, convex: TestDeployment) {
   const { url, user, password = "" } = nats.login("admin");
   const admin = await connect({ servers: url, ...(user === undefined ? {} : { user, pass: password }) });
-  const { streams } = await admin.jetstreamManager();
+  const { streams } = await admin.jetstreamManager({ timeout: 30_000 });
   const stored: StoredEvent[] = [];
   let read = 0;
   let recorded = 0;
