@@ -121,7 +121,7 @@ const mail = {
     .index("by_kind_reason_at", ["kind", "reason", "at"])
     .index("by_kind_provider_at", ["kind", "provider", "at"]),
 
-  // What people answered. Written by mail.replied, read by detail pages and the list of replies.
+  // What people answered. Written by mail.replied, read by detail pages and the lists of replies and of received mail.
   replies: defineTable({
     eventId: v.string(),
     organizationId: v.string(),
@@ -137,7 +137,8 @@ const mail = {
     rawId: v.string(),
   })
     .index("by_at", ["at"])
-    .index("by_messageId_at", ["messageId", "at"]),
+    .index("by_messageId_at", ["messageId", "at"])
+    .index("by_rawId", ["rawId"]),
 
   // Received mail. Written by mail.received, read by the inbound page.
   inbound: defineTable({

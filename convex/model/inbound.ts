@@ -59,8 +59,22 @@ export async function rawUrlOf(ctx: QueryCtx, id: string): Promise<string | unde
   return raw === null ? undefined : ((await ctx.storage.getUrl(raw.storageId)) ?? undefined);
 }
 
+/** Characters of an answer that a list shows. */
+const excerptCharsMax = 300;
+
+/** The message that was answered, and the beginning of the answer. */
+async function answerIn(ctx: QueryCtx, { kind, inboundId }: Doc<"inbound">) {
+  if (kind !== "reply") return {};
+  const reply = await ctx.db
+    .query("replies")
+    .withIndex("by_rawId", (range) => range.eq("rawId", inboundId))
+    .first();
+  return reply === null ? {} : { messageId: reply.messageId, text: reply.text.slice(0, excerptCharsMax) };
+}
+
 export async function inboundView(ctx: QueryCtx, row: Doc<"inbound">) {
   const rawUrl = await rawUrlOf(ctx, row.inboundId);
+  const answer = await answerIn(ctx, row);
   const { inboundId, at, kind, why, envelopeFrom, envelopeTo, authentication, from, subject, deliveryId } =
     row;
   return defined({
@@ -74,6 +88,7 @@ export async function inboundView(ctx: QueryCtx, row: Doc<"inbound">) {
     from,
     subject,
     deliveryId,
+    ...answer,
     rawUrl,
   });
 }
@@ -89,6 +104,9 @@ export const inboundRow = v.object({
   from: v.optional(v.string()),
   subject: v.optional(v.string()),
   deliveryId: v.optional(v.string()),
+  /** For a reply: the message that it answers, and how it begins, without quoted history. */
+  messageId: v.optional(v.string()),
+  text: v.optional(v.string()),
   authentication,
   rawUrl: v.optional(v.string()),
 });
