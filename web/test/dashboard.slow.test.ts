@@ -398,7 +398,7 @@ describe.skipIf(skip)("the dashboard", () => {
   }, 300_000);
 
   test("what waits is told by site with its reason, and is counted before it is held, with the reason shown after", async () => {
-    await send("later@remote.test", "Wait for it");
+    const id = await send("later@remote.test", "Wait for it");
     await open("/");
     await see("Latest messages");
     await page.keyboard.press("g");
@@ -416,6 +416,14 @@ describe.skipIf(skip)("the dashboard", () => {
     await see(`Site ${site} is held:`);
     await see("their hands are full");
     await page.getByRole("row", { name: new RegExp(`${site}.*Held`) }).waitFor();
+
+    // The message says why it has not left, and Home that something is held.
+    await open(`/messages/${id}`);
+    await page.getByRole("region", { name: "Why it waits" }).getByText("their hands are full").waitFor();
+    await open("/");
+    await page.getByRole("region", { name: "Needs attention" }).getByText("their hands are full").waitFor();
+    await page.getByRole("link", { name: `Site ${site} is held:` }).click();
+    await page.waitForURL("**/queue");
 
     await button(`Release: Site ${site}`).click();
     await inDialog("Release").click();

@@ -4,7 +4,11 @@ import type { RequestProblem } from "~/utils/problem.ts";
  * What the gateway answers to a GET, asked again every few seconds while the page is visible: for what lives in running
  * processes and not in Convex. Another path begins anew; a failure keeps what was there, and is told.
  */
-export function usePolled<Answer>(path: () => string, everyMs = 5_000) {
+export function usePolled<Answer>(
+  path: () => string,
+  everyMs = 5_000,
+  ask: (path: string) => Promise<Answer> = (asked) => request<Answer>("GET", asked),
+) {
   const data = shallowRef<Answer>();
   const problem = shallowRef<RequestProblem>();
   const loadedAtMs = ref<number>();
@@ -17,7 +21,7 @@ export function usePolled<Answer>(path: () => string, everyMs = 5_000) {
     clearTimeout(timer);
     const mine = ++round;
     try {
-      const answer = await request<Answer>("GET", path());
+      const answer = await ask(path());
       if (mine !== round) return;
       data.value = answer;
       problem.value = undefined;
