@@ -63,7 +63,10 @@ export async function rawUrlOf(ctx: QueryCtx, id: string): Promise<string | unde
 const excerptCharsMax = 300;
 
 /** The message that was answered, and the beginning of the answer. */
-async function answerIn(ctx: QueryCtx, { kind, inboundId }: Doc<"inbound">) {
+async function answerIn(
+  ctx: QueryCtx,
+  { kind, inboundId }: Doc<"inbound">,
+): Promise<{ messageId?: string; text?: string }> {
   if (kind !== "reply") return {};
   const reply = await ctx.db
     .query("replies")
