@@ -39,7 +39,7 @@ test("of two files for one message the first stays and the second is thrown away
 
 test("a reply is listed with the message that it answers and its own words", async () => {
   const t = startConvex();
-  const reply = sample("mail.received", { id: "in1.received", inboundId: "in1", kind: "reply", at: noon });
+  const reply = sample("mail.received", { id: "in1.received", inboundId: "in1-0", kind: "reply", at: noon });
   const replied = sample("mail.replied", { rawId: "in1", text: "More of it, please. ".repeat(100) });
   await t.mutation(internal.record.apply, { events: JSON.stringify([reply, received(2), replied]) });
   const { page } = await (await asUser(t)).query(api.inbound.list, everything);

@@ -70,7 +70,7 @@ async function answerIn(
   if (kind !== "reply") return {};
   const reply = await ctx.db
     .query("replies")
-    .withIndex("by_rawId", (range) => range.eq("rawId", inboundId))
+    .withIndex("by_rawId", (range) => range.eq("rawId", rawIdOf(inboundId)))
     .first();
   return reply === null ? {} : { messageId: reply.messageId, text: reply.text.slice(0, excerptCharsMax) };
 }
