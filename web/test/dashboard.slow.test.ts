@@ -243,6 +243,11 @@ describe.skipIf(skip)("the dashboard", () => {
     await page.getByPlaceholder("Search, or paste a message id").fill("suppr");
     await page.keyboard.press("Enter");
     await page.waitForURL(/suppressions/);
+    await page.keyboard.press("Control+k");
+    await page.getByPlaceholder("Search, or paste a message id").fill("nobody@remote.test");
+    await page.getByRole("option", { name: "Messages to nobody@remote.test" }).click();
+    await page.waitForURL(/messages\?recipient=nobody(@|%40)remote\.test/);
+    await see("To nobody");
     await open("/messages");
     await see("The newest");
     await page.keyboard.press("j");

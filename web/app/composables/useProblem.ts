@@ -9,8 +9,9 @@ export function useProblem() {
       te(`problem.${problem.code.replace(".", "-")}`)
         ? t(`problem.${problem.code.replace(".", "-")}`)
         : problem.title,
-    /** What to do about it, as the gateway put it, and the wrong fields. */
+    /** What to do about it, as the gateway put it, or where there was none, and the wrong fields. */
     detailsOf: (problem: RequestProblem) => [
+      ...(problem.code === "network" ? [t("problem.networkHint")] : []),
       ...(problem.detail === undefined ? [] : [problem.detail]),
       ...problem.issues.map((issue) =>
         issue.path === "" ? issue.problem : `${issue.path}: ${issue.problem}`,
