@@ -87,3 +87,12 @@ test("holds over its site, domain, sender and campaign count, those of others do
   });
   expect((await askWaiting(get, "m/1")).holds as object[]).toEqual(over);
 });
+
+test("what is held is told once, by its hold", async () => {
+  const held = hold("site", "google");
+  const { get } = gatewayOf({
+    site: { rows: [row("google", { state: "held", why: "held by ann: x" })] },
+    "/v1/holds": { data: [held] },
+  });
+  expect((await askWaiting(get, "m/1")) as object).toEqual({ sites: [], holds: [held] });
+});

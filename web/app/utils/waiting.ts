@@ -41,12 +41,16 @@ export async function askWaiting(get: Get, messageId: string): Promise<Waiting> 
     organization: organizations.map(({ key }) => key),
     campaign: [...campaigns.map(({ key }) => key), ...senders],
   };
+  const holds = all.filter(
+    ({ scope, id, site }) =>
+      (scope === "everything" || ids[scope].includes(id)) && (site === undefined || sites.includes(site)),
+  );
   return {
-    sites: rows.map((row, place) => siteOf(row, details[place])),
-    holds: all.filter(
-      ({ scope, id, site }) =>
-        (scope === "everything" || ids[scope].includes(id)) && (site === undefined || sites.includes(site)),
-    ),
+    // A site that is held says what its hold says.
+    sites: rows
+      .map((row, place) => siteOf(row, details[place]))
+      .filter(({ state }) => state !== "held" || holds.length === 0),
+    holds,
   };
 }
 
