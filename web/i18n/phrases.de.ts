@@ -28,10 +28,18 @@ export const germanPhrases: Readonly<Record<PhraseKind, string>> = {
   "rate.minute-since": "höchstens {count} Nachrichten pro Minute, denn: {why}",
   "rate.second-since": "höchstens {count} Nachrichten pro Sekunde, denn: {why}",
   "rate.since": "denn: {why}",
+  "limit.in-force-because": "höchstens {most}, gesetzt von {by} bis {time} UTC: {why}",
+  "limit.in-force": "höchstens {most}, gesetzt von {by} bis {time} UTC",
+  "limit.rate-and-connection": "{rate} und {count} Verbindung",
+  "limit.rate-and-connections": "{rate} und {count} Verbindungen",
   "limit.set-because": "gesetzt von {by} bis {time} UTC: {why}",
   "limit.set": "gesetzt von {by} bis {time} UTC",
   "limit.connection": "{count} Verbindung",
   "limit.connections": "{count} Verbindungen",
+  "ceiling.rate":
+    "{site} bekommt von einer Adresse höchstens {max} Nachrichten je Minute, und {rate} ist mehr",
+  "ceiling.connections":
+    "{site} bekommt von einer Adresse höchstens {max} Verbindungen, und {connections} ist mehr",
   "rate.asks": "eine Nachricht fragt, ob das vorbei ist: {why}",
   "rate.other-asks": "ein anderer Prozess fragt, ob das vorbei ist: {why}",
   "rate.others-have": "andere Prozesse haben alles, was es annimmt",
@@ -144,7 +152,6 @@ export const germanPhrases: Readonly<Record<PhraseKind, string>> = {
   "file.cut": "abgeschnitten ist",
   "file.encrypted": "verschlüsselt ist",
 
-  "limit.most": "höchstens {most}",
   "given-up": "vom Betreiber aufgegeben: {why}",
   "loop.ended": "zehn Minuten sind um",
   "provider.others": "andere Anbieter",

@@ -461,6 +461,60 @@ describe.skipIf(skip)("the dashboard", () => {
     await see(/Looked up by way of \w+\.test/);
   }, 300_000);
 
+  test("a site's limits are set by keyboard, above the ceiling only when it is said twice, and ended", async () => {
+    await open("/queue/remote.test");
+    const site = remote.address.replace(":", "=");
+    await see("By itself Tyto opens at most");
+    await button("Set limits…").focus();
+    await page.keyboard.press("Enter");
+    const dialog = page.getByRole("dialog", { name: `Limits for ${site}` });
+    await dialog.getByLabel("Messages", { exact: true }).waitFor();
+    await page.keyboard.press("Enter");
+    await dialog.getByText("Enter messages, connections, or both").waitFor();
+    await page.keyboard.type("30");
+    await dialog.getByLabel("Connections at a time").fill("1999");
+    const above = dialog.getByRole("checkbox", { name: "Yes, more than Tyto gives by itself" });
+    await above.waitFor();
+    await page.keyboard.press("Enter");
+    await dialog.getByText("Tick this, or enter less").waitFor();
+    await above.press("Space");
+    await dialog.getByLabel("Reason").fill("they agreed to more");
+    await page.keyboard.press("Enter");
+    await dialog.waitFor({ state: "detached" });
+    await see(`${site} gets at most 30/min · 1999 connections from each address:`);
+    await see("they agreed to more");
+
+    await button("Change limits…").click();
+    await dialog.getByLabel("Connections at a time").fill("1");
+    await above.waitFor({ state: "detached" });
+    await inDialog("Set limits").click();
+    await dialog.waitFor({ state: "detached" });
+    await see(`${site} gets at most 30/min · 1 connection from each address:`);
+    await button(`Release: Limits of ${site}`).click();
+    await inDialog("Release").click();
+    await page.getByText(`${site} gets at most`).waitFor({ state: "detached" });
+    await button("Set limits…").waitFor();
+  }, 60_000);
+
+  test("limits that the gateway refuses say so at their field", async () => {
+    await open("/queue/remote.test");
+    const path = /\/v1\/sites\/[^/]+\/limits$/;
+    // As if the page had learned of the ceiling before somebody lowered it.
+    await page.route(path, (route) =>
+      route.continue({ postData: JSON.stringify({ connections: 1_999, for_s: 900 }) }),
+    );
+    await button("Set limits…").click();
+    await page.getByRole("dialog").getByLabel("Connections at a time").fill("2");
+    await inDialog("Set limits").click();
+    const field = page.getByRole("dialog").getByLabel("Connections at a time");
+    await see(/is given \d+ connections from one address at most, and 1,999 is more/);
+    expect(await field.getAttribute("aria-invalid")).toBe("true");
+    await page.getByRole("checkbox", { name: "Yes, more than Tyto gives by itself" }).waitFor();
+    await page.unroute(path);
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+  }, 60_000);
+
   test("addresses to send from are told with their pool, and rules with a dry run over past answers", async () => {
     await open("/sending");
     await see("1 of 1 in use");

@@ -175,6 +175,7 @@ test("a site is told with its servers, limits, what waits, and what it answered 
           { name: "mx2.google.com", port: 25, addresses: [], trouble: "no address" },
         ],
         policies: [{ name: "MTA-STS", say: "enforced", until: at(86_400_000) }],
+        ceiling: { rate_per_minute: 1_300, connections: 5 },
         state: {
           ...{
             site: "google",
@@ -216,6 +217,7 @@ test("a site is told with its servers, limits, what waits, and what it answered 
     "  ! slowed, 3 in hand over 2 connections",
     "  ! a  slowed     2 of 5 connections  50/min at most  ",
     "    b: 554 listed",
+    "  by itself at most 1,300/min over 5 connections from each address",
     "  3: 1 due, 2 later, oldest 1 min, next in 1 min",
     "  ! 5.0 s ago  4 times  rate.limited  mx1.google.com [192.0.2.1]",
     "      451 slow down",
@@ -230,13 +232,19 @@ test("a site that no server was found for tells what was tried instead", () => {
   };
   const site = {
     ...{ domain: "gone.example", trouble: "no answer from DNS", hosts: [], policies: [], holds: [] },
-    ...{ measures: [], waiting: { entries: 1, ready: 0, later: 1 }, replies: [tried] },
+    ...{
+      ceiling: { connections: 1 },
+      measures: [],
+      waiting: { entries: 1, ready: 0, later: 1 },
+      replies: [tried],
+    },
   };
   const lines = plain(formatSite(site, 120, nowMs));
   expect(lines).toContain(
     "  ✗ 3 attempts ended before a server was asked, the last 5 min ago: no answer from DNS about gone.example",
   );
   expect(lines).toContain("  ! 5 min ago  3 times  network.dns");
+  expect(lines).toContain("  by itself at most 1 connection from each address");
   expect(plain(formatSite({ ...site, replies: [] }, 120, nowMs))).toContain(
     "  nothing was sent there since the mta started",
   );

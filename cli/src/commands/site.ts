@@ -148,8 +148,9 @@ const policies = ({ policies: list }: Site, columns: number, nowMs: number) =>
     ),
   );
 
-function flow({ state, replies: tried }: Site, columns: number, nowMs: number): string[] {
-  if (state === undefined) return [untried(tried, nowMs)];
+function flow({ state, ceiling, replies: tried }: Site, columns: number, nowMs: number): string[] {
+  const most = ceiling === undefined ? [] : [colours.dim(byItself(ceiling))];
+  if (state === undefined) return [untried(tried, nowMs), ...most];
   const { last_minute: minute, limits } = state;
   const rows = limits.map((limit) => [
     `${stateMark[limit.state]} ${limit.egress}`,
@@ -170,7 +171,14 @@ function flow({ state, replies: tried }: Site, columns: number, nowMs: number): 
     ...limits
       .filter(({ why }) => why !== undefined && why !== state.why)
       .flatMap(({ egress, why }) => wrapped(`${egress}: ${why}`, columns - 2, "  ").map(colours.dim)),
+    ...most,
   ];
+}
+
+/** What `--above-ceiling` is about. */
+function byItself({ rate_per_minute: rate, connections: open }: NonNullable<Site["ceiling"]>): string {
+  const most = rate === undefined ? "" : `${number(rate)}/min over `;
+  return `by itself at most ${most}${connections(open)} from each address`;
 }
 
 /** No server was asked: nobody wrote there, or every attempt ended before there was one, as `answered last` tells. */

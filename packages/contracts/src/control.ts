@@ -152,6 +152,14 @@ export const canBeHeldAtSite = (scope: Hold["scope"]): boolean =>
 /** So many in a unit of time. */
 export const Rate = z.string().regex(/^[1-9]\d{0,6}\/(?:s|min|h)$/, "must be like 60/min, 2/s or 500/h");
 
+/** The most that a site is ever given from one address of ours without an operator, over all processes. */
+export const SiteCeiling = z.object({
+  /** Absent: no rate, until the site shows one. */
+  ratePerMinute: z.number().positive().optional(),
+  connections: count,
+});
+export type SiteCeiling = z.infer<typeof SiteCeiling>;
+
 /** Bounds of the limits that an operator sets for a time. */
 export const siteLimitBounds = { connectionsMax: 2_000, forSMin: 60, forSMax: 86_400 } as const;
 
@@ -414,7 +422,11 @@ export const controls = {
   "mta.replies": {
     answeredBy: "all",
     request: z.object({ site: name }),
-    answer: z.object({ state: SiteState.optional(), replies: z.array(RecentReply).max(50) }),
+    answer: z.object({
+      state: SiteState.optional(),
+      replies: z.array(RecentReply).max(50),
+      ceiling: SiteCeiling.optional(),
+    }),
     answerMsMax: 3_000,
     answersMax: processesMax,
   },

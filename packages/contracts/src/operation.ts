@@ -288,6 +288,12 @@ export const SiteDetail = z.object({
     z.object({ name: z.string(), say: z.string(), mode: z.string().optional(), until: time.optional() }),
   ),
   state: SiteRow.optional().describe("Absent when no server there was asked since the mta started"),
+  ceiling: z
+    .object({ rate_per_minute: z.number().optional(), connections: count })
+    .optional()
+    .describe(
+      "The most that Tyto gives the site by itself from each address of ours; more can be set only with `above_ceiling`",
+    ),
   waiting: z.object(waiting),
   replies: z.array(ReplyRow).describe("The last ones, newest first; equal ones are counted"),
   holds: z.array(HoldView),

@@ -34,10 +34,18 @@ export const phrases = {
   "rate.minute-since": "at most {count:number} messages per minute, since {why:phrase}",
   "rate.second-since": "at most {count:number} messages per second, since {why:phrase}",
   "rate.since": "since {why:phrase}",
+  "limit.in-force-because": "at most {most:said}, set by {by} until {time} UTC: {why:said}",
+  "limit.in-force": "at most {most:said}, set by {by} until {time} UTC",
+  "limit.rate-and-connection": "{rate} and {count:number} connection",
+  "limit.rate-and-connections": "{rate} and {count:number} connections",
   "limit.set-because": "set by {by} until {time} UTC: {why:said}",
   "limit.set": "set by {by} until {time} UTC",
   "limit.connection": "{count:number} connection",
   "limit.connections": "{count:number} connections",
+  "ceiling.rate":
+    "{site} is sent {max:number} messages a minute from one address at most, and {rate} is more",
+  "ceiling.connections":
+    "{site} is given {max:number} connections from one address at most, and {connections:number} is more",
   "rate.asks": "one message asks whether this is over: {why:phrase}",
   "rate.other-asks": "another process asks whether this is over: {why:phrase}",
   "rate.others-have": "other processes have the whole of its limit",
@@ -148,7 +156,6 @@ export const phrases = {
   "file.cut": "is cut off",
   "file.encrypted": "is encrypted",
 
-  "limit.most": "at most {most:said}",
   "given-up": "given up by the operator: {why:quote}",
   "loop.ended": "ten minutes are over",
   "provider.others": "other providers",

@@ -6,6 +6,7 @@ import {
   isProvider,
   type Measure,
   type QueueEntry,
+  type SiteCeiling,
   siteLimitBounds,
 } from "@tyto/contracts";
 import type { Log } from "@tyto/service";
@@ -20,7 +21,7 @@ import type { RuleSet } from "./rules/file.ts";
 import { createRules, type Rules } from "./rules/rules.ts";
 import { tryRules } from "./rules/trial.ts";
 import type { Profiles } from "./shaping/profiles.ts";
-import { mustBeWithin, withSetLimits } from "./shaping/set-limits.ts";
+import { ceilingOf, mustBeWithin, withSetLimits } from "./shaping/set-limits.ts";
 import { createShaping, type Shaping, type ShapingPorts } from "./shaping/shaping.ts";
 import type { Site } from "./site.ts";
 
@@ -46,6 +47,8 @@ export type Gates = {
   holds: Holds;
   /** What rules would have done to past events; answers `mta.rules-trial`. */
   tryRules: ReturnType<typeof tryRules>;
+  /** The most that the site is given from one address, whatever was set for now. */
+  ceilingAt(site: string): SiteCeiling;
   /** Limits that an operator sets for a site until a time; answers `mta.limit-site`. Throws Failure. */
   limitSite(wanted: ControlRequest<"mta.limit-site">): Promise<Measure>;
   /** May this be sent to the site from this address, by holds and breakers? Takes nothing, but a place in a breaker's trial. */
@@ -106,6 +109,8 @@ export async function openGates(ports: GatePorts): Promise<Gates> {
     every(expireEveryMs, holds.expire, (error) => log.warn("mta.holds-not-ended", { error })),
   ];
 
+  const ceilingAt: Gates["ceilingAt"] = (site) =>
+    ceilingOf(profiles(site, isProvider(site) ? site : undefined));
   const isFree: Gates["isFree"] = (entry, site) => {
     const held = holds.leave(entry, site);
     return held.kind === "wait" ? held : breakers.leave(entry);
@@ -116,6 +121,7 @@ export async function openGates(ports: GatePorts): Promise<Gates> {
     breakers,
     holds,
     tryRules: tryRules(bus.past, written),
+    ceilingAt,
     async limitSite(wanted) {
       const { site, rate, connectionsMax, untilMs } = wanted;
       if (rate === undefined && connectionsMax === undefined)
@@ -123,8 +129,7 @@ export async function openGates(ports: GatePorts): Promise<Gates> {
       const lastsS = (untilMs - now()) / 1_000;
       if (lastsS <= 0 || lastsS > siteLimitBounds.forSMax + clockSkewS)
         throw new Failure("request.invalid", "limits of a site end in the future, within a day");
-      const provider = isProvider(site) ? site : undefined;
-      if (!wanted.isAboveCeiling) mustBeWithin(profiles(site, provider), site, wanted);
+      if (!wanted.isAboveCeiling) mustBeWithin(ceilingAt(site), site, wanted);
       const measure = await rules.limit(wanted);
       log.info("mta.site-limited", { site, by: wanted.by, rate, connections: connectionsMax });
       return measure;

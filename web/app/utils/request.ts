@@ -1,6 +1,6 @@
 import { problemOf, RequestFailure, toRequestProblem } from "./problem.ts";
 
-type Method = "GET" | "POST" | "DELETE";
+type Method = "GET" | "POST" | "PUT" | "DELETE";
 const timeoutMs = 20_000;
 
 /**

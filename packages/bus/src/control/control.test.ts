@@ -100,10 +100,13 @@ test("a process that is too busy to be heard of in time is waited for, and is si
   expect(never).toEqual({ answers: [], silent: 1 });
 });
 
-test("a Failure comes back with its code and its hint, and a defect as internal", async () => {
+test("a Failure comes back with its code, its hint and what is wrong where, and a defect as internal", async () => {
   answerers.push(
     one.control.answer("mta.hold", async () => {
-      throw new Failure("request.invalid", "no such site", { hint: "see tyto queue" });
+      throw new Failure("request.invalid", "no such site", {
+        hint: "see tyto queue",
+        issues: [{ path: "id", problem: "is no site" }],
+      });
     }),
     one.control.answer("mta.release", async () => {
       throw new TypeError("undefined is no function");
@@ -114,6 +117,7 @@ test("a Failure comes back with its code and its hint, and a defect as internal"
   await expect(gateway.control.ask("mta.hold", question)).rejects.toMatchObject({
     code: "request.invalid",
     hint: "see tyto queue",
+    issues: [{ path: "id", problem: "is no site" }],
   });
   await expect(gateway.control.ask("mta.release", { key: "a", by: "b" })).rejects.toMatchObject({
     code: "internal",

@@ -23,11 +23,14 @@ export async function viewSite(ports: OperationPorts, name: string): Promise<z.i
     ports.control.ask("mta.queue", { by: "site", filter: { site }, rowsMax: 1 }),
     holdsOf(ports),
   ]);
+  // The same in every process: it comes from the settings.
+  const ceiling = told.find((answer) => answer.ceiling !== undefined)?.ceiling;
   const state = mergeSite(told.flatMap((answer) => answer.state ?? []));
   return shown(SiteDetail, {
     ...found,
     ...(heard === undefined ? {} : { site }),
     ...(state === undefined ? {} : { state }),
+    ...(ceiling === undefined ? {} : { ceiling }),
     waiting: counted.total,
     replies: repliesOf([...told, ...before]),
     holds: holds.filter((hold) => isAbout(hold, site, found.domain)),

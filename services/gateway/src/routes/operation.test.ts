@@ -421,7 +421,10 @@ test("limits of a site are set for a time, by its name or by a domain, and relea
     mta.control.answer("mta.limit-site", async ({ isAboveCeiling, ...wanted }) => {
       asked.push({ ...wanted, isAboveCeiling });
       if (!isAboveCeiling && wanted.rate === "999/s")
-        throw new Failure("request.invalid", "too much", { hint: "google is sent 300 a minute at most" });
+        throw new Failure("request.invalid", "too much", {
+          hint: "Nothing was changed",
+          issues: [{ path: "rate", problem: "google is sent 300 a minute at most" }],
+        });
       return { ...wanted, key: `limit:${wanted.site}`, action: "limit" as const, sinceMs: gateway.clock.now };
     }),
     mta.control.answer("mta.site", async ({ domain }) => ({
@@ -452,9 +455,12 @@ test("limits of a site are set for a time, by its name or by a domain, and relea
     ["google", true],
   ]);
   const refusal = await set("google", { rate: "999/s", for_s: 60 });
-  expect([refusal.status, await refusal.text()]).toEqual([
+  expect([refusal.status, await refusal.json()]).toEqual([
     400,
-    expect.stringContaining("300 a minute at most"),
+    expect.objectContaining({
+      detail: "Nothing was changed",
+      errors: [{ path: "rate", problem: "google is sent 300 a minute at most" }],
+    }),
   ]);
 
   for (const name of ["google", "example.org"]) {
@@ -505,7 +511,9 @@ test("a site tells its servers, what waits, its limits, and what it said last", 
       policies: [{ name: "MTA-STS", say: "enforced: *.google.com", mode: "enforce" }],
     })),
     mta.control.answer("mta.replies", async ({ site }) =>
-      site === "google" ? { state: state.sites[0], replies: [reply] } : { replies: [] },
+      site === "google"
+        ? { state: state.sites[0], replies: [reply], ceiling: { ratePerMinute: 300, connections: 5 } }
+        : { replies: [] },
     ),
     mta.control.answer("mta.holds", async () => ({ holds: [] })),
   );
@@ -518,6 +526,7 @@ test("a site tells its servers, what waits, its limits, and what it said last", 
     hosts: [{ name: "mx.google.com", port: 25, addresses: ["192.0.2.9"] }],
     policies: [{ name: "MTA-STS", mode: "enforce" }],
     state: { state: "suspended", limits: [{ egress: "192.0.2.1", connections_max: 5 }] },
+    ceiling: { rate_per_minute: 300, connections: 5 },
     waiting: { entries: 7 },
     replies: [{ at: "1970-01-01T00:00:01.000Z", reply: "421 4.7.0 later", times: 2 }],
     holds: [],

@@ -7,6 +7,7 @@ import {
   type Hold,
   type Measure,
   type PoolState,
+  type SiteCeiling,
 } from "@tyto/contracts";
 import type { Holds } from "../holds/holds.ts";
 import { type ActPorts, createAct } from "./act.ts";
@@ -31,6 +32,7 @@ export type AnswerPorts = {
   rules(): ControlAnswer<"mta.rules">["rules"];
   tryRules(request: ControlRequest<"mta.rules-trial">): Promise<ControlAnswer<"mta.rules-trial">>;
   limitSite(wanted: ControlRequest<"mta.limit-site">): Promise<Measure>;
+  ceilingAt(site: string): SiteCeiling;
   /** What rules and operators do with the mail of sites. */
   measures: { list(): Measure[]; release(key: string): Promise<boolean> };
   holds: {
@@ -76,7 +78,10 @@ export function answerQuestions(ports: AnswerPorts): { stop(): Promise<void> } {
     control.answer("mta.site", lookUp),
     control.answer("mta.replies", async ({ site }) => {
       const known = siteState(state, site);
-      return { ...(known === undefined ? {} : { state: known }), replies: activity.replies(site) };
+      return {
+        ...(known === undefined ? {} : { state: known }),
+        ...{ replies: activity.replies(site), ceiling: ports.ceilingAt(site) },
+      };
     }),
     control.answer("mta.ask-site", async ({ site, by }) => {
       const rows = ports.askNext(site);

@@ -236,6 +236,7 @@ test("a site tells its servers and what it answered, equal answers counted once"
   });
   const answers = await answersOf(gateway, "mta.replies", { site });
   expect(answers[0]?.replies.filter(({ reply }) => reply === "450 4.2.0 mailbox busy")).toHaveLength(1);
+  expect(answers[0]?.ceiling).toEqual({ connections: config.siteConnectionsMax });
   const state = await answersOf(gateway, "mta.state", {});
   expect(state).toMatchObject([{ connections: { max: 100 }, sites: [{ site, state: "open" }] }]);
   expect(state[0]?.lastMinute.deferred).toBeGreaterThanOrEqual(2);
@@ -333,7 +334,9 @@ test("limits that an operator sets are in force, told with who, why and until wh
     gateway.control.ask("mta.limit-site", { ...wanted, connectionsMax: 21 }),
   ).rejects.toMatchObject({
     code: "request.invalid",
-    hint: expect.stringContaining("20 connections from one address at most"),
+    issues: [
+      { path: "connections", problem: expect.stringContaining("20 connections from one address at most") },
+    ],
   });
   const set = await gateway.control.ask("mta.limit-site", { ...wanted, rate: "100/s", connectionsMax: 3 });
   expect((await gateway.control.ask("mta.holds", {})).measures).toEqual([set]);

@@ -37,6 +37,7 @@ export type ControlPorts = {
     refusedAt(site: string): Refused[];
     askNext(site: string): number;
     limitSite: AnswerPorts["limitSite"];
+    ceilingAt: AnswerPorts["ceilingAt"];
     breakers(): readonly BreakerState[];
     /** `useOf`: what goes through an address now. */
     pools(useOf: (egress: string) => Use): PoolState[];
@@ -113,6 +114,7 @@ export function createControl(ports: ControlPorts) {
         act: { ...ports.act, queue: bus.queue, siteOf: sites.siteOf, now, log },
         askNext: parts.askNext,
         limitSite: parts.limitSite,
+        ceilingAt: parts.ceilingAt,
         rules: parts.rules,
         tryRules: parts.tryRules,
         measures: parts.measures,

@@ -51,6 +51,7 @@ export function createOperation(
         return rows;
       },
       limitSite: gates.limitSite,
+      ceilingAt: gates.ceilingAt,
       breakers: gates.breakers.status,
       rules: gates.rules.status,
       measures: { list: gates.rules.measures, release: gates.rules.release },

@@ -1,7 +1,21 @@
 import { describe, expect, test } from "bun:test";
-import { Address, DeliveryId, defaultOrganization, MessageId, type Reason } from "@tyto/contracts";
+import {
+  Address,
+  DeliveryId,
+  defaultOrganization,
+  MessageId,
+  type Reason,
+  readPhrases,
+} from "@tyto/contracts";
 import { createProfiles } from "./profiles.ts";
-import { mustBeWithin, type SetLimitMeasure, setLimitOf, withSetLimits, wordsOfLimit } from "./set-limits.ts";
+import {
+  ceilingOf,
+  mustBeWithin,
+  type SetLimitMeasure,
+  setLimitOf,
+  withSetLimits,
+  wordsOfLimit,
+} from "./set-limits.ts";
 import { createShaping } from "./shaping.ts";
 
 const startMs = Date.UTC(2026, 0, 5, 12);
@@ -147,13 +161,32 @@ describe("limits that an operator set for a site", () => {
 });
 
 test("are told in words", () => {
-  expect(wordsOfLimit(measure({ rate: "60/min", connectionsMax: 1, why: "" }))).toBe(
+  const words = [
+    wordsOfLimit(measure({ rate: "60/min", connectionsMax: 1, why: "" })),
+    wordsOfLimit(measure({ rate: "60/min", connectionsMax: 1_999, why: "they asked, and so on" })),
+    wordsOfLimit(measure({ rate: "2/s" })),
+    wordsOfLimit(measure({ connectionsMax: 2 })),
+  ];
+  expect(words).toEqual([
     "at most 60/min and 1 connection, set by ann until 14:00 UTC",
-  );
+    "at most 60/min and 1,999 connections, set by ann until 14:00 UTC: they asked, and so on",
+    "at most 2/s, set by ann until 14:00 UTC: they asked",
+    "at most 2 connections, set by ann until 14:00 UTC: they asked",
+  ]);
+  const told = { by: { is: "word", text: "ann" }, time: { is: "word", text: "14:00" } };
+  expect(words.map(readPhrases)).toMatchObject([
+    { kind: "limit.in-force", values: { ...told, most: { kind: "limit.rate-and-connection" } } },
+    {
+      kind: "limit.in-force-because",
+      values: { most: { kind: "limit.rate-and-connections" }, why: { text: "they asked, and so on" } },
+    },
+    { kind: "limit.in-force-because", values: { most: { is: "quote", text: "2/s" } } },
+    { kind: "limit.in-force-because", values: { most: { kind: "limit.connections" } } },
+  ]);
 });
 
 describe("more than a site is ever given", () => {
-  const google = profiles("google", "google");
+  const google = ceilingOf(profiles("google", "google"));
   test.each([
     [
       { rate: "301/min" },
@@ -165,12 +198,27 @@ describe("more than a site is ever given", () => {
     expect(() => mustBeWithin(google, "google", wanted)).toThrow(words);
   });
 
+  test("is named at each field that has it", () => {
+    const refuse = () => mustBeWithin(google, "google", { rate: "20/s", connectionsMax: 9 });
+    const issues = [
+      {
+        path: "rate",
+        problem: "google is sent 300 messages a minute from one address at most, and 20/s is more",
+      },
+      {
+        path: "connections",
+        problem: "google is given 5 connections from one address at most, and 9 is more",
+      },
+    ];
+    expect(refuse).toThrow(expect.objectContaining({ code: "request.invalid", issues }));
+  });
+
   test.each([[{ rate: "300/min", connectionsMax: 5 }], [{ rate: "18000/h" }]])("is not %j", (wanted) => {
     expect(() => mustBeWithin(google, "google", wanted)).not.toThrow();
   });
 
   test("has a bound of connections only where the site has no rate of its own", () => {
-    const unknown = profiles("mx.example.com", undefined);
+    const unknown = ceilingOf(profiles("mx.example.com", undefined));
     expect(() => mustBeWithin(unknown, "mx.example.com", { rate: "9999999/s" })).not.toThrow();
     expect(() => mustBeWithin(unknown, "mx.example.com", { connectionsMax: 21 })).toThrow("20 connections");
   });

@@ -1,4 +1,4 @@
-import { Failure, type Measure, phrase } from "@tyto/contracts";
+import { Failure, type Issue, type Measure, phrase, type SiteCeiling } from "@tyto/contracts";
 import { limited, type Profile, type Profiles, parseRate, type SiteLimit } from "./profiles.ts";
 
 /** What an operator has a site sent until a time, in place of what its profile says. */
@@ -27,20 +27,22 @@ export function setLimitOf(measure: SetLimitMeasure): SetLimit {
 /** Measures last a day at most, so the hour says when they end: `14:05`, in UTC. */
 export const hourOf = (atMs: number): string => new Date(atMs).toISOString().slice(11, 16);
 
-function saidOf({ by = "somebody", untilMs, why }: SetLimitMeasure): string {
-  const said = { by, time: hourOf(untilMs), why };
-  return why === "" ? phrase("limit.set", said) : phrase("limit.set-because", said);
-}
+const saidOf = (measure: SetLimitMeasure): string =>
+  phrase(measure.why === "" ? "limit.set" : "limit.set-because", sayingOf(measure));
+
+const sayingOf = ({ by = "somebody", untilMs, why }: SetLimitMeasure) => ({ by, time: hourOf(untilMs), why });
 
 /** As operators read it. */
-export function wordsOfLimit(measure: SetLimitMeasure): string {
-  const { rate, connectionsMax } = measure;
-  const connections =
-    connectionsMax === undefined
-      ? undefined
-      : phrase(connectionsMax === 1 ? "limit.connection" : "limit.connections", { count: connectionsMax });
-  const most = [rate, connections].filter((part) => part !== undefined).join(" and ");
-  return `${phrase("limit.most", { most })}, ${saidOf(measure)}`;
+export const wordsOfLimit = (measure: SetLimitMeasure): string =>
+  phrase(measure.why === "" ? "limit.in-force" : "limit.in-force-because", {
+    ...sayingOf(measure),
+    most: mostOf(measure),
+  });
+
+function mostOf({ rate, connectionsMax: count }: SetLimitMeasure): string {
+  if (count === undefined) return rate ?? "";
+  if (rate === undefined) return phrase(count === 1 ? "limit.connection" : "limit.connections", { count });
+  return phrase(count === 1 ? "limit.rate-and-connection" : "limit.rate-and-connections", { rate, count });
 }
 
 /** Profiles with what operators set for now. */
@@ -52,24 +54,31 @@ export const withSetLimits =
     return set === undefined ? profile : { ...limited(profile, set.limit), set };
   };
 
-/** Throws Failure `request.invalid` for more than the profile ever gives a site: a slip of the pen would cost an address its name. */
+/** The most that a site is ever given from one address without an operator. */
+export const ceilingOf = ({ rate, connectionsMax }: Profile): SiteCeiling => ({
+  ...(rate === undefined ? {} : { ratePerMinute: rate.ceilingPerMin }),
+  connections: connectionsMax,
+});
+
+/**
+ * Throws Failure `request.invalid` for more than the ceiling: a slip of the pen would cost an address its name. Its issues are at
+ * `rate` and `connections`, as whoever asks calls them.
+ */
 export function mustBeWithin(
-  { rate: usual, connectionsMax: usualConnections }: Profile,
+  { ratePerMinute = Number.POSITIVE_INFINITY, connections }: SiteCeiling,
   site: string,
   { rate, connectionsMax }: Pick<Measure, "rate" | "connectionsMax">,
 ): void {
-  const ceiling = usual?.ceilingPerMin ?? Number.POSITIVE_INFINITY;
-  if (rate !== undefined && parseRate(rate).ratePerMin > ceiling)
-    throw tooMuch(
-      `${site} is sent ${ceiling} messages a minute from one address at most, and ${rate} is more`,
-    );
-  if (connectionsMax !== undefined && connectionsMax > usualConnections)
-    throw tooMuch(
-      `${site} is given ${usualConnections} connections from one address at most, and ${connectionsMax} is more`,
-    );
+  const issues: Issue[] = [];
+  if (rate !== undefined && parseRate(rate).ratePerMin > ratePerMinute)
+    issues.push({ path: "rate", problem: phrase("ceiling.rate", { site, max: ratePerMinute, rate }) });
+  if (connectionsMax !== undefined && connectionsMax > connections) {
+    const values = { site, max: connections, connections: connectionsMax };
+    issues.push({ path: "connections", problem: phrase("ceiling.connections", values) });
+  }
+  if (issues.length > 0)
+    throw new Failure("request.invalid", issues.map(({ problem }) => problem).join("; "), {
+      issues,
+      hint: "Nothing was changed. Who means it says so: above_ceiling, --above-ceiling",
+    });
 }
-
-const tooMuch = (problem: string) =>
-  new Failure("request.invalid", problem, {
-    hint: `${problem}. Nothing was changed; who means it says so (above_ceiling, --above-ceiling)`,
-  });
