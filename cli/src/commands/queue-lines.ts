@@ -164,6 +164,9 @@ export function formatActed(acted: Acted, nowMs: number): string[] {
   ];
 }
 
+/** A site that was suspended is released. */
+export const askedLine = `${marks.ok} it is asked by the next message now; what waited for that follows when it takes mail`;
+
 export function formatHold({ key, why, by, until: end, since: begun }: HoldView, nowMs: number): string {
   const ends = end === undefined ? "until it is released" : `for ${until(end, nowMs)}`;
   return `${marks.bad} ${colours.bold(key)} held ${ends}  ${colours.dim(`${why} (${by}, ${since(begun, nowMs)} ago)`)}`;

@@ -313,7 +313,8 @@ test("limits are set for a time and released, and told with who, why and until w
     async fetch(request) {
       const body = request.method === "PUT" ? await request.json() : undefined;
       asked.push([request.method, new URL(request.url).pathname, body]);
-      if (request.method === "DELETE") return Response.json({ key: "limit:google", was_held: true });
+      if (request.method === "DELETE")
+        return Response.json({ key: "limit:google", was_held: true, asked: true });
       return Response.json({
         ...{ key: "limit:google", action: "limit", site: "google", rate: "60/min", connections_max: 2 },
         ...{ why: "they asked", by: "ann", since: new Date(now).toISOString() },

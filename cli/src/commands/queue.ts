@@ -14,7 +14,7 @@ import { type Command, parseArguments } from "../arguments.ts";
 import { environment } from "../places.ts";
 import { colours, marks, say } from "../screen.ts";
 import { Trouble } from "../trouble.ts";
-import { formatActed, formatHold, formatMeasure, formatQueue } from "./queue-lines.ts";
+import { askedLine, formatActed, formatHold, formatMeasure, formatQueue } from "./queue-lines.ts";
 
 const filterOptions = {
   site: { type: "string" },
@@ -169,7 +169,9 @@ const actions: Record<string, (api: Api, values: Values) => Promise<number>> = {
         say(
           hold.was_held
             ? `${marks.ok} ${hold.key} is held no more; its mail goes on`
-            : `${marks.partly} ${hold.key} was not held: see tyto queue holds`,
+            : hold.asked
+              ? askedLine
+              : `${marks.partly} ${hold.key} was not held: see tyto queue holds`,
         );
       return entries;
     });

@@ -7,6 +7,7 @@ import { colours, marks, say, table } from "../screen.ts";
 import { Trouble } from "../trouble.ts";
 import { seconds, width } from "./queue.ts";
 import {
+  askedLine,
   connections,
   formatHold,
   formatMeasure,
@@ -32,7 +33,7 @@ export const command: Command = {
   usage: [
     "tyto site DOMAIN [--json]     where mail to a domain goes: its servers, policies, limits, what waits, what it answered last",
     "tyto site SITE --rate 60/min --connections 2 --for 2h [--why TEXT]     set a site's limits for a time: one of them or both",
-    "tyto site SITE --release                                               end them",
+    "tyto site SITE --release                                               end them, and a suspension: what waited for that goes on",
     "",
     "  SITE               as tyto queue names it, or a domain, which stands for the whole site that its mail goes to",
     "  --rate N/min       messages (per s, min or h) from each address of ours, all mta processes together",
@@ -99,13 +100,16 @@ const bounds = `--rate is like 60/min, 2/s or 500/h; --connections from 1 to ${s
 async function release(api: Api, values: Values, path: string): Promise<number> {
   const released = HoldReleased.parse(await callApi(api, "DELETE", `${path}/limits`));
   if (values.json) say(JSON.stringify(released));
-  else
-    say(
-      released.was_held
-        ? `${marks.ok} ${released.key} has ended: the usual limits are in force`
-        : `${marks.partly} no limits were set: there is no ${released.key}`,
-    );
+  else for (const line of formatReleased(released)) say(line);
   return 0;
+}
+
+function formatReleased({ key, was_held: wasHeld, asked }: z.infer<typeof HoldReleased>): string[] {
+  const ended = `${marks.ok} ${key} has ended: the usual limits are in force, and what waited because of it goes on`;
+  if (asked) return [...(wasHeld ? [ended] : []), askedLine];
+  return [
+    wasHeld ? ended : `${marks.partly} no limits were set (there is no ${key}), and it is not suspended`,
+  ];
 }
 
 type Site = z.infer<typeof SiteDetail>;

@@ -187,6 +187,8 @@ export const Measure = z.object({
   untilMs: TimeMs,
 });
 export type Measure = z.infer<typeof Measure>;
+/** The pause of a site, as a key: `pause:google`. */
+export const pausePrefix = "pause:";
 /** So many are in force at most. */
 export const measuresMax = 1_000;
 
@@ -499,7 +501,10 @@ export const controls = {
     answerMsMax: 5_000,
     answersMax: 1,
   },
-  /** Ends a hold, what a rule does, or an operator's limits, by its key. */
+  /**
+   * Ends a hold, what a rule does, or an operator's limits, by its key, and has the mail that it put off come back. `pause:<site>`: that of a
+   * site whose pause `mta.ask-site` ended.
+   */
   "mta.release": {
     answeredBy: "one",
     request: z.object({ key: z.string().max(600), by: z.string().max(120) }),

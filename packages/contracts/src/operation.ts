@@ -225,7 +225,16 @@ export const HoldAdd = z
     path: ["site"],
     message: "must be one site, without *",
   });
-export const HoldReleased = z.object({ key: z.string(), was_held: z.boolean() });
+export const HoldReleased = z.object({
+  key: z.string(),
+  was_held: z.boolean(),
+  asked: z
+    .boolean()
+    .optional()
+    .describe(
+      "The site was left alone: the next message asks it at once, and what waited follows when it takes mail",
+    ),
+});
 
 /** A single site, domain, organisation or campaign, or one of the latter at one site, is held as such, mail to come included; other conditions put entries off. */
 export const QueueHeld = z.object({ hold: HoldView.optional(), entries: QueueActed.optional() });

@@ -12,6 +12,7 @@ import {
 } from "@tyto/contracts";
 import type { z } from "zod";
 import { scopeOf, toFilter } from "./filter.ts";
+import { endPause } from "./pause.ts";
 import { holdsOf, type OperationPorts } from "./ports.ts";
 import { shown } from "./view.ts";
 
@@ -29,7 +30,7 @@ export type ActRequest = {
 };
 type HoldRequest = ActRequest & { why: string; for_s?: number | undefined };
 type Acted = z.infer<typeof QueueActed>;
-type Released = { key: string; was_held: boolean };
+type Released = { key: string; was_held: boolean; asked?: true };
 
 export async function act(
   { control, now }: OperationPorts,
@@ -91,7 +92,11 @@ export async function release(
   by: string,
 ): Promise<{ hold: Released } | { entries: Acted }> {
   const scope = scopeOf(request.filter);
-  if (scope !== undefined && !request.dry_run) return { hold: await releaseHold(ports, holdKey(scope), by) };
+  if (scope !== undefined && !request.dry_run) {
+    const hold = await releaseHold(ports, holdKey(scope), by);
+    if (hold.was_held || scope.scope !== "site") return { hold };
+    return { hold: { ...hold, ...(await endPause(ports, scope.id, by)) } };
+  }
   return { entries: await act(ports, "requeue", request, by) };
 }
 

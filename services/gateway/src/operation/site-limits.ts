@@ -2,6 +2,7 @@
 import { Failure, isDomain, isProvider, MeasureView, type SiteLimitSet } from "@tyto/contracts";
 import type { z } from "zod";
 import { releaseHold } from "./acting.ts";
+import { endPause } from "./pause.ts";
 import { holdsOf, type OperationPorts } from "./ports.ts";
 import { shown } from "./view.ts";
 
@@ -24,7 +25,9 @@ export async function releaseSite(ports: OperationPorts, name: string, by: strin
   const { measures = [] } = await holdsOf(ports);
   // A site's own name needs no DNS, which may be what is out of order.
   const isSet = measures.some(({ action, site }) => action === "limit" && site === name);
-  return await releaseHold(ports, `limit:${isSet ? name : await siteNamed(ports, name)}`, by);
+  const site = isSet ? name : await siteNamed(ports, name);
+  const released = await releaseHold(ports, `limit:${site}`, by);
+  return { ...released, ...(await endPause(ports, site, by)) };
 }
 
 /** The site of that id, or else the one that the domain's mail goes to. Throws Failure `request.invalid` where there is none. */

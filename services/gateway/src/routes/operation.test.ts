@@ -279,14 +279,17 @@ test("mail of one site that is to go now has the site asked, by all processes; a
 
 test("a site is held as such; other conditions put entries off, to one time for all parts", async () => {
   const holds: ControlRequest<"mta.hold">[] = [];
+  const released: string[] = [];
   answering.push(
     mta.control.answer("mta.hold", async (wanted): Promise<Hold> => {
       holds.push(wanted);
       return { ...wanted, key: holdKey(wanted), sinceMs: 0 };
     }),
-    mta.control.answer("mta.release", async ({ key }) => ({
-      wasHeld: key.startsWith("campaign:acme/spring"),
-    })),
+    mta.control.answer("mta.release", async ({ key }) => {
+      released.push(key);
+      return { wasHeld: key.startsWith("campaign:acme/spring") };
+    }),
+    mta.control.answer("mta.ask-site", async ({ site }) => ({ rows: site === "google" ? 1 : 0 })),
   );
   const acts = await answerActs([
     { matched: 1, touched: 1, inHand: 0, sample: [], next: 5 },
@@ -309,10 +312,18 @@ test("a site is held as such; other conditions put entries off, to one time for 
     [gateway.clock.now + 50_000, undefined],
     [gateway.clock.now + 50_000, 5],
   ]);
-  const released = await gateway.call("POST", "/v1/queue/release", {
-    filter: { organization: "acme", campaign: "spring" },
+  const release = async (filter: object) =>
+    (await gateway.call("POST", "/v1/queue/release", { filter })).json();
+  expect(await release({ organization: "acme", campaign: "spring" })).toEqual({
+    hold: { key: "campaign:acme/spring", was_held: true },
   });
-  expect(await released.json()).toEqual({ hold: { key: "campaign:acme/spring", was_held: true } });
+  expect(released).toEqual(["campaign:acme/spring"]);
+  // Nobody holds either; one is left alone because it was in trouble.
+  expect(await release({ site: "google" })).toEqual({
+    hold: { key: "site:google", was_held: false, asked: true },
+  });
+  expect(await release({ site: "yahoo" })).toEqual({ hold: { key: "site:yahoo", was_held: false } });
+  expect(released.slice(1)).toEqual(["site:google", "pause:google", "site:yahoo"]);
 });
 
 test("an organisation or campaign is held at one site alone, and released there", async () => {
@@ -415,11 +426,11 @@ test("holds are listed, made and released", async () => {
 });
 
 test("limits of a site are set for a time, by its name or by a domain, and released", async () => {
-  const asked: ControlRequest<"mta.limit-site">[] = [];
+  const limited: ControlRequest<"mta.limit-site">[] = [];
   const released: string[] = [];
   answering.push(
     mta.control.answer("mta.limit-site", async ({ isAboveCeiling, ...wanted }) => {
-      asked.push({ ...wanted, isAboveCeiling });
+      limited.push({ ...wanted, isAboveCeiling });
       if (!isAboveCeiling && wanted.rate === "999/s")
         throw new Failure("request.invalid", "too much", {
           hint: "Nothing was changed",
@@ -437,7 +448,9 @@ test("limits of a site are set for a time, by its name or by a domain, and relea
       released.push(key);
       return { wasHeld: true };
     }),
+    mta.control.answer("mta.ask-site", async () => ({ rows: isSuspended ? 2 : 0 })),
   );
+  let isSuspended = false;
   await mta.bucket("CLAIMS").get("nothing");
   const set = (name: string, body: object) => gateway.call("PUT", `/v1/sites/${name}/limits`, body);
   const answer = await set("google", { rate: "60/min", connections: 2, for_s: 7_200, why: "they asked" });
@@ -450,7 +463,7 @@ test("limits of a site are set for a time, by its name or by a domain, and relea
     },
   ]);
   expect((await set("Example.org", { connections: 1, for_s: 60, above_ceiling: true })).status).toBe(200);
-  expect(asked.map(({ site, isAboveCeiling }) => [site, isAboveCeiling])).toEqual([
+  expect(limited.map(({ site, isAboveCeiling }) => [site, isAboveCeiling])).toEqual([
     ["google", false],
     ["google", true],
   ]);
@@ -468,8 +481,12 @@ test("limits of a site are set for a time, by its name or by a domain, and relea
     expect(await over.json()).toEqual({ key: "limit:google", was_held: true });
   }
   expect(released).toEqual(["limit:google", "limit:google"]);
+  isSuspended = true;
+  const asked = await (await gateway.call("DELETE", "/v1/sites/google/limits")).json();
+  expect(asked).toEqual({ key: "limit:google", was_held: true, asked: true });
+  expect(released.slice(2)).toEqual(["limit:google", "pause:google"]);
 
-  const before = asked.length;
+  const before = limited.length;
   const problemOf = async (name: string, body: object) => {
     const response = await set(name, body);
     expect(response.status).toBe(400);
@@ -490,7 +507,7 @@ test("limits of a site are set for a time, by its name or by a domain, and relea
     "nothing was sent to a site gogle",
   );
   expect(await problemOf("gone.example", { rate: "60/min", for_s: 60 })).toContain("no answer from DNS");
-  expect(asked).toHaveLength(before);
+  expect(limited).toHaveLength(before);
 });
 
 test("a site tells its servers, what waits, its limits, and what it said last", async () => {

@@ -100,9 +100,9 @@ export function sites(
     path: "/v1/sites/{domain}/limits",
     operationId: "releaseSiteLimits",
     tags: ["Sites"],
-    summary: "End the limits that were set for a site",
+    summary: "End the limits that were set for a site, and its pause",
     description:
-      "Without trouble in the last hour the site begins at its usual limits, else it grows to them.",
+      "Without trouble in the last hour the site begins at its usual limits, else it grows to them. A suspended site is asked by the next message. What waited because of either comes at once, up to 5,000 recipients a second; what a server deferred comes at its time.",
     security: secured,
     middleware: [guard(guards, "admin")] as const,
     request: { params: SiteParams },

@@ -7,13 +7,14 @@ import {
   type Hold,
   type Measure,
   type PoolState,
+  pausePrefix,
   type SiteCeiling,
 } from "@tyto/contracts";
 import type { Holds } from "../holds/holds.ts";
 import { type ActPorts, createAct } from "./act.ts";
 import { BringBack } from "./bring-back.ts";
 import { createLookup, type LookupPorts } from "./lookup.ts";
-import { processState, type StatePorts, siteState } from "./state.ts";
+import { flowOf, processState, type StatePorts, siteState } from "./state.ts";
 import type { Traces } from "./trace.ts";
 import type { Withholding } from "./withhold.ts";
 
@@ -62,7 +63,10 @@ export function answerQuestions(ports: AnswerPorts): { stop(): Promise<void> } {
     return new Set(answers.flatMap(({ inHand }) => inHand));
   };
   const actOn = createAct({ ...act, withhold });
-  const bringBack = new BringBack({ act: actOn, leave: holds.leave, now: act.now, log: act.log });
+  const bringBack = new BringBack({
+    ...{ act: actOn, leave: holds.leave, now: act.now, log: act.log },
+    isLeftAlone: (site) => flowOf(state.limitsOf(site)).state === "suspended",
+  });
   const lookUp = createLookup(ports.lookup);
 
   const answering = [
@@ -95,8 +99,10 @@ export function answerQuestions(ports: AnswerPorts): { stop(): Promise<void> } {
     control.answer("mta.holds", async () => ({ holds: holds.list(), measures: measures.list() })),
     control.answer("mta.hold", holds.hold),
     control.answer("mta.release", async ({ key, by }) => {
-      if (await measures.release(key)) {
+      const site = siteOfPause(key) ?? measures.list().find((one) => one.key === key)?.site;
+      if (siteOfPause(key) !== undefined || (await measures.release(key))) {
         act.log.info("mta.measure-released", { measure: key, by });
+        if (site !== undefined) bringBack.release({ key, scope: "site", id: site });
         return { wasHeld: true };
       }
       const hold = holds.list().find((one) => one.key === key);
@@ -113,6 +119,10 @@ export function answerQuestions(ports: AnswerPorts): { stop(): Promise<void> } {
     },
   };
 }
+
+/** The pause itself is ended by `mta.ask-site`, in every process; one of them brings the mail back. */
+const siteOfPause = (key: string): string | undefined =>
+  key.startsWith(pausePrefix) ? key.slice(pausePrefix.length) : undefined;
 
 /** Mail that is bound to a pool that nobody has would go its old way, and nobody would know. */
 function mustBeThere(wanted: string, pools: readonly PoolState[]): void {

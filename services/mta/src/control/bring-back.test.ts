@@ -48,6 +48,7 @@ function bringing(entries: readonly QueueEntry[], ports: Partial<BringBackPorts>
   };
   const bringBack = new BringBack({
     ...{ act, leave: () => ({ kind: "go" }), now: Date.now, log: { info() {}, warn() {} }, againMs: 5 },
+    ...{ isLeftAlone: () => false, paceMs: 0 },
     ...ports,
   });
   opened.push(bringBack);
@@ -142,9 +143,52 @@ test("one release brings back 100,000 entries at most at a look, from position t
     againMs: 60_000,
   });
   bringBack.release(holdOf("everything", "*"));
-  await until("it is enough", () => asked.length === 10, { everyMs: 1 });
+  await until("it is enough", () => asked.length === 20, { everyMs: 1 });
   await bringBack.stop();
-  expect(asked).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  expect(asked).toEqual(Array.from({ length: 20 }, (_, at) => at));
+});
+
+test("what comes back in a second is bounded, and a stop does not wait for it", async () => {
+  let acts = 0;
+  const { bringBack } = bringing([], {
+    async act({ after = 0, entriesMax }) {
+      acts++;
+      return { matched: entriesMax, touched: entriesMax, inHand: 0, sample: [], next: after + 1 };
+    },
+    paceMs: 3_600_000,
+  });
+  bringBack.release(holdOf("everything", "*"));
+  await until("the first came back", () => acts === 1, { everyMs: 1 });
+  await bringBack.stop();
+  expect(acts).toBe(1);
+});
+
+test("of a site that is left alone a few ask first, and the others come when it takes mail", async () => {
+  let isAlone = true;
+  const { looks: _, ...deferred } = entryOf("deferred@one.example");
+  const parked = Array.from({ length: 3 }, (_, at) => entryOf(`${at}@one.example`));
+  const { bringBack, looks, requests } = bringing([deferred, ...parked], { isLeftAlone: () => isAlone });
+  bringBack.release({ key: "pause:google", scope: "site", id: "google" });
+  await until("one may ask", () => looks.length === 1, { everyMs: 1 });
+  expect([looks[0]?.length, requests[0]?.entriesMax]).toEqual([4, 5]);
+  isAlone = false;
+  await until("it was looked for twice more", () => looks.length === 3, { everyMs: 1 });
+  expect(looks.slice(1)).toEqual(Array(2).fill(parked.map(({ recipient }) => recipient)));
+});
+
+test("a site that takes no mail within a minute is asked by nobody else, and the rest comes by itself", async () => {
+  let nowMs = 0;
+  const { bringBack, looks } = bringing([entryOf("a@one.example")], {
+    isLeftAlone: () => true,
+    now: () => nowMs,
+    againMs: 20_000,
+  });
+  bringBack.release({ key: "pause:google", scope: "site", id: "google" });
+  await until("one may ask", () => looks.length === 1, { everyMs: 1 });
+  nowMs = 60_000;
+  bringBack.release({ key: "pause:yahoo", scope: "site", id: "yahoo" });
+  await until("the next one is looked for", () => looks.length === 2, { everyMs: 1 });
+  expect(looks).toEqual([["a@one.example"], []]);
 });
 
 test("a queue that cannot be changed now is told, and looked through again", async () => {

@@ -353,6 +353,34 @@ test("limits that an operator sets are in force, told with who, why and until wh
   expect([after?.why, after?.limits[0]?.ratePerMinuteMax]).toEqual([undefined, undefined]);
 });
 
+test("what waits because of a limit comes as soon as an operator ends it", async () => {
+  isBusy = false;
+  const site = `127.0.0.1=${sink.port}`;
+  const set = await gateway.control.ask("mta.limit-site", {
+    ...{
+      site,
+      rate: "1/h",
+      why: "a test",
+      by: "root",
+      untilMs: Date.now() + 3_600_000,
+      isAboveCeiling: false,
+    },
+  });
+  const first = await submit(["taken@one.example"]);
+  await until("the first uses up the hour", () => outcomes("mail.delivered", first) === 1);
+  const second = await submit(["taken@one.example"]);
+  await until(
+    "the second is put off",
+    async () => (await queue("site", { messageId: second })).total.later === 1,
+  );
+  const isBack = Promise.withResolvers<void>();
+  onInfo = (event) => event === "mta.held-mail-back" && isBack.resolve();
+  expect(await gateway.control.ask("mta.release", { key: set.key, by: "root" })).toEqual({ wasHeld: true });
+  await isBack.promise;
+  await until("it arrives", () => outcomes("mail.delivered", second) === 1);
+  onInfo = () => {};
+});
+
 test("limits and rules are told as they are in force", async () => {
   const id = await submit(["taken@one.example"]);
   await until("it arrives", () => outcomes("mail.delivered", id) === 1);
