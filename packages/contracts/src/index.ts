@@ -13,6 +13,7 @@ export * from "./phrases.ts";
 export * from "./providers.ts";
 export * from "./queue.ts";
 export * from "./reasons.ts";
+export * from "./shortened.ts";
 export * from "./streams.ts";
 export * from "./users.ts";
 export * from "./values.ts";

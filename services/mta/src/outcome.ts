@@ -7,6 +7,7 @@ import {
   type Reply,
   reasons,
   type StoredEvent,
+  shortened,
 } from "@tyto/contracts";
 import { classifyReply, readProvider } from "@tyto/mail";
 import { retryAt } from "./schedule.ts";
@@ -200,6 +201,6 @@ const about = (entry: QueueEntry, verb: string, nowMs: number) => ({
 
 const shown = (explanation: string | undefined, { reply, conversation }: Evidence) => ({
   ...(reply === undefined ? {} : { reply }),
-  ...(explanation === undefined ? {} : { explanation: explanation.slice(0, explanationCharsMax) }),
+  ...(explanation === undefined ? {} : { explanation: shortened(explanation, explanationCharsMax) }),
   ...(conversation === undefined ? {} : { conversation }),
 });

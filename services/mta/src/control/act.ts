@@ -8,6 +8,7 @@ import {
   phrase,
   type QueueEntry,
   reasons,
+  shortened,
 } from "@tyto/contracts";
 import type { Log } from "@tyto/service";
 import { allOf } from "../all-of.ts";
@@ -193,7 +194,7 @@ async function bounce(ports: ActPorts, entry: QueueEntry, why: string): Promise<
     ...{ id: `${deliveryId}.${attempt}.bounced`, at: ports.now() },
     ...{ organizationId, messageId, deliveryId, recipient, source: "smtp" },
     ...{ reason: "local.trouble", fault, hard, confidence: 1, attempt },
-    explanation: phrase("given-up", { why }).slice(0, 500),
+    explanation: shortened(phrase("given-up", { why }), 500),
   };
   await ports.putMark(deliveryId, { attempt, final: true, event: { subject: "mail.bounced", payload } });
   await ports.publish({ subject: "mail.bounced", payload });

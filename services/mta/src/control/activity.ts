@@ -1,4 +1,4 @@
-import { type LastMinute, noTraffic, type RecentReply } from "@tyto/contracts";
+import { type LastMinute, noTraffic, type RecentReply, shortened } from "@tyto/contracts";
 import { BoundedMap } from "@tyto/service";
 import type { Observation, Wayless } from "../observation.ts";
 
@@ -181,7 +181,7 @@ function replyOf(
     ...{ atMs, outcome, domain, times: 1 },
     ...(egress === undefined ? {} : { egress: egress.id }),
     ...(reason === undefined ? {} : { reason }),
-    ...(said === undefined ? {} : { reply: said.replace(/\s+/g, " ").slice(0, replyCharsMax) }),
+    ...(said === undefined ? {} : { reply: shortened(said.replace(/\s+/g, " "), replyCharsMax) }),
     ...(conversation === undefined ? {} : { mx: conversation.mx, ip: conversation.ip }),
   };
 }

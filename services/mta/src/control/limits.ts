@@ -1,4 +1,4 @@
-import { type FlowState, type Measure, phrase, type SiteLimit } from "@tyto/contracts";
+import { type FlowState, type Measure, phrase, type SiteLimit, shortened } from "@tyto/contracts";
 import { hourOf, wordsOfLimit } from "../shaping/set-limits.ts";
 import type { Shaping, SiteStatus } from "../shaping/shaping.ts";
 
@@ -39,7 +39,7 @@ export const limitsFrom =
         egress: row.egress,
         state: states[row.state],
         ...(row.untilMs === undefined ? {} : { untilMs: row.untilMs }),
-        ...(why === "" ? {} : { why: why.slice(0, whyCharsMax) }),
+        ...(why === "" ? {} : { why: shortened(why, whyCharsMax) }),
         ...(moved === undefined ? {} : { pool: moved.pool }),
         connections: connectionsTo(row.egress, row.site),
         connectionsMax: row.connectionsMax,

@@ -1,4 +1,4 @@
-import type { ControlAnswer } from "@tyto/contracts";
+import { type ControlAnswer, shortened } from "@tyto/contracts";
 import type { Addresses, Host, Path } from "../mx.ts";
 import type { Site } from "../site.ts";
 
@@ -23,7 +23,7 @@ export const createLookup =
     const name = domain.toLowerCase();
     const path = await findPath(name);
     if (path.kind === "none")
-      return { domain: name, trouble: path.explanation.slice(0, wordsMax), hosts: [], policies: [] };
+      return { domain: name, trouble: shortened(path.explanation, wordsMax), hosts: [], policies: [] };
     const { id, provider } = siteOf(path.hosts);
     const hosts = path.hosts.slice(0, hostsMax);
     const [shown, policies] = await Promise.all([
@@ -46,6 +46,6 @@ async function addressed(
   const found = await addressesOf(host);
   const { name, port } = host;
   return found.kind === "none"
-    ? { name, port, addresses: [], trouble: found.explanation.slice(0, wordsMax) }
+    ? { name, port, addresses: [], trouble: shortened(found.explanation, wordsMax) }
     : { name, port, addresses: [...found.addresses] };
 }

@@ -7,6 +7,7 @@ import {
   phrase,
   type SiteLimit,
   type SiteState,
+  shortened,
   traffics,
 } from "@tyto/contracts";
 import type { Refused } from "../egress/egresses.ts";
@@ -104,10 +105,7 @@ function stateOf(
 
 const whyCharsMax = 500;
 const sentence = (parts: readonly (string | undefined)[]) =>
-  parts
-    .filter((part) => part !== undefined)
-    .join("; ")
-    .slice(0, whyCharsMax);
+  shortened(parts.filter((part) => part !== undefined).join("; "), whyCharsMax);
 
 /** What an address may not send stands before what the site said. */
 function refusedLimit(limit: SiteLimit, refused: readonly Refused[]): SiteLimit {

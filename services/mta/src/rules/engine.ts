@@ -1,4 +1,4 @@
-import { type Measure, type OrganizationId, phrase } from "@tyto/contracts";
+import { type Measure, type OrganizationId, phrase, shortened } from "@tyto/contracts";
 import { BoundedMap } from "@tyto/service";
 import { campaignId } from "../holds/holds.ts";
 import type { Observation } from "../observation.ts";
@@ -148,8 +148,8 @@ function react(
     action: rule.action,
     atMs,
     untilMs,
-    why: phrase("rule", { about: `${rule.about}${often}`, code: `${reply?.code}`, reply: text ?? "" }).slice(
-      0,
+    why: shortened(
+      phrase("rule", { about: `${rule.about}${often}`, code: `${reply?.code}`, reply: text ?? "" }),
       whyCharsMax,
     ),
     egress: egress.id,

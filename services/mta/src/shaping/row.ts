@@ -1,4 +1,4 @@
-import { phrase, type Reply, reasons, type SiteRecord } from "@tyto/contracts";
+import { phrase, type Reply, reasons, type SiteRecord, shortened } from "@tyto/contracts";
 import type { Observation } from "../observation.ts";
 import { countOf } from "./minute.ts";
 import type { Profile } from "./profiles.ts";
@@ -41,7 +41,8 @@ export type Row = {
 
 const repliesMax = 5;
 const replyCharsMax = 200;
-const whyCharsMax = 200;
+/** What rules say is as long. */
+const whyCharsMax = 300;
 
 export const newRow = (key: SiteKey, provider: string | undefined, profile: Profile, nowMs: number): Row => ({
   key,
@@ -70,7 +71,7 @@ export function keep(row: Row, atMs: number, reply: Reply | undefined): void {
 export function saidBy({ reply, reason }: Observation): string {
   const say = reason === undefined ? "" : reasons[reason].say;
   if (reply === undefined) return say;
-  const text = reply.text.replaceAll(/\s+/g, " ").slice(0, whyCharsMax - 60);
+  const text = shortened(reply.text.replaceAll(/\s+/g, " "), whyCharsMax - 60);
   return phrase("answered", { say, code: `${reply.code}`, reply: text });
 }
 
@@ -135,5 +136,5 @@ export function takeOver({ throttle }: Row, record: SiteRecord, profile: Profile
   throttle.troubleAtMs = record.troubleAtMs;
 }
 
-/** An operator's words, short enough to be stored. */
-export const shortened = (why: string) => why.slice(0, whyCharsMax);
+/** An operator's or a rule's words, short enough to be stored. */
+export const storable = (why: string) => shortened(why, whyCharsMax);

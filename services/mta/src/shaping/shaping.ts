@@ -2,7 +2,7 @@ import type { SiteRecord } from "@tyto/contracts";
 import type { Leave, Observation } from "../observation.ts";
 import { waitAsked } from "../schedule.ts";
 import type { Profiles } from "./profiles.ts";
-import { keep, type Row, type SiteKey, type SiteStatus, saidBy, shortened, statusOf } from "./row.ts";
+import { keep, type Row, type SiteKey, type SiteStatus, saidBy, statusOf, storable } from "./row.ts";
 import { Rows } from "./rows.ts";
 import { signOf } from "./sign.ts";
 import {
@@ -150,13 +150,13 @@ export function createShaping(ports: ShapingPorts): Shaping {
     suspend: (key, provider, untilMs, why) =>
       telling(key, () => {
         const row = rows.of(key, provider, now());
-        suspend(row.throttle, untilMs, shortened(why), now());
+        suspend(row.throttle, untilMs, storable(why), now());
         rows.touch(row);
       }),
 
     slow(key, provider, why) {
       const row = rows.of(key, provider, now());
-      slow(row.throttle, rows.fitted(row, now()), shortened(why), now());
+      slow(row.throttle, rows.fitted(row, now()), storable(why), now());
       rows.touch(row);
     },
 

@@ -1,4 +1,4 @@
-import { phrase } from "@tyto/contracts";
+import { phrase, shortened } from "@tyto/contracts";
 import type { Facts } from "./demand.ts";
 import type { StsRecord } from "./sts.ts";
 import { tlsaText, usableRecords } from "./tlsa.ts";
@@ -41,7 +41,7 @@ export function policyWords(
         : `${host} must encrypt; none of its records can be used for SMTP: ${records}`,
     });
   }
-  return words.map((each) => ({ ...each, say: each.say.slice(0, sayCharsMax) }));
+  return words.map((each) => ({ ...each, say: shortened(each.say, sayCharsMax) }));
 }
 
 const shown = (names: readonly string[]): string =>
