@@ -20,6 +20,11 @@ export const germanPhrases: Readonly<Record<PhraseKind, string>> = {
   "flow.scope-held-at": "{scope} {id} ist bei {site} angehalten von {by}: {why}",
   "flow.scope-held": "{scope} {id} ist angehalten von {by}: {why}",
 
+  "wait.put-off": "die letzte wurde verschoben: {why}",
+  "wait.no-way": "es gibt noch keinen Weg: {why}",
+  "wait.turn": "wartet, bis sie an der Reihe ist: {why}",
+  "wait.slow": "der Server lässt sich Zeit: {count} im Versand, und keine Antwort innerhalb einer Minute",
+
   "flow.suspended": "ausgesetzt",
   "flow.is-held": "angehalten",
 

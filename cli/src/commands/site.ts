@@ -126,7 +126,7 @@ export function formatSite(site: Site, columns: number, nowMs: number): string[]
     ...section("mail servers", hosts(site)),
     ...section("policies", policies(site, columns, nowMs)),
     ...section("now", flow(site, columns, nowMs)),
-    ...section("waiting", waiting(site, nowMs)),
+    ...section("waiting", waiting(site, columns, nowMs)),
     ...section("answered last", replies(site, columns, nowMs)),
   ];
 }
@@ -194,7 +194,8 @@ function untried(tried: Site["replies"], nowMs: number): string {
   return `${marks.bad} ${attempts} ended before a server was asked, the last ${since(last.at, nowMs)} ago: ${last.reply ?? last.reason ?? last.outcome}`;
 }
 
-function waiting({ waiting: { entries, ready, later, oldest_at, next_at } }: Site, nowMs: number): string[] {
+function waiting({ waiting: held }: Site, columns: number, nowMs: number): string[] {
+  const { entries, ready, later, oldest_at, next_at, why } = held;
   if (entries === 0) return [`${marks.ok} nothing`];
   return [
     [
@@ -204,6 +205,7 @@ function waiting({ waiting: { entries, ready, later, oldest_at, next_at } }: Sit
     ]
       .filter((part) => part !== undefined)
       .join(", "),
+    ...(why === undefined ? [] : wrapped(why, columns - 2, "  ").map(colours.dim)),
   ];
 }
 

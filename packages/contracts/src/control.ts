@@ -115,6 +115,10 @@ export const SiteState = z.object({
 });
 export type SiteState = z.infer<typeof SiteState>;
 
+/** Why mail waits for a site, or for a domain without one, that nothing stops as a whole: what the last of it heard. */
+export const WaitReason = z.object({ place: name, why: words, atMs: TimeMs });
+export type WaitReason = z.infer<typeof WaitReason>;
+
 /** What has been going on under one organisation or campaign. */
 export const GroupState = z.object({
   key: z.string().max(120),
@@ -285,6 +289,8 @@ export const ProcessState = z.object({
   organizations: z.array(GroupState).max(500),
   campaigns: z.array(GroupState).max(500),
   breakers: z.array(BreakerState).max(500),
+  /** The newest first. */
+  waits: z.array(WaitReason).max(2_000).optional(),
 });
 export type ProcessState = z.infer<typeof ProcessState>;
 
@@ -428,6 +434,7 @@ export const controls = {
       state: SiteState.optional(),
       replies: z.array(RecentReply).max(50),
       ceiling: SiteCeiling.optional(),
+      wait: WaitReason.optional(),
     }),
     answerMsMax: 3_000,
     answersMax: processesMax,

@@ -73,6 +73,9 @@ export const QueueRow = z.object({
   provider: z.string().optional(),
   ...waiting,
   ...flow,
+  why: flow.why.describe(
+    "Why it waits: what stops the site, or else what the last of it heard that could not go",
+  ),
   connections: count,
   in_hand: count.describe("Being sent at this moment"),
   last_minute: LastMinute,
@@ -303,7 +306,15 @@ export const SiteDetail = z.object({
     .describe(
       "The most that Tyto gives the site by itself from each address of ours; more can be set only with `above_ceiling`",
     ),
-  waiting: z.object(waiting),
+  waiting: z.object({
+    ...waiting,
+    why: z
+      .string()
+      .optional()
+      .describe(
+        "What the last of it heard that could not go, where the site's state does not say why it waits",
+      ),
+  }),
   replies: z.array(ReplyRow).describe("The last ones, newest first; equal ones are counted"),
   holds: z.array(HoldView),
   measures: z

@@ -26,6 +26,11 @@ export const phrases = {
   "flow.scope-held-at": "the {scope:term} {id} at {site} is held by {by}: {why:said}",
   "flow.scope-held": "the {scope:term} {id} is held by {by}: {why:said}",
 
+  "wait.put-off": "the last one was put off: {why:said}",
+  "wait.no-way": "there is no way yet: {why:said}",
+  "wait.turn": "it waits for its turn: {why:said}",
+  "wait.slow": "the server takes its time: {count:number} in hand, and no answer within a minute",
+
   "flow.suspended": "suspended",
   "flow.is-held": "held",
 

@@ -44,6 +44,8 @@ export type DeliverPorts = {
   see(observation: Observation): void;
   /** Tells what ended before there was a server to learn about. */
   seeNowhere(observation: Wayless): void;
+  /** Tells why one goes back into the queue without an attempt, by its site. */
+  seeAway?(site: string, why: string): void;
   /** Why a rule gives up what a site puts off. */
   giveUp?(site: Site): GiveUp;
   dropBody(entry: QueueEntry): Promise<void>;
@@ -209,6 +211,7 @@ async function tryIt(
 
 /** Puts an entry that may not go now back into the queue, for its site. It was no attempt. */
 async function park(ports: DeliverPorts, entry: QueueEntry, away: Away): Promise<Done> {
+  ports.seeAway?.(away.site.id, away.why);
   const parked = { ...entry, site: away.site.id, looks: (entry.looks ?? 0) + 1 };
   await ports.queue(parked, parkedUntil(entry, away, ports.now()));
   return "settled";

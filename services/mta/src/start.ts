@@ -62,6 +62,7 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
       wayOut.see(observation);
     },
     seeNowhere: control.seeNowhere,
+    seeAway: control.seeAway,
     giveUp: gates.giveUp,
     isWithheld: control.isWithheld,
     firstWaitMs: config.firstWaitMs,

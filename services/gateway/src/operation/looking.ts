@@ -12,10 +12,11 @@ import {
   type SiteLimit,
   SiteList,
   type SiteState,
+  type WaitReason,
 } from "@tyto/contracts";
 import type { z } from "zod";
 import { toFilter } from "./filter.ts";
-import { addMinutes, mergeGroups, mergePools, mergeSites } from "./merge.ts";
+import { addMinutes, mergeGroups, mergePools, mergeSites, mergeWaits } from "./merge.ts";
 import { noMta, type OperationPorts, processesOf } from "./ports.ts";
 import { shown } from "./view.ts";
 
@@ -32,6 +33,7 @@ export async function viewQueue(
   const groups = mergeGroups(
     processes.flatMap(({ organizations, campaigns }) => (by === "campaign" ? campaigns : organizations)),
   );
+  const waits = mergeWaits(processes);
   const { rows, ...rest } = counted;
   const isWhole = rest.rest === undefined && Object.values(conditions).every((value) => value === undefined);
   return shown(QueueView, {
@@ -47,21 +49,31 @@ export async function viewQueue(
     rows: [
       ...rows.map((row) => ({
         ...row,
-        ...(by === "site" ? siteFacts(sites.get(row.key)) : groupFacts(groups.get(row.key))),
+        ...(by === "site"
+          ? withReason(siteFacts(sites.get(row.key)), waits.get(row.key))
+          : groupFacts(groups.get(row.key))),
       })),
-      ...(by === "site" && isWhole ? onlyInHand(sites, rows, limit) : []),
+      ...(by === "site" && isWhole ? onlyInHand(sites, waits, rows, limit) : []),
     ],
   });
 }
 
 /** Sites where mail is being sent and none waits: a tarpit has all of its mail in our hands, and none in the queue. */
-function onlyInHand(sites: ReadonlyMap<string, SiteState>, rows: readonly { key: string }[], limit: number) {
+function onlyInHand(
+  sites: ReadonlyMap<string, SiteState>,
+  waits: ReadonlyMap<string, WaitReason>,
+  rows: readonly { key: string }[],
+  limit: number,
+) {
   const waiting = new Set(rows.map(({ key }) => key));
   return [...sites.values()]
     .filter(({ site, inHand }) => inHand > 0 && !waiting.has(site))
     .sort((one, other) => other.inHand - one.inHand)
     .slice(0, Math.max(0, limit - rows.length))
-    .map((site) => ({ key: site.site, entries: 0, ready: 0, later: 0, ...siteFacts(site) }));
+    .map((site) => ({
+      ...{ key: site.site, entries: 0, ready: 0, later: 0 },
+      ...withReason(siteFacts(site), waits.get(site.site)),
+    }));
 }
 
 /** What is not open first, and then by traffic. */
@@ -99,10 +111,14 @@ const traffic = ({ lastMinute: { delivered, deferred, bounced } }: SiteState) =>
 
 function siteFacts(site: SiteState | undefined) {
   if (site === undefined)
-    return { state: FlowState.enum.open, connections: 0, inHand: 0, lastMinute: noTraffic };
-  const { limits, site: _, ...facts } = site;
-  return { ...facts, ...rateOf(limits) };
+    return { state: FlowState.enum.open, why: undefined, connections: 0, inHand: 0, lastMinute: noTraffic };
+  const { limits, site: _, why, ...facts } = site;
+  return { ...facts, why, ...rateOf(limits) };
 }
+
+/** What stops a site as a whole says why its mail waits; else it is what the last of it heard. */
+const withReason = <F extends { why?: string | undefined }>(facts: F, wait: WaitReason | undefined): F =>
+  facts.why === undefined && wait !== undefined ? { ...facts, why: wait.why } : facts;
 
 /** What all our addresses may send together, of which those that the site is left alone by send nothing. */
 function rateOf(limits: readonly SiteLimit[]) {

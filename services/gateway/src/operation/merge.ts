@@ -11,6 +11,7 @@ import {
   type RecentReply,
   type SiteLimit,
   type SiteState,
+  type WaitReason,
 } from "@tyto/contracts";
 
 export const addMinutes = (minutes: readonly LastMinute[]): LastMinute =>
@@ -97,6 +98,17 @@ export function mergeGroups(groups: readonly GroupState[]): Map<string, GroupSta
     ]),
   );
 }
+
+/** By place, what the process that heard something last tells. */
+export const mergeWaits = (
+  processes: readonly { waits?: readonly WaitReason[] | undefined }[],
+): Map<string, WaitReason> =>
+  new Map(
+    processes
+      .flatMap(({ waits = [] }) => waits)
+      .toSorted((one, other) => one.atMs - other.atMs)
+      .map((wait) => [wait.place, wait]),
+  );
 
 const repliesMax = 50;
 

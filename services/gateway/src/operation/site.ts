@@ -1,6 +1,6 @@
 import { type ControlAnswer, type Hold, isDomain, type RecentReply, SiteDetail } from "@tyto/contracts";
 import type { z } from "zod";
-import { mergeReplies, mergeSite } from "./merge.ts";
+import { mergeReplies, mergeSite, mergeWaits } from "./merge.ts";
 import { holdsOf, type OperationPorts } from "./ports.ts";
 import { shown } from "./view.ts";
 
@@ -26,12 +26,19 @@ export async function viewSite(ports: OperationPorts, name: string): Promise<z.i
   // The same in every process: it comes from the settings.
   const ceiling = told.find((answer) => answer.ceiling !== undefined)?.ceiling;
   const state = mergeSite(told.flatMap((answer) => answer.state ?? []));
+  const heardLast = mergeWaits(
+    [...told, ...before].map((answer) => ({ waits: answer.wait === undefined ? [] : [answer.wait] })),
+  );
+  const wait = state?.why === undefined ? (heardLast.get(site) ?? heardLast.get(found.domain)) : undefined;
   return shown(SiteDetail, {
     ...found,
     ...(heard === undefined ? {} : { site }),
     ...(state === undefined ? {} : { state }),
     ...(ceiling === undefined ? {} : { ceiling }),
-    waiting: counted.total,
+    waiting: {
+      ...counted.total,
+      ...(wait === undefined || counted.total.entries === 0 ? {} : { why: wait.why }),
+    },
     replies: repliesOf([...told, ...before]),
     holds: holds.filter((hold) => isAbout(hold, site, found.domain)),
     measures: measures.filter((measure) => measure.site === site),

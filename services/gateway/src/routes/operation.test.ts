@@ -128,6 +128,33 @@ test("GET /v1/queue joins what waits with what the sites are doing", async () =>
   ]);
 });
 
+test("a row that nothing stops says what the last of its mail heard, by the process that heard it last", async () => {
+  await answerQueue();
+  answering.pop()?.stop();
+  const wait = (why: string, atMs: number, place = "example.org") => ({ place, why, atMs });
+  const google = wait("it waits for its turn: x", 9, "google");
+  const told = [[wait("there is no way yet: old", 1), google], [wait("there is no way yet: new", 2)]];
+  const [one, other] = [mta, await gateway.nats.connect("mta")];
+  answering.push(
+    ...[one, other].map((bus, at) =>
+      bus.control.answer("mta.state", async () => ({ ...state, process: `p${at}`, waits: told[at] })),
+    ),
+  );
+  await until("both answer", async () => {
+    const answer = await gateway.call("GET", "/v1/queue");
+    const { rows, processes } = (await answer.json()) as {
+      processes: number;
+      rows: { key: string; why?: string }[];
+    };
+    if (processes < 2) return false;
+    expect(rows.map(({ key, why }) => [key, why])).toEqual([
+      ["google", "google: 421 too many messages"],
+      ["example.org", "there is no way yet: new"],
+    ]);
+    return true;
+  });
+});
+
 test("a site that has mail in hand and none waiting is a row, unless conditions are given", async () => {
   await answerQueue();
   answering.pop()?.stop();

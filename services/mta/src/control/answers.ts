@@ -14,7 +14,7 @@ import type { Holds } from "../holds/holds.ts";
 import { type ActPorts, createAct } from "./act.ts";
 import { BringBack } from "./bring-back.ts";
 import { createLookup, type LookupPorts } from "./lookup.ts";
-import { flowOf, processState, type StatePorts, siteState } from "./state.ts";
+import { flowOf, processState, type StatePorts, siteState, waitOf } from "./state.ts";
 import type { Traces } from "./trace.ts";
 import type { Withholding } from "./withhold.ts";
 
@@ -82,8 +82,10 @@ export function answerQuestions(ports: AnswerPorts): { stop(): Promise<void> } {
     control.answer("mta.site", lookUp),
     control.answer("mta.replies", async ({ site }) => {
       const known = siteState(state, site);
+      const wait = waitOf(state, site);
       return {
         ...(known === undefined ? {} : { state: known }),
+        ...(wait === undefined ? {} : { wait }),
         ...{ replies: activity.replies(site), ceiling: ports.ceilingAt(site) },
       };
     }),

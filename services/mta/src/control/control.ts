@@ -4,7 +4,7 @@ import type { Log, Registry } from "@tyto/service";
 import type { Refused } from "../egress/egresses.ts";
 import type { Use } from "../egress/way-out.ts";
 import type { Addresses, Host, Path } from "../mx.ts";
-import type { Observation } from "../observation.ts";
+import type { Observation, Wayless } from "../observation.ts";
 import type { ActPorts } from "./act.ts";
 import { createActivity } from "./activity.ts";
 import { type AnswerPorts, answerQuestions } from "./answers.ts";
@@ -15,6 +15,7 @@ import { createInHand } from "./in-hand.ts";
 import type { LookupPorts } from "./lookup.ts";
 import { processState, type StatePorts } from "./state.ts";
 import { createTraces } from "./trace.ts";
+import { createWaits } from "./waits.ts";
 import { createWithholding } from "./withhold.ts";
 
 export type ControlPorts = {
@@ -59,7 +60,8 @@ export type Control = ReturnType<typeof createControl>;
 export function createControl(ports: ControlPorts) {
   const { bus, process, now, log, parts } = ports;
   const activity = createActivity(now);
-  const inHand = createInHand();
+  const waits = createWaits(now);
+  const inHand = createInHand(now);
   const sites = createDomainSites(ports.findPath, ports.smtpPort);
   const withholding = createWithholding(ports.isInHand, now);
   const traces = createTraces({ process, hostsOf: sites.hostsOf, siteOfHost: sites.siteOfHost });
@@ -70,7 +72,7 @@ export function createControl(ports: ControlPorts) {
       lastMinute: activity.of("egress", egress),
     }));
   const state: StatePorts = {
-    ...{ process, startedAtMs: now(), activity, connections: ports.connections, now },
+    ...{ process, startedAtMs: now(), activity, waits, connections: ports.connections, now },
     inHand: () => inHand.countBy(sites.idOf),
     limitsOf: parts.limitsOf,
     refusedAt: parts.refusedAt,
@@ -95,10 +97,16 @@ export function createControl(ports: ControlPorts) {
     /** Every outcome as it was decided. */
     see(observation: Observation): void {
       activity.see(observation, observation.explanation);
+      waits.see(observation);
       gauges.see(observation);
     },
     /** What ended before there was a server. */
-    seeNowhere: activity.seeNowhere,
+    seeNowhere(observation: Wayless): void {
+      activity.seeNowhere(observation);
+      waits.seeNowhere(observation);
+    },
+    /** What goes back into the queue without an attempt. */
+    seeAway: waits.seeAway,
 
     /** Answers from now on. */
     answer: () =>

@@ -2,13 +2,18 @@ import { describe, expect, test } from "bun:test";
 import type { SiteLimit } from "@tyto/contracts";
 import type { Refused } from "../egress/egresses.ts";
 import { createActivity } from "./activity.ts";
-import { processState, type StatePorts, siteState } from "./state.ts";
+import { processState, type StatePorts, siteState, waitOf } from "./state.ts";
+import { createWaits } from "./waits.ts";
 
 const lastMinute = { delivered: 1, deferred: 0, bounced: 0 };
 const portsWith = (bySite: Readonly<Record<string, number>>): StatePorts => ({
   ...{ process: "p", startedAtMs: 0, activity: createActivity(() => 0), now: () => 0 },
   connections: () => ({ open: 1, idle: 0, max: 100 }),
-  inHand: () => ({ total: 2, bySite: new Map(Object.entries(bySite)) }),
+  waits: createWaits(() => 0),
+  inHand: () => ({
+    ...{ total: 2, bySite: new Map(Object.entries(bySite)) },
+    sinceMs: new Map(Object.keys(bySite).map((site) => [site, 0])),
+  }),
   limitsOf: () => [],
   refusedAt: () => [],
   limitedSites: () => [],
@@ -23,6 +28,27 @@ test("a site that has answered nothing yet is told while mail to it is in hand, 
   expect(siteState(busy, "mx.tarpit.example")).toMatchObject(tarpit);
   expect(processState(portsWith({})).sites).toEqual([]);
   expect(siteState(portsWith({}), "mx.tarpit.example")).toBeUndefined();
+});
+
+test("a server that answers nothing for a minute is told as slow, before what was heard of it last", () => {
+  const waits = createWaits(() => 0);
+  waits.seeAway("mx.tarpit.example", "at most 2 messages per minute");
+  waits.seeAway("google", "google: at most 2 messages per minute");
+  const at = (nowMs: number): StatePorts => ({
+    ...portsWith({ "mx.tarpit.example": 2 }),
+    ...{ waits, now: () => nowMs, activity: createActivity(() => nowMs) },
+  });
+  const words = (ports: StatePorts) => processState(ports).waits?.map(({ place, why }) => `${place} ${why}`);
+  const google = "google it waits for its turn: google: at most 2 messages per minute";
+  expect(words(at(59_999))).toContain(
+    "mx.tarpit.example it waits for its turn: at most 2 messages per minute",
+  );
+  const slow = "the server takes its time: 2 in hand, and no answer within a minute";
+  expect(words(at(60_000))).toEqual([`mx.tarpit.example ${slow}`, google]);
+  expect(waitOf(at(60_000), "mx.tarpit.example")?.why).toBe(slow);
+  const answering = at(60_000);
+  const busy = { ...answering, activity: { ...answering.activity, of: () => lastMinute } };
+  expect(waitOf(busy, "mx.tarpit.example")?.why).toStartWith("it waits for its turn");
 });
 
 test("a sender that is held at one site is told there and for the sender, who is open elsewhere", () => {

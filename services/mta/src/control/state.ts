@@ -9,17 +9,20 @@ import {
   type SiteState,
   shortened,
   traffics,
+  type WaitReason,
 } from "@tyto/contracts";
 import type { Refused } from "../egress/egresses.ts";
 import { heldWords } from "../holds/holds.ts";
-import type { Activity } from "./activity.ts";
+import { type Activity, sum } from "./activity.ts";
 import type { InHand } from "./in-hand.ts";
+import type { Waits } from "./waits.ts";
 
 /** What this process knows of itself; parts that are not wired tell nothing. */
 export type StatePorts = {
   process: string;
   startedAtMs: number;
   activity: Activity;
+  waits: Pick<Waits, "of" | "list">;
   connections(): { open: number; idle: number; max: number };
   inHand(): InHand;
   limitsOf(site: string): SiteLimit[];
@@ -35,6 +38,8 @@ const sitesMax = 500;
 const groupsMax = 300;
 const breakersMax = 300;
 const limitsMax = 16;
+const waitsMax = 1_000;
+const slowMs = 60_000;
 
 /** One process as it stands. */
 export function processState(of: StatePorts): ProcessState {
@@ -60,7 +65,28 @@ export function processState(of: StatePorts): ProcessState {
     organizations: group("organization"),
     campaigns: group("campaign"),
     breakers: ports.breakers().slice(0, breakersMax),
+    waits: waitsOf(ports, inHand),
   };
+}
+
+/** Why mail waits where nothing stops it: slow servers first, of which nothing is heard, then what was heard last. */
+function waitsOf(ports: StatePorts, inHand: InHand): WaitReason[] {
+  const slow = [...inHand.bySite.keys()].flatMap((site) => slowAt(ports, site, inHand) ?? []);
+  const names = new Set(slow.map(({ place }) => place));
+  return [...slow, ...ports.waits.list(waitsMax).filter(({ place }) => !names.has(place))].slice(0, waitsMax);
+}
+
+/** The same of one site or domain. */
+export const waitOf = (ports: StatePorts, place: string): WaitReason | undefined =>
+  slowAt(ports, place, ports.inHand()) ?? ports.waits.of(place);
+
+/** A tarpit, or a server that hangs: for a minute there has been mail in hand and no outcome. */
+function slowAt({ activity, now }: StatePorts, site: string, inHand: InHand): WaitReason | undefined {
+  const sinceMs = inHand.sinceMs.get(site);
+  if (sinceMs === undefined || now() - sinceMs < slowMs || sum(activity.of("site", site)) > 0)
+    return undefined;
+  const why = phrase("wait.slow", { count: inHand.bySite.get(site) ?? 0 });
+  return { place: site, why, atMs: now() };
 }
 
 /** `undefined` for a site that nothing is known of. */

@@ -68,7 +68,7 @@ export function keep(row: Row, atMs: number, reply: Reply | undefined): void {
 }
 
 /** What the operator reads as the reason of a pause: the receiver's own words, where there are any. */
-export function saidBy({ reply, reason }: Observation): string {
+export function saidBy({ reply, reason }: Pick<Observation, "reply" | "reason">): string {
   const say = reason === undefined ? "" : reasons[reason].say;
   if (reply === undefined) return say;
   const text = shortened(reply.text.replaceAll(/\s+/g, " "), whyCharsMax - 60);
