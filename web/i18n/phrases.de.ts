@@ -121,9 +121,24 @@ export const germanPhrases: Readonly<Record<PhraseKind, string>> = {
   "path.private":
     "der Mailserver {host} hat die private Adresse {ip}; ist sie gemeint, kann TYTO_ROUTES sie nennen",
 
+  "session.plain": "{name} [{ip}] bietet nicht an, die Sitzung zu verschlüsseln",
+  "session.no-tls": "kein TLS mit {name} [{ip}]: {why}",
+  "session.takes-none": "{name} [{ip}] nimmt im Moment keine Post an",
+  "session.not-begun": "{name} [{ip}] begann keine Sitzung: {why}",
+  "session.failed-late":
+    "die Sitzung mit {name} [{ip}] scheiterte, nachdem die ganze Nachricht gesendet war; sie kann angekommen sein: {why}",
+  "session.failed": "die Sitzung mit {name} [{ip}] scheiterte: {why}",
+  "session.closed": "{name} [{ip}] hatte die Sitzung beendet",
+  "session.untrusted": "{name} [{ip}] wird nicht vertraut: {why}",
+  "session.unauthenticated": "keine Anmeldung bei {name} [{ip}]: {why}",
+  "session.unreachable": "keine Verbindung zu {name} [{ip}]:{port}: {why}",
+
   "policy.floor": "Der Betreiber will jede Sitzung {floor}",
   "policy.servers": "Mailserver: {hosts}",
   "policy.back": "Die Domain hat ihre Regel zurückgenommen",
+  "policy.waits": "Post wartet: {why}",
+  "policy.match": "{host} muss zu {records} passen",
+  "policy.encrypt": "{host} muss verschlüsseln; keiner seiner Einträge ist für SMTP zu gebrauchen: {records}",
   "policy.none": "Zählt als keine: {why}",
 
   "inbound.opt-out-report": "{claim}, der Art Abmeldung",
@@ -134,6 +149,7 @@ export const germanPhrases: Readonly<Record<PhraseKind, string>> = {
   "inbound.not-ours": "{claim} über {domains}, keine Domain von uns",
   "inbound.not-now": "{claim} über eine Zeit, die nicht jetzt ist",
   "inbound.complaint": "ein Beschwerdebericht im Format {format}",
+  "inbound.tls-file": "ein TLS-Bericht, dessen Datei {problem}",
   "inbound.tls-unread": "ein TLS-Bericht, der nicht zu lesen ist: {why}",
   "inbound.tls-empty": "ein TLS-Bericht ohne seine Datei",
   "inbound.dmarc-file": "ein DMARC-Bericht, dessen Datei {problem}",
@@ -156,6 +172,13 @@ export const germanPhrases: Readonly<Record<PhraseKind, string>> = {
   "file.damaged": "beschädigt ist ({code})",
   "file.cut": "abgeschnitten ist",
   "file.encrypted": "verschlüsselt ist",
+  "file.large": "entpackt mehr als {max} Bytes ergibt",
+  "file.no-directory": "eine ZIP-Datei ohne Verzeichnis ist",
+  "file.many": "mehr als {max} Dateien enthält",
+  "file.bad-directory": "eine ZIP-Datei mit beschädigtem Verzeichnis ist",
+  "file.not-one": "{count} Dateien statt einer enthält",
+  "file.bad-entry": "eine ZIP-Datei mit einem beschädigten Eintrag ist",
+  "file.method": "das Kompressionsverfahren {method} verwendet",
 
   "given-up": "vom Betreiber aufgegeben: {why}",
   "loop.ended": "zehn Minuten sind um",

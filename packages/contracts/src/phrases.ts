@@ -125,9 +125,24 @@ export const phrases = {
   "path.private":
     "the mail server {host} has the private address {ip}; TYTO_ROUTES can name it if it is meant",
 
+  "session.plain": "{name} [{ip}] does not offer to encrypt the session",
+  "session.no-tls": "no TLS with {name} [{ip}]: {why:quote}",
+  "session.takes-none": "{name} [{ip}] takes no mail at the moment",
+  "session.not-begun": "{name} [{ip}] did not begin a session: {why:quote}",
+  "session.failed-late":
+    "the session with {name} [{ip}] failed after the whole message was sent; it may have arrived: {why:quote}",
+  "session.failed": "the session with {name} [{ip}] failed: {why:quote}",
+  "session.closed": "{name} [{ip}] had closed the session",
+  "session.untrusted": "{name} [{ip}] is not trusted: {why:quote}",
+  "session.unauthenticated": "no authentication at {name} [{ip}]: {why:quote}",
+  "session.unreachable": "no connection to {name} [{ip}]:{port}: {why:quote}",
+
   "policy.floor": "The operator wants every session {floor:term}",
   "policy.servers": "Mail servers: {hosts:names}",
   "policy.back": "The domain has taken its policy back",
+  "policy.waits": "Mail waits: {why:quote}",
+  "policy.match": "{host} must match {records:quote}",
+  "policy.encrypt": "{host} must encrypt; none of its records can be used for SMTP: {records:quote}",
   "policy.none": "Counts as none: {why:quote}",
 
   "inbound.opt-out-report": "{claim:phrase}, of type opt-out",
@@ -138,6 +153,7 @@ export const phrases = {
   "inbound.not-ours": "{claim:phrase} about {domains:names}, which is no domain of ours",
   "inbound.not-now": "{claim:phrase} about a time that is not now",
   "inbound.complaint": "a complaint in the format {format:label}",
+  "inbound.tls-file": "a TLS report that cannot be read: its file {problem:phrase}",
   "inbound.tls-unread": "a TLS report that cannot be read: {why:quote}",
   "inbound.tls-empty": "a TLS report without its file",
   "inbound.dmarc-file": "a DMARC report whose file {problem:phrase}",
@@ -160,6 +176,13 @@ export const phrases = {
   "file.damaged": "is damaged ({code:quote})",
   "file.cut": "is cut off",
   "file.encrypted": "is encrypted",
+  "file.large": "unpacks to more than {max:number} bytes",
+  "file.no-directory": "is a zip without its directory",
+  "file.many": "holds more than {max:number} files",
+  "file.bad-directory": "is a zip with a damaged directory",
+  "file.not-one": "holds {count:number} files instead of one",
+  "file.bad-entry": "is a zip with a damaged entry",
+  "file.method": "uses the compression method {method:number}",
 
   "given-up": "given up by the operator: {why:quote}",
   "loop.ended": "ten minutes are over",

@@ -26,7 +26,7 @@ function inflate(packed: Uint8Array, work: (bytesMax: number) => Uint8Array): Un
   } catch (error) {
     const code = typeof error === "object" && error !== null && "code" in error ? String(error.code) : "";
     if (code === "ERR_BUFFER_TOO_LARGE" || error instanceof RangeError)
-      return { problem: `unpacks to more than ${bytesMax} bytes` };
+      return { problem: phrase("file.large", { max: bytesMax }) };
     return {
       problem: phrase("file.damaged", {
         code: code || (error instanceof Error ? error.message : String(error)).slice(0, 80),
@@ -41,12 +41,12 @@ function unzip(bytes: Uint8Array): Unpacked {
   const files: { at: number; packed: number; method: number }[] = [];
   // The end of central directory record is within the last 65,557 bytes (APPNOTE 4.3.16).
   const end = view.lastIndexOf(Buffer.from([0x50, 0x4b, 5, 6]));
-  if (end === -1 || end + 22 > view.length) return { problem: "is a zip without its directory" };
+  if (end === -1 || end + 22 > view.length) return { problem: phrase("file.no-directory", {}) };
   let place = view.readUInt32LE(end + 16);
   for (let entry = 0; entry < view.readUInt16LE(end + 10); entry++) {
-    if (entry >= entriesMax) return { problem: `holds more than ${entriesMax} files` };
+    if (entry >= entriesMax) return { problem: phrase("file.many", { max: entriesMax }) };
     if (place + 46 > view.length || view.readUInt32LE(place) !== 0x02014b50)
-      return { problem: "is a zip with a damaged directory" };
+      return { problem: phrase("file.bad-directory", {}) };
     const nameBytes = view.readUInt16LE(place + 28);
     const name = view.toString("latin1", place + 46, place + 46 + Math.min(nameBytes, 1_000));
     if (view.readUInt16LE(place + 8) & 1) return { problem: phrase("file.encrypted", {}) };
@@ -60,13 +60,13 @@ function unzip(bytes: Uint8Array): Unpacked {
   }
   const [file] = files;
   if (file === undefined || files.length > 1)
-    return { problem: `holds ${files.length} files instead of one` };
+    return { problem: phrase("file.not-one", { count: files.length }) };
   if (file.at + 30 > view.length || view.readUInt32LE(file.at) !== 0x04034b50)
-    return { problem: "is a zip with a damaged entry" };
+    return { problem: phrase("file.bad-entry", {}) };
   const start = file.at + 30 + view.readUInt16LE(file.at + 26) + view.readUInt16LE(file.at + 28);
   const packed = bytes.subarray(start, start + file.packed);
   if (packed.length < file.packed) return { problem: phrase("file.cut", {}) };
   if (file.method === 0) return { bytes: packed };
-  if (file.method !== 8) return { problem: `uses the compression method ${file.method}` };
+  if (file.method !== 8) return { problem: phrase("file.method", { method: file.method }) };
   return inflate(packed, (max) => inflateRawSync(packed, { maxOutputLength: max }));
 }

@@ -49,7 +49,8 @@ export function readTlsReport(message: Message): TlsClaim | undefined {
   if (part === undefined)
     return claims ? { kind: "unclear", why: phrase("inbound.tls-empty", {}) } : undefined;
   const unpacked = unpack(part.bytes);
-  if ("problem" in unpacked) return unclear(`its file ${unpacked.problem}`);
+  if ("problem" in unpacked)
+    return { kind: "unclear", why: phrase("inbound.tls-file", { problem: unpacked.problem }) };
   return parseTlsJson(unpacked.bytes);
 }
 

@@ -1,4 +1,4 @@
-import type { Conversation, Reason, Reply } from "@tyto/contracts";
+import { type Conversation, phrase, type Reason, type Reply } from "@tyto/contracts";
 import { classifyReply, parseReply } from "@tyto/mail";
 
 /** Where to connect. `name` is checked against the certificate and may be an IP address. */
@@ -45,7 +45,7 @@ export type SmtpError = Error & {
 /** Why a session did not come about. A 4xx or 5xx greeting is about the host, not about the message. */
 export function openingTrouble(error: SmtpError, { name, ip }: Endpoint, isUpgrading: boolean): Trouble {
   const reply = replyOf(error);
-  const where = `${name} [${ip}]`;
+  const server = { name, ip };
   const common = { kind: "trouble", isInDoubt: false, isHungUp: false, isTlsTooOld: false } as const;
   // Only a session that demands TLS fails so: others go on with HELO, or in the clear.
   const isRefused =
@@ -58,7 +58,7 @@ export function openingTrouble(error: SmtpError, { name, ip }: Endpoint, isUpgra
       ...common,
       step: "tls",
       reason: "network.tls",
-      explanation: `${where} does not offer to encrypt the session`,
+      explanation: phrase("session.plain", server),
       tlsFailure: "not-offered",
       reply,
     };
@@ -67,7 +67,7 @@ export function openingTrouble(error: SmtpError, { name, ip }: Endpoint, isUpgra
       ...common,
       step: "tls",
       reason: "network.tls",
-      explanation: `no TLS with ${where}: ${wordsOf(error)}`,
+      explanation: phrase("session.no-tls", { ...server, why: wordsOf(error) }),
       tlsFailure: "handshake",
       isTlsTooOld: /PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL/.test(error.originalCode ?? ""),
     };
@@ -76,14 +76,14 @@ export function openingTrouble(error: SmtpError, { name, ip }: Endpoint, isUpgra
       ...common,
       step: "greeting",
       reason: classifyReply(reply).reason,
-      explanation: `${where} takes no mail at the moment`,
+      explanation: phrase("session.takes-none", server),
       reply,
     };
   return {
     ...common,
     step: "greeting",
     reason: "receiver.busy",
-    explanation: `${where} did not begin a session: ${wordsOf(error)}`,
+    explanation: phrase("session.not-begun", { ...server, why: wordsOf(error) }),
   };
 }
 
@@ -105,12 +105,11 @@ export function sessionTrouble(
   // A reply that was cut tells people why; it answers nothing.
   const reply = parseReply(cause.reply?.text ?? failureIn(cause.unfinished));
   const isInDoubt = progress.isBodyEnded;
-  const doubt = isInDoubt ? " after the whole message was sent; it may have arrived" : "";
   return {
     kind: "trouble",
     step: "session",
     reason: reply === undefined ? "receiver.busy" : classifyReply(reply).reason,
-    explanation: `the session with ${name} [${ip}] failed${doubt}: ${cause.why}`,
+    explanation: phrase(isInDoubt ? "session.failed-late" : "session.failed", { name, ip, why: cause.why }),
     ...(reply === undefined ? {} : { reply }),
     isInDoubt,
     isHungUp:
@@ -129,7 +128,7 @@ export const hungUp = ({ name, ip }: Endpoint): Trouble => ({
   kind: "trouble",
   step: "session",
   reason: "receiver.busy",
-  explanation: `${name} [${ip}] had closed the session`,
+  explanation: phrase("session.closed", { name, ip }),
   isInDoubt: false,
   isHungUp: true,
   isTlsTooOld: false,
@@ -149,7 +148,7 @@ export const untrusted = ({ name, ip }: Endpoint, problem: string): Trouble => (
   kind: "trouble",
   step: "tls",
   reason: "network.tls",
-  explanation: `${name} [${ip}] is not trusted: ${problem}`,
+  explanation: phrase("session.untrusted", { name, ip, why: problem }),
   isInDoubt: false,
   isHungUp: false,
   isTlsTooOld: false,
@@ -163,7 +162,7 @@ export const unauthenticated = ({ name, ip }: Endpoint, why: string, answer?: { 
     kind: "trouble",
     step: "greeting",
     reason: "local.trouble",
-    explanation: `no authentication at ${name} [${ip}]: ${why}`,
+    explanation: phrase("session.unauthenticated", { name, ip, why }),
     ...(reply === undefined ? {} : { reply }),
     isInDoubt: false,
     isHungUp: false,
@@ -179,7 +178,7 @@ export const unreachable = (
   kind: "trouble",
   step: "connect",
   reason,
-  explanation: `no connection to ${name} [${ip}]:${port}: ${why}`,
+  explanation: phrase("session.unreachable", { name, ip, port: `${port}`, why }),
   isInDoubt: false,
   isHungUp: false,
   isTlsTooOld: false,

@@ -29,16 +29,15 @@ export function policyWords(
       ...(untilMs === undefined ? {} : { untilMs }),
     });
   }
-  if (dane.kind === "failed") words.push({ name: "DANE", mode: "unknown", say: `Mail waits: ${dane.why}` });
+  if (dane.kind === "failed")
+    words.push({ name: "DANE", mode: "unknown", say: phrase("policy.waits", { why: dane.why }) });
   if (dane.kind === "records") {
     const isUsable = usableRecords(dane.records).length > 0;
     const records = shown(dane.records.map(tlsaText));
     words.push({
       name: "DANE",
       mode: isUsable ? "enforce" : "encrypted",
-      say: isUsable
-        ? `${host} must match ${records}`
-        : `${host} must encrypt; none of its records can be used for SMTP: ${records}`,
+      say: phrase(isUsable ? "policy.match" : "policy.encrypt", { host, records }),
     });
   }
   return words.map((each) => ({ ...each, say: shortened(each.say, sayCharsMax) }));
