@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import type { SiteLimit } from "@tyto/contracts";
+import type { Hold, SiteLimit } from "@tyto/contracts";
 import type { Refused } from "../egress/egresses.ts";
 import { createActivity } from "./activity.ts";
-import { processState, type StatePorts, siteState, waitOf } from "./state.ts";
+import { heldBy, processState, type StatePorts, siteState, waitOf } from "./state.ts";
 import { createWaits } from "./waits.ts";
 
 const lastMinute = { delivered: 1, deferred: 0, bounced: 0 };
@@ -76,6 +76,21 @@ test("a sender that is held at one site is told there and for the sender, who is
     { key: "acme", state: "open", why: "held at google by ann: spam, they say", lastMinute },
   ]);
   expect(campaigns[0]).toMatchObject({ state: "open" });
+});
+
+test("a campaign is held by its name alone and by its name behind its organization, however it is asked for", () => {
+  const held = (id: string): Hold => ({
+    ...{ key: `campaign:${id}`, scope: "campaign", id, why: "too many complaints", by: "ann", sinceMs: 0 },
+  });
+  for (const [holdId, asked, state] of [
+    ["spring", "spring", "held"],
+    ["spring", "acme/spring", "held"],
+    ["acme/spring", "spring", "held"],
+    ["acme/spring", "acme/spring", "held"],
+    ["acme/spring", "other/spring", "open"],
+    ["ring", "acme/spring", "open"],
+  ] as const)
+    expect([holdId, asked, heldBy([held(holdId)], "campaign", asked).state]).toEqual([holdId, asked, state]);
 });
 
 describe("why the mail of a site waits", () => {

@@ -184,11 +184,10 @@ export function flowOf(limits: readonly SiteLimit[]): Flow {
 
 /** Everything held counts for each site, organisation and campaign. Who is held at some sites alone is open, and it is told. */
 export function heldBy(holds: readonly Hold[], scope: Hold["scope"], id: string): Flow {
-  const about = holds.filter(
-    (one) =>
-      one.scope === "everything" ||
-      (one.scope === scope && (one.id === id || (scope === "campaign" && one.id.endsWith(`/${id}`)))),
-  );
+  // A campaign is named alone or behind its organization, by whoever holds it and by whoever asks.
+  const isSame = (one: string) =>
+    one === id || (scope === "campaign" && (one.endsWith(`/${id}`) || id.endsWith(`/${one}`)));
+  const about = holds.filter((one) => one.scope === "everything" || (one.scope === scope && isSame(one.id)));
   const hold = about.find(({ site }) => site === undefined);
   if (hold === undefined)
     return about.length === 0 ? { state: "open" } : { state: "open", why: atSites(about) };
