@@ -471,6 +471,7 @@ describe.skipIf(skip)("the dashboard", () => {
     await dialog.getByLabel("Messages", { exact: true }).waitFor();
     await page.keyboard.press("Enter");
     await dialog.getByText("Enter messages, connections, or both").waitFor();
+    // The field that was refused still has the focus.
     await page.keyboard.type("30");
     await dialog.getByLabel("Connections at a time").fill("1999");
     const above = dialog.getByRole("checkbox", { name: "Yes, more than Tyto gives by itself" });
@@ -494,7 +495,7 @@ describe.skipIf(skip)("the dashboard", () => {
     await inDialog("Release").click();
     await page.getByText(`${site} gets at most`).waitFor({ state: "detached" });
     await button("Set limits…").waitFor();
-  }, 60_000);
+  }, 300_000);
 
   test("limits that the gateway refuses say so at their field", async () => {
     await open("/queue/remote.test");
@@ -513,7 +514,7 @@ describe.skipIf(skip)("the dashboard", () => {
     await page.unroute(path);
     await page.keyboard.press("Escape");
     await page.getByRole("dialog").waitFor({ state: "detached" });
-  }, 60_000);
+  }, 300_000);
 
   test("addresses to send from are told with their pool, and rules with a dry run over past answers", async () => {
     await open("/sending");

@@ -1,8 +1,9 @@
 import type { RequestProblem } from "~/utils/problem.ts";
 
 /**
- * A write of one form or button: whether it runs and how it failed. `send` answers undefined when it failed; a session
- * that is gone leads to the sign-in page.
+ * A write of one form or button: whether it runs and how it failed. `send` answers undefined when it failed, and does nothing
+ * while one runs: forms stay as they are meanwhile (`loading-auto` would take the focus out of their fields), and Enter may
+ * be pressed twice. A session that is gone leads to the sign-in page.
  */
 export function useRequest() {
   const pending = ref(false);
@@ -10,6 +11,7 @@ export function useRequest() {
   const { lose } = useSession();
 
   async function send<Answer>(...args: Parameters<typeof request>): Promise<{ answer: Answer } | undefined> {
+    if (pending.value) return undefined;
     pending.value = true;
     problem.value = undefined;
     try {
