@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { freeBytesOn } from "@tyto/service";
+import { freeMbOn } from "@tyto/service";
 import { type Command, parseArguments } from "../arguments.ts";
 import { holderOf, isFree } from "../installation/busy-ports.ts";
 import { type Condition, lookAtParts } from "../installation/condition.ts";
@@ -124,13 +124,12 @@ const checks: readonly Check[] = [
   },
   async ({ places }, env) => {
     if (!existsSync(places.dataDir)) return [];
-    const [freeMb, wantedMb] = [freeBytesOn(places.dataDir), loadSettings(env).storeFreeBytesMin].map(
-      (bytes) => Math.floor(bytes / 1_048_576),
-    );
-    return (freeMb ?? 0) < (wantedMb ?? 0)
+    const freeMb = freeMbOn(places.dataDir);
+    const { storeFreeMbMin } = loadSettings(env);
+    return freeMb < storeFreeMbMin
       ? {
           state: "bad",
-          text: `the disk of ${places.dataDir} has ${freeMb} MB left: no new mail is taken below ${wantedMb} MB`,
+          text: `the disk of ${places.dataDir} has ${freeMb} MB left: no new mail is taken below ${storeFreeMbMin} MB`,
           mend: "free some of it; mail goes on by itself then",
         }
       : ok(`${freeMb} MB free on the disk of ${places.dataDir}`);

@@ -1,6 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { freeBytesOn } from "@tyto/service";
+import { freeMbOn } from "@tyto/service";
 import { type Command, parseArguments } from "../arguments.ts";
 import { holderOf, isFree } from "../installation/busy-ports.ts";
 import { writeClamdConfig } from "../installation/clamav.ts";
@@ -125,7 +125,7 @@ async function bringUp(
   const show = journal({ parts: partNames, quiet: new Set(["nats", "clamd", "freshclam"]), nowMs: Date.now });
   const disk = watchDisk(
     {
-      freeBytes: () => freeBytesOn(here.dataDir),
+      freeMb: () => freeMbOn(here.dataDir),
       restartNats: () =>
         tiers
           .flat()
@@ -135,7 +135,7 @@ async function bringUp(
       wait: (ms, stop) => ports.wait(ms, stop),
     },
     here.dataDir,
-    settings.storeFreeBytesMin,
+    settings.storeFreeMbMin,
   );
   const ports = systemPorts(await survivorGuard(machine), (happening) => {
     disk.see(happening);
@@ -216,14 +216,13 @@ async function chooseSignatures(wanted: string, machine: Machine): Promise<Signa
 }
 
 /** Functions, database and streams must be able to begin. */
-const startBytesMin = 67_108_864;
+const startMbMin = 64;
 
 function assertRoom(dataDir: string): void {
-  const freeMb = Math.floor(freeBytesOn(dataDir) / 1_048_576);
-  const wantedMb = startBytesMin / 1_048_576;
-  if (freeMb < wantedMb)
+  const freeMb = freeMbOn(dataDir);
+  if (freeMb < startMbMin)
     throw new Trouble(
-      `the disk of ${dataDir} has ${freeMb} MB left, and Tyto needs ${wantedMb} MB to start`,
+      `the disk of ${dataDir} has ${freeMb} MB left, and Tyto needs ${startMbMin} MB to start`,
       "free some of it, or use a folder on another disk: ./tyto up --data DIR",
     );
 }

@@ -45,7 +45,7 @@ export type Settings = {
   bounceHost: string;
   gatewayHost: string;
   /** With less room on the disk no mail is taken. */
-  storeFreeBytesMin: number;
+  storeFreeMbMin: number;
 };
 
 const portNumber = z.coerce.number().int().min(1).max(65_535);
@@ -82,7 +82,7 @@ export function loadSettings(env: Environment): Settings {
       llmProvider: given.LLM_PROVIDER,
       bounceHost: given.BOUNCE_HOST,
       gatewayHost: given.GATEWAY_HOST,
-      storeFreeBytesMin: given.STORE_FREE_MB_MIN * 1_048_576,
+      storeFreeMbMin: given.STORE_FREE_MB_MIN,
     };
   } catch (error) {
     if (error instanceof ConfigError) throw new Trouble(error.message, undefined, error);

@@ -1,7 +1,6 @@
 import { expect, test } from "bun:test";
 import { watchDisk } from "./disk-watch.ts";
 
-const mebibyte = 1_048_576;
 const failedWrite =
   "[7] 2026/11/21 03:00:00.000000 [ERR] JetStream failed to store a msg on stream '$G > BODY': write /data/nats/1.blk: no space left on device";
 
@@ -12,10 +11,10 @@ async function looked(freeMb: readonly number[], onLook: Record<number, string> 
   let looks = 0;
   const watch = watchDisk(
     {
-      freeBytes: () => {
+      freeMb: () => {
         const line = onLook[looks];
         if (line !== undefined) watch.see({ kind: "line", part: "nats", text: line });
-        return (freeMb[looks] ?? 0) * mebibyte;
+        return freeMb[looks] ?? 0;
       },
       restartNats: () => void told.push("restart"),
       say: (text) => void told.push(text),
@@ -25,7 +24,7 @@ async function looked(freeMb: readonly number[], onLook: Record<number, string> 
       },
     },
     "/data",
-    256 * mebibyte,
+    256,
   );
   await watch.run(ending.signal);
   return told;
@@ -53,13 +52,13 @@ test("what other parts say, and other troubles of nats-server, start nothing aga
   const ending = new AbortController();
   const watch = watchDisk(
     {
-      freeBytes: () => 300 * mebibyte,
+      freeMb: () => 300,
       restartNats: () => void told.push("restart"),
       say: (text) => void told.push(text),
       wait: async () => ending.abort(),
     },
     "/data",
-    256 * mebibyte,
+    256,
   );
   watch.see({ kind: "line", part: "convex", text: failedWrite });
   watch.see({ kind: "ended", part: "nats", code: 1, signal: null, restartAfterMs: 500 });

@@ -6,7 +6,7 @@
 import type { Happening } from "./supervisor.ts";
 
 export type DiskPorts = {
-  freeBytes(): number;
+  freeMb(): number;
   restartNats(): void;
   say(text: string): void;
   /** Resolves after the time, or at once when the signal fires. */
@@ -22,27 +22,26 @@ export type DiskWatch = {
 
 const lookEveryMs = 2_000;
 /** With less the next write fails again. */
-const roomBytesMin = 67_108_864;
+const roomMbMin = 64;
 const writeFailed = /no space left on device|disk quota exceeded/;
 
-/** `takesFromBytes`: with less free, gateway and bounce take no mail. */
-export function watchDisk(ports: DiskPorts, dir: string, takesFromBytes: number): DiskWatch {
+/** `takesFromMb`: with less free, gateway and bounce take no mail. */
+export function watchDisk(ports: DiskPorts, dir: string, takesFromMb: number): DiskWatch {
   let isStuck = false;
   let isShort = false;
 
   const look = () => {
-    const freeBytes = ports.freeBytes();
-    const freeMb = `${Math.floor(freeBytes / 1_048_576)} MB`;
-    if (!isShort && freeBytes < takesFromBytes) {
+    const freeMb = ports.freeMb();
+    if (!isShort && freeMb < takesFromMb) {
       isShort = true;
       ports.say(
-        `the disk of ${dir} has ${freeMb} left: no new mail is taken; free some of it, and mail goes on by itself`,
+        `the disk of ${dir} has ${freeMb} MB left: no new mail is taken; free some of it, and mail goes on by itself`,
       );
-    } else if (isShort && freeBytes >= takesFromBytes) {
+    } else if (isShort && freeMb >= takesFromMb) {
       isShort = false;
-      ports.say(`the disk of ${dir} has ${freeMb} free again: mail is taken`);
+      ports.say(`the disk of ${dir} has ${freeMb} MB free again: mail is taken`);
     }
-    if (!isStuck || freeBytes < roomBytesMin) return;
+    if (!isStuck || freeMb < roomMbMin) return;
     isStuck = false;
     ports.say("nats-server stopped storing when the disk was full; it is started again");
     ports.restartNats();

@@ -5,7 +5,7 @@ import { refuseWithoutRoom, storeDiskOf } from "./room.ts";
 
 test("a disk with room, and one that nobody looks at, refuse nothing", () => {
   refuseWithoutRoom(undefined);
-  refuseWithoutRoom({ dir: tmpdir(), freeBytesMin: 1 });
+  refuseWithoutRoom({ dir: tmpdir(), freeMbMin: 1 });
   expect(storeDiskOf({ STORE_FREE_MB_MIN: 256 })).toBeUndefined();
 });
 

@@ -4,8 +4,6 @@ import { Failure } from "@tyto/contracts";
 import { z } from "zod";
 import { count } from "./config.ts";
 
-const mebibyte = 1_048_576;
-
 /** Settings of services that take mail. */
 export const roomSettings = {
   /** A folder on the disk that NATS and Convex write to; unset where this machine cannot see it, and nobody looks then. */
@@ -13,21 +11,19 @@ export const roomSettings = {
   STORE_FREE_MB_MIN: count(256, 1_048_576),
 };
 
-export type StoreDisk = { dir: string; freeBytesMin: number };
+export type StoreDisk = { dir: string; freeMbMin: number };
 
 /** What the settings say of the disk; `undefined` when nobody looks. */
 export const storeDiskOf = (read: {
   STORE_DIR?: string | undefined;
   STORE_FREE_MB_MIN: number;
 }): StoreDisk | undefined =>
-  read.STORE_DIR === undefined
-    ? undefined
-    : { dir: read.STORE_DIR, freeBytesMin: read.STORE_FREE_MB_MIN * mebibyte };
+  read.STORE_DIR === undefined ? undefined : { dir: read.STORE_DIR, freeMbMin: read.STORE_FREE_MB_MIN };
 
-/** What programs of other users than root may still write on the disk of `dir`. Throws when there is no such folder. */
-export function freeBytesOn(dir: string): number {
+/** Whole megabytes that programs of other users than root may still write on the disk of `dir`. Throws when there is no such folder. */
+export function freeMbOn(dir: string): number {
   const { bavail, bsize } = statfsSync(dir);
-  return bavail * bsize;
+  return Math.floor((bavail * bsize) / 1_048_576);
 }
 
 /**
@@ -36,11 +32,10 @@ export function freeBytesOn(dir: string): number {
  */
 export function refuseWithoutRoom(disk: StoreDisk | undefined): void {
   if (disk === undefined) return;
-  const freeBytes = freeBytesOn(disk.dir);
-  if (freeBytes >= disk.freeBytesMin) return;
-  const [freeMb, wantedMb] = [freeBytes, disk.freeBytesMin].map((bytes) => Math.floor(bytes / mebibyte));
+  const freeMb = freeMbOn(disk.dir);
+  if (freeMb >= disk.freeMbMin) return;
   throw new Failure("storage.full", `${freeMb} MB free on the disk of ${disk.dir}`, {
-    hint: `The server's disk has ${freeMb} MB left and mail is taken from ${wantedMb} MB on; free some of it, and send this again`,
+    hint: `The server's disk has ${freeMb} MB left and mail is taken from ${disk.freeMbMin} MB on; free some of it, and send this again`,
     retryAfterS: 60,
   });
 }

@@ -66,7 +66,7 @@ test("when the spool is full the message has to come again, and what was there s
 });
 
 test("while the disk has no room a message has to come again, read to its end and not kept", async () => {
-  const storeDisk = { dir, freeBytesMin: 2 ** 60 };
+  const storeDisk = { dir, freeMbMin: 2 ** 40 };
   const spool = await openSpool({ dir, messageBytesMax: 1_000_000, spoolBytesMax: 1_000_000, storeDisk });
   const parts = inParts(new Uint8Array(150_000), 10_000);
   await expect(spool.receive(parts)).rejects.toMatchObject({ code: "storage.full" });

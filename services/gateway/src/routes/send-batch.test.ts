@@ -91,14 +91,14 @@ test("403 without the scope", async () => {
 });
 
 test("503 for new mail while the disk has no room, and a repeat of what was accepted gets its answer", async () => {
-  const storeDisk = { dir: import.meta.dir, freeBytesMin: 1 };
+  const storeDisk = { dir: import.meta.dir, freeMbMin: 1 };
   const full = await startTestGateway({ config: { storeDisk } });
   try {
     await full.addDomain("example.com");
     const key = { "idempotency-key": "a batch" };
     const post = (path: string, body: unknown, headers = {}) => full.call("POST", path, body, headers);
     const first = await (await post("/v1/emails/batch", [mail], key)).json();
-    storeDisk.freeBytesMin = 2 ** 60;
+    storeDisk.freeMbMin = 2 ** 40;
     const before = (await full.events()).length;
     for (const [path, body] of [
       ["/v1/emails", mail],
