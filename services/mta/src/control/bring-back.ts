@@ -1,3 +1,4 @@
+import { setTimeout as waitMs } from "node:timers/promises";
 import type { ControlAnswer, ControlRequest, Hold, QueueEntry } from "@tyto/contracts";
 import type { Log } from "@tyto/service";
 import { type Holds, isHeldBy } from "../holds/holds.ts";
@@ -165,13 +166,8 @@ export class BringBack {
 
   /** Ends early when the service stops. */
   async #rest(forMs: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const { signal } = this.#stopping;
-    if (forMs <= 0 || signal.aborted) return;
-    const timer = setTimeout(resolve, forMs);
-    signal.addEventListener("abort", () => resolve(), { once: true });
-    await promise;
-    clearTimeout(timer);
+    if (forMs <= 0) return;
+    await waitMs(forMs, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
   }
 }
 
