@@ -141,7 +141,7 @@ async function bringUp(
     disk.see(happening);
     show(happening);
   });
-  void disk.run(signal);
+  disk.run(signal).catch((error: unknown) => complain(`the disk is looked at no more: ${String(error)}`));
   const start = async (...parts: Part[]) => {
     signal.throwIfAborted();
     const keepers = parts.map((part) => keep(part, ports));
