@@ -91,4 +91,4 @@ export function loadSettings(env: Environment): Settings {
 }
 
 /** EHLO wants a fully qualified name (RFC 5321 §4.1.1.1); a bare host name gets a domain that nobody owns. */
-export const guessHostname = (name: string) => (name.includes(".") ? name : `${name}.localdomain`);
+const guessHostname = (name: string) => (name.includes(".") ? name : `${name}.localdomain`);

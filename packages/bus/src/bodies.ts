@@ -15,7 +15,7 @@ const filePartsAtOnceMax = 2;
 /** A shared part holds at most so much; what is as large alone had better stand alone. */
 export const packBodyBytesMax = partBytesMax;
 /** Longer than any message is tried. Its bodies were dropped long before, unless a crash forgot to count them. */
-export const packDaysMax = 6;
+const packDaysMax = 6;
 
 /** The server's header for the life of one message; its shortest is a second. */
 const timeToLive = "Nats-TTL";

@@ -59,7 +59,7 @@ export async function provision(
   }
 }
 
-export function streamConfig(name: string, spec: StreamSpec, replicas: Replicas = 1): Config {
+function streamConfig(name: string, spec: StreamSpec, replicas: Replicas = 1): Config {
   return {
     name,
     subjects: spec.subjects,
@@ -86,7 +86,7 @@ export function streamConfig(name: string, spec: StreamSpec, replicas: Replicas 
 /** Longer than a publish is tried: the id of a put that is repeated is still known. */
 const bucketDuplicateWindowMs = 30_000;
 
-export function bucketConfig(bucket: BucketName, replicas: Replicas = 1): Config {
+function bucketConfig(bucket: BucketName, replicas: Replicas = 1): Config {
   const { ttlMs, history } = buckets[bucket];
   return {
     name: bucketStream(bucket),
@@ -107,7 +107,7 @@ export function bucketConfig(bucket: BucketName, replicas: Replicas = 1): Config
   };
 }
 
-export function consumerConfig(name: string, spec: ConsumerSpec): Config {
+function consumerConfig(name: string, spec: ConsumerSpec): Config {
   return {
     durable_name: name,
     name,
@@ -124,7 +124,7 @@ export function consumerConfig(name: string, spec: ConsumerSpec): Config {
   };
 }
 
-export function lookConfig(name: string, { filter, headersOnly }: LookSpec): Config {
+function lookConfig(name: string, { filter, headersOnly }: LookSpec): Config {
   return {
     durable_name: name,
     name,

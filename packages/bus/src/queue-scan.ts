@@ -78,7 +78,7 @@ function placeOf({
 }
 
 /** `undefined` for a message that does not tell. */
-export function summaryOf(headers: MsgHdrs | undefined): ScannedSummary | undefined {
+function summaryOf(headers: MsgHdrs | undefined): ScannedSummary | undefined {
   const entries = Number(headers?.get(packHeaders.entries) || Number.NaN);
   if (headers === undefined || !Number.isSafeInteger(entries)) return undefined;
   const oldestAtMs = Number(headers.get(packHeaders.oldest) || Number.NaN);

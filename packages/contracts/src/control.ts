@@ -558,7 +558,6 @@ export type ControlName = keyof typeof controls;
 export type ControlRequest<C extends ControlName> = z.infer<(typeof controls)[C]["request"]>;
 export type ControlAnswer<C extends ControlName> = z.infer<(typeof controls)[C]["answer"]>;
 
-export const isControlName = (text: string): text is ControlName => Object.hasOwn(controls, text);
 export const controlSubject = (control: ControlName) => `ctl.${control}`;
 /** Where answers go; the token behind it names the question. */
 export const answerPrefix = "ctl.answer.";

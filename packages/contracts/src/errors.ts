@@ -98,12 +98,6 @@ export const errors = {
     smtp: [451, "4.7.1"],
     say: "Too many requests; try again later",
   },
-  "setup.required": {
-    retry: false,
-    http: 409,
-    smtp: [554, "5.5.0"],
-    say: "Create the administrator account first",
-  },
   "setup.done": {
     retry: false,
     http: 409,

@@ -84,9 +84,3 @@ export function autoReplySign(message: Message): string | undefined {
   if (subjectSigns.some((sign) => sign.test(subject))) return phrase("sign.subject", {});
   return textSigns.test(message.text.slice(0, 1_000)) ? phrase("sign.first-words", {}) : undefined;
 }
-
-/**
- * True for vacation notices and other mail that a program wrote in a person's place; nobody should be answered for
- * it. False for what a mail system reports: that may be a bounce in words of its own.
- */
-export const isAutoReply = (message: Message): boolean => autoReplySign(message) !== undefined;

@@ -33,7 +33,7 @@ export type DmarcReport = {
 
 export type DmarcClaim = { kind: "dmarc-report"; reports: DmarcReport[] } | { kind: "unclear"; why: string };
 
-export const rowsPerPart = 500;
+const rowsPerPart = 500;
 const rowsMax = 20_000;
 const depthMax = 20;
 const valueCharsMax = 1_000;

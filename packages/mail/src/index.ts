@@ -13,7 +13,6 @@ export * from "./reply-text.ts";
 export {
   type Action,
   actions,
-  parseReport,
   type RecipientReport,
   type Report,
   readReport,

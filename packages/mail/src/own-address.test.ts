@@ -3,13 +3,13 @@ import { deliveryId, newMessageId } from "@tyto/contracts";
 import {
   decodeMessageId,
   decodeOwnAddress,
-  decodeReturnPath,
   decodeToken,
   encodeMessageId,
   encodeOwnAddress,
   encodeReturnPath,
   encodeToken,
   looksLikeOwnAddress,
+  readReturnPath,
 } from "./index.ts";
 
 const key = "a key of the tests, long enough";
@@ -35,7 +35,7 @@ test("a token for one purpose is worth nothing for another, and none is a return
   const token = encodeToken("unsubscribe", id, key);
   expect(decodeToken("unsubscribe", token, key)).toBe(id);
   expect(decodeToken("feedback", token, key)).toBeUndefined();
-  expect(decodeReturnPath(`b-${token}@${host}`, key)).toBeUndefined();
+  expect(readReturnPath(`b-${token}@${host}`, key)).toBeUndefined();
   expect(decodeOwnAddress(`c-${token}@${host}`, key)).toBeUndefined();
   expect(decodeToken("unsubscribe", encodeReturnPath(id, host, key).slice(2).split("@")[0] ?? "", key)).toBe(
     undefined,

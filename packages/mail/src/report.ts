@@ -1,6 +1,6 @@
 import { Address, type Reply } from "@tyto/contracts";
 import { type Classification, classify, type Refusal } from "./classify.ts";
-import { type Message, readMessage } from "./message.ts";
+import type { Message } from "./message.ts";
 import { type Provider, readProvider } from "./providers.ts";
 import { findReply, findStatus, parseReply } from "./reply.ts";
 import { type Body, bodyOf, isOfMailSystem, originalRecipients } from "./reports/body.ts";
@@ -52,15 +52,9 @@ export type RecipientFields = {
 const recipientsMax = 100;
 const charsMax = { diagnostic: 1_000, remoteMta: 253, remark: 1_500 };
 
-/** Reads a report from a whole message; `undefined` when it is none, or one that says nothing about any recipient. */
-export async function parseReport(bytes: Uint8Array): Promise<Report | undefined> {
-  const message = readMessage(bytes);
-  return message === undefined ? undefined : readReport(message);
-}
-
 /**
- * The same from a message that was read already. `isExpected` says that nothing but a report should have come this way:
- * then text is read as one whoever seems to have sent it.
+ * Reads a report; `undefined` when the message is none, or one that says nothing about any recipient. `isExpected` says that
+ * nothing but a report should have come this way: then text is read as one whoever seems to have sent it.
  */
 export function readReport(message: Message, isExpected = false): Report | undefined {
   const body = bodyOf(message);

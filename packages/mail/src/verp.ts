@@ -41,10 +41,6 @@ export function readReturnPath(
   };
 }
 
-/** The delivery that a return path of ours belongs to. */
-export const decodeReturnPath = (address: string, key: string): DeliveryId | undefined =>
-  readReturnPath(address, key)?.deliveryId;
-
 /** True for anything shaped like a return path of ours, whether or not its MAC is right. */
 export function looksLikeReturnPath(address: string): boolean {
   return returnPathPattern.test(address.slice(0, address.lastIndexOf("@")).toLowerCase());

@@ -96,7 +96,3 @@ export function tracingOf(given: TracingSettings) {
     ratio: given.OTEL_TRACES_SAMPLER_ARG,
   };
 }
-
-/** The same from an environment. Throws ConfigError. */
-export const readTracing = (env: Record<string, string | undefined>) =>
-  tracingOf(loadConfig("tracing", tracingSettings, env));

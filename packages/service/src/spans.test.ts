@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from "bun:test";
-import { readTracing } from "./config.ts";
+import { loadConfig, tracingOf, tracingSettings } from "./config.ts";
 import { silentLog } from "./log.ts";
 import { createTracer, noTracer, parseTraceparent, type Tracer } from "./spans.ts";
 
@@ -117,6 +117,7 @@ test("a traceparent that is none begins a new trace", () => {
 });
 
 test("settings are those of OpenTelemetry", () => {
+  const readTracing = (env: Record<string, string>) => tracingOf(loadConfig("test", tracingSettings, env));
   expect(readTracing({})).toEqual({ url: undefined, headers: {}, ratio: 1 });
   expect(
     readTracing({

@@ -37,7 +37,7 @@ export function isDue(row: StoredDomain, nowMs: number, jittered: (ms: number) =
  * Whether the keys are old enough for successors. Not while others wait, nor while the domain is not in order: who does
  * not publish the first records will not publish the next ones.
  */
-export const isOld = (row: StoredDomain, nowMs: number, rotateDays: number): boolean =>
+const isOld = (row: StoredDomain, nowMs: number, rotateDays: number): boolean =>
   rotateDays > 0 &&
   row.state === "verified" &&
   row.next === undefined &&

@@ -7,7 +7,7 @@ const windowMs = 1_000;
 export type Quota = { limit: number; remaining: number; resetAtS: number; isExceeded: boolean };
 
 /** What `count` requests in the window of `nowMs` mean. */
-export function quotaAt(count: number, limit: number, nowMs: number): Quota {
+function quotaAt(count: number, limit: number, nowMs: number): Quota {
   return {
     limit,
     remaining: Math.max(0, limit - count),

@@ -135,7 +135,7 @@ export const Cancelled = z
 
 const pageSizeMax = 100;
 const pageSizeDefault = 25;
-export const pageQuery = {
+const pageQuery = {
   cursor: z.string().max(320).optional().describe("next_cursor of the page before"),
   limit: z.coerce
     .number()

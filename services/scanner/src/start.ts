@@ -7,7 +7,7 @@ import { createScan } from "./scan.ts";
 import { type WatchTimes, watchClamd } from "./watch.ts";
 
 /** A healthy clamd reads and scans far faster; what takes longer is hung. */
-export const scanMs = (bytes: number) => 15_000 + Math.ceil(bytes / 1_048_576) * 3_000;
+const scanMs = (bytes: number) => 15_000 + Math.ceil(bytes / 1_048_576) * 3_000;
 
 /** Wires the scanner: clamd, the watch over it, the bus, health. `times` is for tests. */
 export async function start(

@@ -20,7 +20,7 @@ export type WatchTimes = {
   answerMs: number;
 };
 
-export const watchTimes: WatchTimes = { upMs: 5_000, downMs: 1_000, answerMs: 5_000 };
+const watchTimes: WatchTimes = { upMs: 5_000, downMs: 1_000, answerMs: 5_000 };
 
 /** Resolves after the first look. */
 export async function watchClamd(

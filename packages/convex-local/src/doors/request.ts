@@ -3,7 +3,7 @@ import { ChunkedBody } from "./chunks.ts";
 
 /** Bun's own server takes 16 KiB; this leaves room for the line that the door adds. */
 export const HEAD_BYTES_MAX = 15 * 1024;
-export const TARGET_BYTES_MAX = 12 * 1024;
+const TARGET_BYTES_MAX = 12 * 1024;
 
 export type RequestHead = {
   method: string;

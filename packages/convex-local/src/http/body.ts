@@ -3,7 +3,7 @@ import type { z } from "zod";
 import { z as zod } from "zod";
 import { HttpProblem } from "./problem.ts";
 
-export const JSON_BYTES_MAX = 64 * 1024 * 1024;
+const JSON_BYTES_MAX = 64 * 1024 * 1024;
 
 /** The body piece by piece, of which there may not be more than `bytesMax`. Throws HttpProblem 413. */
 export async function* bodyChunks(request: Request, bytesMax: number): AsyncGenerator<Uint8Array> {

@@ -185,11 +185,7 @@ export class FunctionApi {
   }
 }
 
-export function toCall(
-  request: FunctionRequest,
-  { caller, metadata }: Requester,
-  access: Call["access"],
-): Call {
+function toCall(request: FunctionRequest, { caller, metadata }: Requester, access: Call["access"]): Call {
   const component = request.componentPath ?? ROOT;
   if (component !== ROOT && !caller.isAdmin) {
     throw new HttpProblem(403, "Forbidden", "Only an admin can call functions of components");

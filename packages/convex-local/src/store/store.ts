@@ -366,7 +366,7 @@ const throwLater = (error: unknown) =>
 
 const tableKey = (component: string, name: string | number) => `${component}\0${name}`;
 
-export function indexKey({ fields }: Index, document: JsonObject): SortKey {
+function indexKey({ fields }: Index, document: JsonObject): SortKey {
   const values: (Json | undefined)[] = [];
   for (const path of fields) values.push(fieldAt(document, path));
   values.push(document._creationTime, document._id);

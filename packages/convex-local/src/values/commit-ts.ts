@@ -17,7 +17,7 @@ export function holdsCommitTs(value: Json): boolean {
 }
 
 /** The timestamp (microseconds since 1970) as functions see it: an int64 of nanoseconds. */
-export const commitTsValue = (ts: number): Json => writeInt64(BigInt(ts) * 1000n);
+const commitTsValue = (ts: number): Json => writeInt64(BigInt(ts) * 1000n);
 
 export function withCommitTs<T extends Json>(value: T, ts: number): T;
 export function withCommitTs(value: Json, ts: number): Json {

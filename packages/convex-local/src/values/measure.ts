@@ -1,9 +1,9 @@
 import { type Json, type JsonObject, kindOf, readBytes, readFloat64, readInt64, specialKey } from "./wire.ts";
 
 /** Bounds of one value, as the official backend has them. */
-export const ARRAY_LENGTH_MAX = 8192;
-export const OBJECT_FIELDS_MAX = 1024;
-export const FIELD_NAME_CHARS_MAX = 1024;
+const ARRAY_LENGTH_MAX = 8192;
+const OBJECT_FIELDS_MAX = 1024;
+const FIELD_NAME_CHARS_MAX = 1024;
 
 /** Thrown for what is not a Convex value; the message names the place. */
 export class InvalidValue extends Error {}

@@ -238,7 +238,7 @@ const context = (what: "Object" | "Value", validator: Validator, value: Json | u
 const at = (path: string) => (path === "" ? "" : `\nPath: ${path}`);
 
 /** A validator as a programmer writes it. */
-export function printValidator(validator: Validator): string {
+function printValidator(validator: Validator): string {
   switch (validator.type) {
     case "bigint":
       return "v.int64()";

@@ -28,7 +28,7 @@ const StreamEvent = z.object({
 const Models = z.object({ data: z.array(z.object({ id: z.string() })) });
 
 /** The request in Anthropic's words. Throws Failure `request.invalid` for what it cannot do. */
-export function toMessages(request: ChatRequest & { model: string }) {
+function toMessages(request: ChatRequest & { model: string }) {
   if (request.seed !== undefined || request.response_format?.type === "json_object")
     throw new Failure("request.invalid", "unsupported by anthropic", {
       hint: "seed and response_format json_object are not available with this provider",

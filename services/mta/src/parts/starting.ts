@@ -3,8 +3,6 @@ import type { Log } from "@tyto/service";
 /** It is told so often what a start waits for. */
 const tellEveryMsUsual = 5_000;
 
-export type Starting = ReturnType<typeof createStarting>;
-
 /** What the start of the mta waits for, until it takes mail and answers: for `/readyz`, and every few seconds for the log. */
 export function createStarting(log: Pick<Log, "warn">, tellEveryMs = tellEveryMsUsual) {
   const awaited = new Set<string>();

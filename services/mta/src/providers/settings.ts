@@ -59,7 +59,7 @@ export const providerShape = {
 type Given = z.infer<z.ZodObject<typeof providerShape>>;
 
 /** `acme=ses,other=mta`. Throws TypeError with words for the operator. */
-export function parseOrganizations(text: string): ReadonlyMap<OrganizationId, Carrier> {
+function parseOrganizations(text: string): ReadonlyMap<OrganizationId, Carrier> {
   const entries = text
     .split(",")
     .map((entry) => entry.trim())

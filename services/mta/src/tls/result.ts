@@ -1,5 +1,5 @@
 /** What may be wrong with the encryption of a session, in the words of RFC 8460 §4.3. */
-export const tlsResults = [
+const tlsResults = [
   "starttls-not-supported",
   "certificate-host-mismatch",
   "certificate-expired",
