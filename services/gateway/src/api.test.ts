@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { places } from "@tyto/service";
 import { until } from "../../../test/parts/until.ts";
-import { batchBodyBytesMax, bounded, newApi } from "./api.ts";
+import { batchBodyBytesMax, bounded, boundedForStrangers, newApi } from "./api.ts";
 import { failureOf, problemResponse } from "./problems.ts";
 
 /** A route that holds each body until `finish`; `turns` are what may be handled at a time. */
@@ -50,4 +50,32 @@ test("mail is handled in turns, as many bytes as may be at a time; a larger one 
     finish();
   }
   expect((await Promise.all(answers)).map(({ status }) => status)).toEqual([200, 200, 200, 200]);
+});
+
+/** A route for everybody whose handler answers with the body; `msMax` as the door has it. */
+function open(msMax?: number) {
+  const api = newApi();
+  api.onError((error) => problemResponse(failureOf(error)));
+  api.post("/", boundedForStrangers(100, msMax), async (c) => c.text(await c.req.text()));
+  api.post("/mail", bounded(batchBodyBytesMax), (c) => c.text("taken"));
+  const send = (body: BodyInit, headers: Record<string, string> = {}) =>
+    Promise.resolve(api.request("/", { method: "POST", body, headers }));
+  return { api, send };
+}
+
+test("a stranger's body is handed on whole when it is small, and refused when it is not", async () => {
+  const { send } = open();
+  expect(await (await send("x".repeat(100))).text()).toBe("x".repeat(100));
+  expect((await send("x".repeat(101))).status).toBe(413);
+  expect((await send("x", { "content-length": "101" })).status).toBe(413);
+});
+
+test("what strangers announce and do not send takes nobody's room, and is not waited for long", async () => {
+  const { api, send } = open(50);
+  const never = () => new ReadableStream({ start: (body) => body.enqueue(new TextEncoder().encode("{")) });
+  const slow = Array.from({ length: 200 }, () => send(never(), { "content-length": "100" }));
+  const mail = await api.request("/mail", { method: "POST", headers: { "content-length": "50000000" } });
+  expect(mail.status).toBe(200);
+  expect((await send("quick")).status).toBe(200);
+  expect(new Set((await Promise.all(slow)).map(({ status }) => status))).toEqual(new Set([400]));
 });

@@ -86,7 +86,7 @@ export function createApp(ports: AppPorts): Api {
   setup(api, { auth, isOwnOrigin });
   session(api, { auth, tokens });
   signIn(api, { auth, trustProxy });
-  convex(api, { convexUrl, isOwnOrigin });
+  convex(api, { auth, convexUrl, isOwnOrigin });
   health(api, checks);
   docs(api, describeApi(api));
   unsubscribe(api, ports.unsubscribe);

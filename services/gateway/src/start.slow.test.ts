@@ -1,6 +1,9 @@
 /** The gateway as a process has it: listening, with Convex over HTTP and its own tokens, and the browser's way through it. */
+
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startNats, type TestNats } from "@tyto/bus/testing";
@@ -112,10 +115,10 @@ describe("a browser", () => {
   });
 
   test("follows Convex live through the gateway with that token, by the official client", async () => {
-    // The client opens its socket itself; a browser would set Origin.
+    // The client opens its socket itself; a browser would set Origin and the cookie.
     class OwnSocket extends WebSocket {
       constructor(address: string | URL) {
-        super(address, { headers: { origin: origin() } } as unknown as string[]);
+        super(address, { headers: { origin: origin(), cookie } } as unknown as string[]);
       }
     }
     const client = new ConvexClient(`${url()}/convex`, {
@@ -150,7 +153,7 @@ describe("a browser", () => {
     const query = { path: "apiKeys:list", format: "json", args: [{}] };
     const init = (more: Record<string, string>) => ({
       method: "POST",
-      headers: { "content-type": "application/json", ...more },
+      headers: { "content-type": "application/json", cookie, ...more },
       body: JSON.stringify(query),
     });
     const own = await ask("/convex/api/query", init({ origin: origin() }));
@@ -175,6 +178,41 @@ describe("a browser", () => {
     socket.onclose = () => refused.resolve();
     socket.onopen = () => refused.reject(new Error("it was opened"));
     await refused.promise;
+  });
+
+  test("is refused a socket, calls and files while nobody is signed in", async () => {
+    const headers = { "content-type": "application/json", origin: origin() };
+    for (const [method, path] of [
+      ["POST", "/convex/api/query"],
+      ["GET", "/convex/api/1.48.0/sync"],
+      ["GET", "/convex/api/storage/0b8fb1d4-5d1c-4b1e-8f7c-0a6f3a6a2d10"],
+    ] as const)
+      for (const more of [{}, { cookie: `${cookie}x` }])
+        expect((await ask(path, { method, headers: { ...headers, ...more } })).status).toBe(401);
+  });
+
+  test("who announces bodies without having a key takes no room of mail", async () => {
+    const { hostname, port } = new URL(url());
+    const begun = await Promise.all(
+      Array.from({ length: 80 }, async () => {
+        const socket = connect(Number(port), hostname);
+        await once(socket, "connect");
+        const head = ["POST /convex/api/query HTTP/1.1", `Host: ${hostname}:${port}`, `Origin: ${origin()}`];
+        socket.write(`${[...head, "Content-Length: 1048576"].join("\r\n")}\r\n\r\n{`);
+        const [answer] = (await once(socket, "data")) as [Buffer];
+        return { socket, status: String(answer).split(" ")[1] };
+      }),
+    );
+    const answer = await fetch(`${gateway.url}/v1/suppressions`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${rootKey}`, "content-type": "application/json" },
+      body: JSON.stringify({ address: "bob@example.org" }),
+    });
+    for (const { socket, status } of begun) {
+      expect(status).toBe("401");
+      socket.destroy();
+    }
+    expect(answer.status).toBe(201);
   });
 });
 

@@ -1,19 +1,33 @@
 import { Failure } from "@tyto/contracts";
-import { type Api, bounded } from "../api.ts";
+import type { MiddlewareHandler } from "hono";
+import { type Api, bounded, type GatewayEnv } from "../api.ts";
+import type { Auth } from "../auth.ts";
 import { foreignOrigin } from "../caller.ts";
 import { convexTarget, relayBodyBytesMax, relayHttp, upgrade } from "../proxy.ts";
 
-export type ConvexPorts = { convexUrl: string; isOwnOrigin(request: Request): boolean };
+export type ConvexPorts = {
+  auth: Pick<Auth, "person">;
+  convexUrl: string;
+  isOwnOrigin(request: Request): boolean;
+};
 
-/** /convex/*: the browser's way to Convex. */
-export function convex(api: Api, { convexUrl, isOwnOrigin }: ConvexPorts): void {
-  api.all("/convex/*", bounded(relayBodyBytesMax), async (c) => {
-    const path = c.req.path.slice("/convex".length);
-    const kind = convexTarget(path, c.req.method);
-    if (kind === undefined) throw new Failure("resource.unknown", `not for browsers: ${path}`);
-    // A socket and a call carry no cookie, but another site's page has no business with our Convex either.
+/** /convex/*: the browser's way to Convex, for people who are signed in. */
+export function convex(api: Api, { auth, convexUrl, isOwnOrigin }: ConvexPorts): void {
+  const signedIn: MiddlewareHandler<GatewayEnv> = async (c, next) => {
+    const kind = convexTarget(targetOf(c.req.path), c.req.method);
+    if (kind === undefined)
+      throw new Failure("resource.unknown", `not for browsers: ${targetOf(c.req.path)}`);
+    // Another site's page has no business with our Convex, whoever looks at it.
     if (kind !== "file" && !isOwnOrigin(c.req.raw)) throw foreignOrigin();
-    if (kind !== "socket") return relayHttp(c.req.raw, convexUrl, path);
+    // Convex asks who calls each function; here it is that strangers take no socket and no bytes of those who may.
+    const { headers } = c.req.raw;
+    if (!headers.has("cookie") || (await auth.person(headers)) === undefined)
+      throw new Failure("request.unauthenticated", "no session", { hint: "Sign in first" });
+    await next();
+  };
+  api.all("/convex/*", signedIn, bounded(relayBodyBytesMax), async (c) => {
+    const path = targetOf(c.req.path);
+    if (convexTarget(path, c.req.method) !== "socket") return relayHttp(c.req.raw, convexUrl, path);
     const { server } = c.env;
     if (server !== undefined && upgrade(c.req.raw, server, convexUrl, path))
       // Bun has answered with 101 itself; this response goes nowhere.
@@ -23,3 +37,5 @@ export function convex(api: Api, { convexUrl, isOwnOrigin }: ConvexPorts): void 
     });
   });
 }
+
+const targetOf = (path: string) => path.slice("/convex".length);

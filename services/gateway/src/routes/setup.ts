@@ -1,4 +1,4 @@
-import { type Api, bounded, createRoute, problems, smallBodyBytesMax } from "../api.ts";
+import { type Api, boundedForStrangers, createRoute, problems, strangerBodyBytesMax } from "../api.ts";
 import type { Auth } from "../auth.ts";
 import { foreignOrigin } from "../caller.ts";
 import { SetupRequest, SetupState } from "../schemas.ts";
@@ -27,7 +27,7 @@ export function setup(api: Api, { auth, isOwnOrigin }: SetupPorts): void {
       hide: true,
       method: "post",
       path: "/api/setup",
-      middleware: [bounded(smallBodyBytesMax)] as const,
+      middleware: [boundedForStrangers(strangerBodyBytesMax)] as const,
       request: { body: { required: true, content: { "application/json": { schema: SetupRequest } } } },
       responses: { 200: { description: "Signed in" }, ...problems("setup.done") },
     }),

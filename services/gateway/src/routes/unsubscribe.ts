@@ -6,7 +6,7 @@
 import { type DeliveryId, defaultOrganization, messageIdOf, type Payload } from "@tyto/contracts";
 import { decodeToken } from "@tyto/mail";
 import type { Context } from "hono";
-import { type Api, bounded, type GatewayEnv } from "../api.ts";
+import { type Api, boundedForStrangers, type GatewayEnv } from "../api.ts";
 import { languageOf, pagePolicy, unsubscribePage } from "../unsubscribe-page.ts";
 
 export type UnsubscribePorts = {
@@ -26,7 +26,7 @@ export function unsubscribe(api: Api, ports: UnsubscribePorts): void {
     return page(c, isKnown ? "ask" : "unknown");
   });
 
-  api.post("/u/:token", bounded(bodyBytesMax), async (c) => {
+  api.post("/u/:token", boundedForStrangers(bodyBytesMax), async (c) => {
     const deliveryId = deliveryOf(c, ports);
     if (deliveryId === undefined) return page(c, "unknown");
     const body = await c.req.text();
