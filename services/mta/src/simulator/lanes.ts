@@ -5,6 +5,7 @@ import {
   defaultOrganization,
   type MessageId,
   type QueueEntry,
+  type Traffic,
 } from "@tyto/contracts";
 import type { Report } from "../feedback.ts";
 import type { Agenda } from "./agenda.ts";
@@ -20,7 +21,6 @@ const campaignAtMs = 8 * 3_600_000;
 const otherSites = 10;
 const lanesPerAddress = 4;
 
-export type Traffic = "transactional" | "bulk";
 export type Message = { entry: QueueEntry; isUnknown: boolean };
 /** The mail of one kind to one site. */
 export type Lane = {

@@ -1,6 +1,7 @@
-import { phrase, type WarmingRecord } from "@tyto/contracts";
+import { phrase, type Traffic, type WarmingRecord } from "@tyto/contracts";
 import type { Leave } from "../observation.ts";
-import { roomFor, type Traffic, take } from "./course.ts";
+import { take } from "./course.ts";
+import { roomFor } from "./room.ts";
 import { capOfDay, dateOf } from "./schedule.ts";
 import type { Track } from "./track.ts";
 

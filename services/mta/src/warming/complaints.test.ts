@@ -1,6 +1,8 @@
 import { expect, test } from "bun:test";
 import type { WarmingRecord } from "@tyto/contracts";
-import { begin, hear, learn, onDayOf, roomFor, sentenceOf, type Told, take } from "./course.ts";
+import { begin, hear, learn, onDayOf, type Told, take } from "./course.ts";
+import { roomFor } from "./room.ts";
+import { sentenceOf } from "./sentence.ts";
 
 const noon = Date.UTC(2026, 10, 21, 12);
 const dayMs = 86_400_000;

@@ -1,6 +1,9 @@
 import { expect, test } from "bun:test";
 import type { WarmingRecord } from "@tyto/contracts";
-import { begin, bulkMaxOf, learn, onDayOf, roomFor, sentenceOf, take } from "./course.ts";
+import { bulkMaxOf } from "./cap.ts";
+import { begin, learn, onDayOf, take } from "./course.ts";
+import { roomFor } from "./room.ts";
+import { sentenceOf } from "./sentence.ts";
 
 const noon = Date.UTC(2026, 10, 21, 12);
 const dayMs = 86_400_000;

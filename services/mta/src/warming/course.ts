@@ -2,48 +2,30 @@
  * The course of one address's warming: pure steps from record to record. A day's cap comes from the schedule; what was
  * taken of it, and what came of that, stands in the record, which all processes share.
  */
-import { heardMax, type ProviderWarmth, phrase, type WarmingRecord } from "@tyto/contracts";
+import { heardMax, type ProviderWarmth, phrase, type Traffic, type WarmingRecord } from "@tyto/contracts";
 import type { Report } from "../feedback.ts";
-import { capOfDay, dateOf, daysBetween, lastDay, leapFrom, midnightAfter, partOfDay } from "./schedule.ts";
-import { dayOf, labelOf, listed, percent } from "./words.ts";
+import { bulkMaxOf, capOf, usedOf } from "./cap.ts";
+import {
+  answersOf,
+  fading,
+  faultOf,
+  isHaltDue,
+  isOver,
+  judgedMin,
+  limits,
+  type Outcomes,
+  pauseComplaintsMin,
+  ratesOf,
+  ratesOfAll,
+  recentOf,
+  slowedJudgedMin,
+} from "./rates.ts";
+import { dateOf, daysBetween, lastDay, leapFrom, midnightAfter } from "./schedule.ts";
+import { slowedSince } from "./sentence.ts";
+import { dayOf, labelOf, percent } from "./words.ts";
 
-export type Traffic = "transactional" | "bulk";
-
-/** Part of a day's cap that bulk mail never takes. */
-const reserve = 0.2;
-/** As much more than on the day before is kept free for transactional mail. */
-const reserveGrowth = 1.25;
-/** Bulk mail is released over the day: this part at its beginning, all of it at its end, and the first ones at once. */
-const releasedFirst = 0.1;
-const unpacedMax = 100;
-/** What a slowed provider may get at least in a day: with less there is nothing to learn from. */
-const providerMin = 20;
 const paceMin = 0.05;
 
-/** So few bounces or deferrals are an accident, whatever part they are. */
-const faultsMin = 5;
-/** An address, or a provider, is judged from this many answers on; a slowed provider, which gets little, from fewer. */
-const judgedMin = 50;
-const slowedJudgedMin = 15;
-type Limit = { bounced: number; deferred: number; complained: number };
-/**
- * Better than `fine`, and a day may be skipped; worse than `slow`, and it goes slower; worse than `halt`, and bulk mail stops:
- * all of the address's for bounces and deferrals, that to the provider for its users' complaints. Gmail and Yahoo ask for less
- * than 0.1 % complaints and treat senders with 0.3 % as spammers.
- */
-const limits = {
-  fine: { bounced: 0.01, deferred: 0.05, complained: 0.001 },
-  slow: { bounced: 0.03, deferred: 0.1, complained: 0.002 },
-  halt: { bounced: 0.08, deferred: 0.25, complained: 0.003 },
-} as const satisfies Record<string, Limit>;
-/**
- * Fewer complaints are an accident, and fewer than the second number no reason to pause: of 900 messages from a sender with
- * 0.1 % one in sixteen gets three complaints, and one in four hundred five.
- */
-const complaintsMin = 3;
-const pauseComplaintsMin = 5;
-/** What becomes each day of what was counted before it: complaints come days after the mail they are about. */
-const memory = 0.5;
 /** A pause for complaints lasts to the end of the next day. */
 const pauseDays = 1;
 const graduateBounced = 0.02;
@@ -66,10 +48,6 @@ const recovery = 1.5;
 const haltDaysMax = 8;
 
 const dayMs = 86_400_000;
-const releaseMs = { min: 60_000, max: 900_000 } as const;
-/** Who waits for the next day asks again this often: an address may become free, or a person change something. */
-const askMsMax = 3_600_000;
-
 /** The beginning of an address's warming. `since` is its first day, which may lie in the past. */
 export function begin(egress: string, since: string, nowMs: number): WarmingRecord {
   const date = dateOf(nowMs);
@@ -86,81 +64,6 @@ export function begin(egress: string, since: string, nowMs: number): WarmingReco
     providers: {},
   };
 }
-
-/** Messages of one day; a halted address sends a little transactional mail. */
-export const capOf = ({ day, phase }: WarmingRecord): number =>
-  phase === "halted" ? Math.floor(capOfDay(day) * reserve) : capOfDay(day);
-export const usedOf = ({ taken }: WarmingRecord): number => taken.transactional + taken.bulk;
-
-/** Bulk messages of one day: the cap without a fifth, or without what transactional mail took and will still need. */
-export function bulkMaxOf(record: WarmingRecord, nowMs: number): number {
-  if (record.phase === "halted") return 0;
-  const expected = reserveGrowth * record.transactionalBefore * (1 - partOfDay(nowMs));
-  const kept = Math.max(reserve * capOf(record), record.taken.transactional + expected);
-  return Math.max(0, Math.floor(capOf(record) - kept));
-}
-
-/** Bulk messages that the day has released by now, so that providers get them over the day and not all at midnight. */
-function released(record: WarmingRecord, nowMs: number): number {
-  const max = bulkMaxOf(record, nowMs);
-  const open = releasedFirst + (1 - releasedFirst) * partOfDay(nowMs);
-  return Math.min(max, Math.max(unpacedMax, Math.floor(max * open)));
-}
-
-/** What a provider may get today: a slowed one its pace, of its usual share, of the cap. */
-export function providerMaxOf(record: WarmingRecord, provider: ProviderWarmth | undefined): number {
-  if (provider === undefined || provider.pace >= 1) return Number.POSITIVE_INFINITY;
-  return Math.max(providerMin, Math.floor(provider.pace * provider.share * capOfDay(record.day)));
-}
-
-/** What may be taken: up to `count` messages, or none before a time, and why, in words for people. */
-export type Room =
-  | { kind: "room"; count: number }
-  /** `isFull`: the whole cap is used, by whatever mail. */
-  | { kind: "wait"; untilMs: number; why: string; isFull?: true };
-
-/** Is there room for this kind of mail to this provider: under the cap, in what the day has released, in the provider's part? */
-export function roomFor(record: WarmingRecord, provider: string, traffic: Traffic, nowMs: number): Room {
-  if (record.phase === "warm") return { kind: "room", count: Number.POSITIVE_INFINITY };
-  const soonMs = Math.min(midnightAfter(nowMs), nowMs + askMsMax);
-  const wait = (why: string, untilMs = soonMs) => ({
-    kind: "wait" as const,
-    untilMs,
-    why: why === "" ? sentenceOf(record) : `${placeOf(record)}: ${why}`,
-  });
-  if (record.phase === "halted" && traffic === "bulk") return wait("");
-
-  const total = capOf(record) - usedOf(record);
-  if (total <= 0) return { ...wait(phrase("warming.midnight", {})), isFull: true } as const;
-  const known = record.providers[provider];
-  const ofProvider = providerMaxOf(record, known) - (known?.taken ?? 0);
-  if (ofProvider <= 0)
-    return wait(
-      [
-        phrase("warming.provider-had", { provider: labelOf(provider), cap: providerMaxOf(record, known) }),
-        known?.why ?? phrase("warming.is-slowed", {}),
-      ].join(", "),
-    );
-  if (traffic === "transactional") return { kind: "room", count: Math.min(total, ofProvider) };
-  if ((known?.pausedUntil ?? 0) > nowMs)
-    return wait(`${phrase("warming.no-bulk", { provider: labelOf(provider) })}, ${known?.why ?? ""}`);
-  const bulkOfProvider = Math.floor((1 - reserve) * providerMaxOf(record, known)) - (known?.taken ?? 0);
-  if (bulkOfProvider <= 0) return wait(phrase("warming.reserve-provider", { provider: labelOf(provider) }));
-
-  const max = bulkMaxOf(record, nowMs);
-  const out = released(record, nowMs);
-  if (record.taken.bulk < out)
-    return { kind: "room", count: Math.min(total, bulkOfProvider, out - record.taken.bulk) };
-  if (record.taken.bulk >= max) return wait(phrase("warming.reserve", {}));
-  return wait(
-    phrase("warming.spread", { out, max }),
-    Math.min(midnightAfter(nowMs), nowMs + releaseWaitMs(max)),
-  );
-}
-
-/** The time in which a fiftieth of the day's bulk mail is released. */
-const releaseWaitMs = (max: number) =>
-  Math.min(releaseMs.max, Math.max(releaseMs.min, (Math.max(1, max / 50) / max) * dayMs));
 
 /** Takes `count` messages out of the day, or gives them back when it is negative. */
 export function take(
@@ -181,8 +84,6 @@ const unknown: ProviderWarmth = {
   ...{ taken: 0, delivered: 0, deferred: 0, bounced: 0 },
   ...{ pace: 1, share: 1, cleanDays: 0 },
 };
-
-export type Outcomes = Pick<ProviderWarmth, "delivered" | "deferred" | "bounced">;
 
 /** Adds what came of messages, and acts at once where it is very bad: a provider gets half, or all bulk mail stops. */
 export function learn(
@@ -392,96 +293,4 @@ function resumed(record: WarmingRecord): WarmingRecord {
   const day = Math.max(1, Math.floor(record.day * afterHalt));
   const { untilAt: _, ...rest } = record;
   return { ...rest, phase: "warming", day, why: phrase("warming.set-back-halt", { day: record.day }) };
-}
-
-type Rates = Limit & { answers: number };
-/** What rates are made of. */
-type Counts = Outcomes & Pick<ProviderWarmth, "recent">;
-const answersOf = ({ delivered, deferred, bounced }: Outcomes) => delivered + deferred + bounced;
-const ratesOf = (counts: Counts): Rates => {
-  const { delivered, bounced, complained } = recentOf(counts);
-  return {
-    answers: answersOf(counts),
-    // What bounces at once, and of what was taken the part that bounces later.
-    bounced: part(counts.bounced, counts.delivered + counts.bounced) + part(bounced, delivered),
-    deferred: part(counts.deferred, answersOf(counts)),
-    complained: complained < complaintsMin ? 0 : Math.min(1, complained / Math.max(1, delivered)),
-  };
-};
-const recentOf = ({ recent }: Pick<ProviderWarmth, "recent">) => recent ?? nothing;
-const nothing = { delivered: 0, bounced: 0, complained: 0 };
-const fading = (counts: Counts) => {
-  const { delivered, bounced, complained } = recentOf(counts);
-  return { delivered: memory * delivered, bounced: memory * bounced, complained: memory * complained };
-};
-const part = (faults: number, of: number) => (faults < faultsMin ? 0 : Math.min(1, faults / Math.max(1, of)));
-
-/**
- * The rates of the address as a whole. Bounces are about the list and count from everybody; deferrals and complaints are
- * opinions, and those of a provider which is slowed already count no more, unless most mail goes to such providers.
- */
-function ratesOfAll({ providers }: WarmingRecord): Rates {
-  const all = Object.values(providers);
-  const everybody = ratesOf(sumOf(all));
-  const content = ratesOf(sumOf(all.filter(({ pace }) => pace >= 1)));
-  if (2 * content.answers < everybody.answers) return everybody;
-  return { ...everybody, deferred: content.deferred, complained: content.complained };
-}
-
-const sumOf = (providers: readonly Counts[]): Counts =>
-  providers.reduce<Counts>(
-    (sum, counts) => ({
-      delivered: sum.delivered + counts.delivered,
-      deferred: sum.deferred + counts.deferred,
-      bounced: sum.bounced + counts.bounced,
-      recent: {
-        delivered: recentOf(sum).delivered + recentOf(counts).delivered,
-        bounced: recentOf(sum).bounced + recentOf(counts).bounced,
-        complained: recentOf(sum).complained + recentOf(counts).complained,
-      },
-    }),
-    { delivered: 0, deferred: 0, bounced: 0 },
-  );
-
-const isOver = (rates: Limit, limit: Limit) => kinds.some((kind) => rates[kind] > limit[kind]);
-const kinds = ["bounced", "deferred", "complained"] as const;
-/** Complaints pause the provider that they come from, and not the address. */
-function isHaltDue(record: WarmingRecord): boolean {
-  const rates = ratesOfAll(record);
-  return rates.answers >= judgedMin && isOver({ ...rates, complained: 0 }, limits.halt);
-}
-
-/** "12 % were deferred", or of a provider "deferred 12 %". */
-function faultOf(rates: Limit, limit: Limit, isActive = false): string {
-  const words = isActive
-    ? { bounced: "bounced", deferred: "deferred", complained: "complained about" }
-    : { bounced: "bounced", deferred: "were deferred", complained: "were complained about" };
-  const faults = kinds.filter((kind) => rates[kind] > limit[kind]);
-  return listed(
-    faults.map((kind) =>
-      isActive ? `${words[kind]} ${percent(rates[kind])}` : `${percent(rates[kind])} ${words[kind]}`,
-    ),
-  );
-}
-
-const placeOf = (record: WarmingRecord) =>
-  // A halt comes in the middle of a day: more may be used by then than a halted address may send.
-  [
-    phrase("warming.day", { day: record.day, days: lastDay }),
-    record.phase === "halted"
-      ? phrase("warming.used-only", { used: usedOf(record) })
-      : phrase("warming.used", { used: usedOf(record), cap: capOf(record) }),
-  ].join(", ");
-
-const slowedSince = phrase("warming.slowed", { fault: "" });
-/** Where it stands and why, as one sentence: "day 6 of 30, 412 of 1,100 used, slowed because Yahoo deferred 12 %". */
-export function sentenceOf(record: WarmingRecord): string {
-  if (record.phase === "warm") return phrase("warming.warm", {});
-  const whys = Object.values(record.providers).flatMap(({ pace, why }) =>
-    pace < 1 && why !== undefined ? [why] : [],
-  );
-  const slow = whys.filter((why) => why.startsWith(slowedSince)).map((why) => why.slice(slowedSince.length));
-  const others = whys.filter((why) => !why.startsWith(slowedSince));
-  const slowest = slow.length === 0 ? [] : [`${slowedSince}${listed(slow)}`];
-  return [placeOf(record), record.why, ...slowest, ...others].filter((part) => part !== undefined).join(", ");
 }

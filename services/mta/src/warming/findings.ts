@@ -1,5 +1,6 @@
 import type { Reason, WarmingRecord } from "@tyto/contracts";
-import { hear, learn, type Outcomes, type Told } from "./course.ts";
+import { hear, learn, type Told } from "./course.ts";
+import type { Outcomes } from "./rates.ts";
 
 /** Replies that are about us and not about the recipient or the server: greylisting is asked of every newcomer. */
 const pressure: ReadonlySet<Reason> = new Set<Reason>([

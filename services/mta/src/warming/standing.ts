@@ -1,6 +1,7 @@
 import { type EgressState, phrase, type WarmingRecord } from "@tyto/contracts";
-import { capOf, providerMaxOf, sentenceOf, usedOf } from "./course.ts";
+import { capOf, providerMaxOf, usedOf } from "./cap.ts";
 import { lastDay } from "./schedule.ts";
+import { sentenceOf } from "./sentence.ts";
 import { labelOf } from "./words.ts";
 
 /** Where an address stands, for people and programs. */

@@ -1,10 +1,10 @@
-import type { EgressState, WarmingRecord } from "@tyto/contracts";
+import type { EgressState, Traffic, WarmingRecord } from "@tyto/contracts";
 import type { PlannedEgress } from "../egress/plan.ts";
 import type { Egress } from "../egress.ts";
 import type { Report } from "../feedback.ts";
 import type { Leave, Observation } from "../observation.ts";
 import { Allowance } from "./allowance.ts";
-import { type Traffic, take } from "./course.ts";
+import { take } from "./course.ts";
 import { Findings, kindOf, learnAll } from "./findings.ts";
 import { dateOf } from "./schedule.ts";
 import { createSenders } from "./senders.ts";
