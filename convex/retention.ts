@@ -14,6 +14,7 @@ import { dayMs } from "./model/periods.ts";
 /** Mail, its timeline, received mail with its files, and reports. Above the 14 days in which an event can still come again. */
 export const mailDaysMax = 90;
 const batchMax = 500;
+/** These rows are large. As a batch is never full with them, what is left goes with the next hour. */
 const breakdownBatchMax = 100;
 
 const mailTables = [
@@ -67,26 +68,26 @@ export const sweepAll = internalMutation({
 });
 
 async function removeOld(ctx: MutationCtx, kind: typeof chore.type, nowMs: number): Promise<number> {
+  const rows = await oldRows(ctx, kind, nowMs);
+  for (const row of rows) {
+    if (kind === "inboundFiles" && "storageId" in row) await ctx.storage.delete(row.storageId);
+    await ctx.db.delete(row._id);
+  }
+  return rows.length;
+}
+
+/** The oldest rows of one kind that are to go, at most a batch. */
+function oldRows({ db }: MutationCtx, kind: typeof chore.type, nowMs: number) {
   const before = (days: number) => nowMs - days * dayMs;
   switch (kind) {
-    case "changes": {
-      const rows = await ctx.db
-        .query("changes")
-        .withIndex("by_creation_time", (range) => range.lt("_creationTime", before(changesKeptDays)))
-        .take(batchMax);
-      for (const row of rows) await ctx.db.delete(row._id);
-      return rows.length;
-    }
     case "minutes":
     case "hours": {
       const [period, days] =
         kind === "minutes" ? (["minute", minutesKeptDays] as const) : (["hour", hoursKeptDays] as const);
-      const rows = await ctx.db
+      return db
         .query("counters")
         .withIndex("by_period_at_shard", (range) => range.eq("period", period).lt("at", before(days)))
         .take(batchMax);
-      for (const row of rows) await ctx.db.delete(row._id);
-      return rows.length;
     }
     case "breakdownHours":
     case "breakdownDays": {
@@ -94,50 +95,29 @@ async function removeOld(ctx: MutationCtx, kind: typeof chore.type, nowMs: numbe
         kind === "breakdownHours"
           ? (["hour", breakdownHoursKeptDays] as const)
           : (["day", hoursKeptDays] as const);
-      const rows = await ctx.db
+      return db
         .query("breakdowns")
         .withIndex("by_period_at_shard", (range) => range.eq("period", period).lt("at", before(days)))
         .take(breakdownBatchMax);
-      for (const row of rows) await ctx.db.delete(row._id);
-      // They are large: what is left goes with the next hour.
-      return 0;
     }
     case "dmarcDays":
-    case "tlsDays": {
-      const rows = await ctx.db
+    case "tlsDays":
+      return db
         .query(kind)
         .withIndex("by_day", (range) => range.lt("day", before(reportDaysKept)))
         .take(batchMax);
-      for (const row of rows) await ctx.db.delete(row._id);
-      return rows.length;
-    }
     case "sessions":
-    case "verifications": {
-      const rows = await ctx.db
+    case "verifications":
+      return db
         .query(kind)
         .withIndex("by_expiresAt", (range) => range.lt("expiresAt", nowMs))
         .take(batchMax);
-      for (const row of rows) await ctx.db.delete(row._id);
-      return rows.length;
-    }
-    case "inboundFiles": {
-      const rows = await ctx.db
-        .query("inboundFiles")
-        .withIndex("by_creation_time", (range) => range.lt("_creationTime", before(mailDaysMax)))
-        .take(batchMax);
-      for (const row of rows) {
-        await ctx.storage.delete(row.storageId);
-        await ctx.db.delete(row._id);
-      }
-      return rows.length;
-    }
     default: {
-      const rows = await ctx.db
+      const days = kind === "changes" ? changesKeptDays : mailDaysMax;
+      return db
         .query(kind)
-        .withIndex("by_creation_time", (range) => range.lt("_creationTime", before(mailDaysMax)))
+        .withIndex("by_creation_time", (range) => range.lt("_creationTime", before(days)))
         .take(batchMax);
-      for (const row of rows) await ctx.db.delete(row._id);
-      return rows.length;
     }
   }
 }
