@@ -55,6 +55,37 @@ export const list = () =>
         .filter((entry) => entry !== ""),
     );
 
+/** A setting read by a function that throws, with words for the operator, what it cannot read. */
+export const readBy = <T>(read: (text: string) => T) =>
+  z.string().transform((text, context) => {
+    try {
+      return read(text);
+    } catch (error) {
+      context.addIssue({ code: "custom", message: error instanceof Error ? error.message : String(error) });
+      return z.NEVER;
+    }
+  });
+
+const EcPrivateKey = z.object({
+  kty: z.literal("EC"),
+  crv: z.literal("P-256"),
+  x: z.string(),
+  y: z.string(),
+  d: z.string(),
+});
+
+/** A private key for ES256 (RFC 7518 §3.4), as a JWK in base64url. */
+export const signingKey = () =>
+  z.string().transform((text, context) => {
+    try {
+      return EcPrivateKey.parse(JSON.parse(Buffer.from(text, "base64url").toString()));
+    } catch {
+      // What is wrong with a key is not told: the message would quote it.
+      context.addIssue({ code: "custom", message: "must be a private ES256 JWK as JSON in base64url" });
+      return z.NEVER;
+    }
+  });
+
 /** Settings that every service on the bus has. */
 export const busSettings = {
   NATS_URL: z.string().default("nats://127.0.0.1:4222"),

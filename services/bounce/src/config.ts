@@ -1,5 +1,5 @@
 import { Address } from "@tyto/contracts";
-import { parseServers, type Server, systemServers } from "@tyto/dns";
+import { parseServers, systemServers } from "@tyto/dns";
 import {
   busSettings,
   count,
@@ -7,6 +7,7 @@ import {
   loadConfig,
   port,
   processSettings,
+  readBy,
   roomSettings,
   secret,
   storeDiskOf,
@@ -29,17 +30,7 @@ const shape = {
   BOUNCE_CONNECTIONS_PER_ADDRESS: count(20, 20_000),
   ...roomSettings,
   MAIL_HOSTNAME: z.string().min(1).toLowerCase().default("localhost"),
-  TYTO_DNS_SERVERS: z
-    .string()
-    .transform((text, context): Server[] => {
-      try {
-        return parseServers(text);
-      } catch (error) {
-        context.addIssue({ code: "custom", message: error instanceof Error ? error.message : String(error) });
-        return z.NEVER;
-      }
-    })
-    .optional(),
+  TYTO_DNS_SERVERS: readBy(parseServers).optional(),
 };
 
 export type Config = ReturnType<typeof readConfig>;

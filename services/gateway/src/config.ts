@@ -1,5 +1,5 @@
 import { Domain } from "@tyto/contracts";
-import { parseServers, type Server, systemServers } from "@tyto/dns";
+import { parseServers, systemServers } from "@tyto/dns";
 import {
   busSettings,
   count,
@@ -7,31 +7,16 @@ import {
   loadConfig,
   port,
   processSettings,
+  readBy,
   roomSettings,
   secret,
+  signingKey,
   storeDiskOf,
   tracingOf,
   tracingSettings,
 } from "@tyto/service";
 import { z } from "zod";
 import { modeOf } from "./sender-rules/judge.ts";
-
-const privateKey = z.object({
-  kty: z.literal("EC"),
-  crv: z.literal("P-256"),
-  x: z.string(),
-  y: z.string(),
-  d: z.string(),
-});
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    // The caller says what is expected instead; the text is a secret.
-    return undefined;
-  }
-}
 
 const settings = {
   ...busSettings,
@@ -44,27 +29,12 @@ const settings = {
   WEB_PORT: port(3000),
   SITE_URL: z.url().default("http://localhost:3000"),
   CONVEX_URL: z.url().default("http://127.0.0.1:3210"),
-  GATEWAY_JWT_KEY: z.string().transform((text, context) => {
-    const key = privateKey.safeParse(parseJson(Buffer.from(text, "base64url").toString()));
-    if (key.success) return key.data;
-    context.addIssue({ code: "custom", message: "must be a private ES256 JWK as JSON in base64url" });
-    return z.NEVER;
-  }),
+  GATEWAY_JWT_KEY: signingKey(),
   BETTER_AUTH_SECRET: secret(),
   MTA_API_KEY: secret(),
   MAIL_HOSTNAME: Domain,
   BOUNCE_VERP_KEY: secret(),
-  TYTO_DNS_SERVERS: z
-    .string()
-    .transform((text, context): Server[] => {
-      try {
-        return parseServers(text);
-      } catch (error) {
-        context.addIssue({ code: "custom", message: error instanceof Error ? error.message : String(error) });
-        return z.NEVER;
-      }
-    })
-    .optional(),
+  TYTO_DNS_SERVERS: readBy(parseServers).optional(),
   /** By default where SITE_URL leads: this machine warns, any other refuses. */
   BULK_SENDER_RULES: z.enum(["refuse", "warn"]).optional(),
   /** Keys older than this get successors by themselves; 0: never. */

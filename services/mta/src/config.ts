@@ -8,6 +8,7 @@ import {
   count,
   loadConfig,
   processSettings,
+  readBy,
   secret,
   tracingOf,
   tracingSettings,
@@ -24,17 +25,6 @@ import { parseFloors } from "./tls/floor.ts";
 
 /** A time in seconds, within bounds. */
 const seconds = (fallback: number, max: number) => z.coerce.number().min(0.1).max(max).default(fallback);
-
-/** A setting read by a function that throws TypeError with words for the operator. */
-const read = <T>(parse: (text: string) => T) =>
-  z.string().transform((text, context) => {
-    try {
-      return parse(text);
-    } catch (error) {
-      context.addIssue({ code: "custom", message: error instanceof Error ? error.message : String(error) });
-      return z.NEVER;
-    }
-  });
 
 /** The certificates of a PEM file, one text each. */
 function readAuthorities(path: string): string[] {
@@ -53,23 +43,23 @@ const shape = {
   BOUNCE_VERP_KEY: secret(),
   MAIL_HOSTNAME: z.string().min(1).default("localhost"),
   SITE_URL: z.url().default("http://localhost:3000"),
-  TYTO_DNS_SERVERS: read(parseServers).optional(),
-  MTA_EGRESS_FILE: read((path) => parsePlan(readFileSync(path, "utf8"))).optional(),
+  TYTO_DNS_SERVERS: readBy(parseServers).optional(),
+  MTA_EGRESS_FILE: readBy((path) => parsePlan(readFileSync(path, "utf8"))).optional(),
   MTA_EGRESS_STRICT: z.stringbool().default(true),
-  TYTO_ROUTES: read(parseRoutes).default(parseRoutes("")),
+  TYTO_ROUTES: readBy(parseRoutes).default(parseRoutes("")),
   MTA_NAME: z
     .string()
     .regex(/^[a-z0-9-]{1,60}$/, "lower-case letters, digits and hyphens only")
     .optional(),
   MTA_CONCURRENCY: count(100, 2_000),
   MTA_SITE_CONNECTIONS: count(20, 2_000),
-  MTA_SITE_LIMITS: read(parseSiteLimits).default(parseSiteLimits("")),
-  MTA_RULES_FILE: read((path) => parseRuleFile(readFileSync(path, "utf8"))).default(shippedRules()),
+  MTA_SITE_LIMITS: readBy(parseSiteLimits).default(parseSiteLimits("")),
+  MTA_RULES_FILE: readBy((path) => parseRuleFile(readFileSync(path, "utf8"))).default(shippedRules()),
   MTA_CACHE_MB: count(64, 65_536),
   MTA_ALLOW_PRIVATE: z.stringbool().optional(),
   TYTO_DNS_VALIDATES: z.stringbool().optional(),
-  MTA_TLS: read(parseFloors).default(parseFloors("")),
-  MTA_TLS_CA_FILE: read(readAuthorities).default([]),
+  MTA_TLS: readBy(parseFloors).default(parseFloors("")),
+  MTA_TLS_CA_FILE: readBy(readAuthorities).default([]),
   MTA_TLS_REPORT_FROM: Address.optional(),
   ...providerShape,
   RETRY_FIRST_S: seconds(300, 86_400),

@@ -1,4 +1,11 @@
-import { busSettings, loadConfig, processSettings, tracingOf, tracingSettings } from "@tyto/service";
+import {
+  busSettings,
+  loadConfig,
+  processSettings,
+  signingKey,
+  tracingOf,
+  tracingSettings,
+} from "@tyto/service";
 import { z } from "zod";
 
 /** `whsec_` and base64, as Standard Webhooks writes secrets; at least 16 bytes. */
@@ -10,28 +17,6 @@ const webhookSecret = z
   )
   .transform((text) => Buffer.from(text.slice("whsec_".length), "base64"));
 
-const EcPrivateKey = z.object({
-  kty: z.literal("EC"),
-  crv: z.literal("P-256"),
-  x: z.string(),
-  y: z.string(),
-  d: z.string(),
-});
-
-const privateKey = z.string().transform((text, context) => {
-  try {
-    return EcPrivateKey.parse(JSON.parse(Buffer.from(text, "base64url").toString()));
-  } catch (error) {
-    // What was wrong with a key is not told: the message would quote the key.
-    context.addIssue({
-      code: "custom",
-      message: `must be a private P-256 JWK in base64url (${typeName(error)})`,
-    });
-    return z.NEVER;
-  }
-});
-const typeName = (error: unknown) => (error instanceof Error ? error.name : typeof error);
-
 const httpUrl = z.url({ protocol: /^https?$/, error: "must be an http(s) address" });
 
 const shape = {
@@ -41,7 +26,7 @@ const shape = {
   CONVEX_URL: httpUrl.default("http://127.0.0.1:3210"),
   CONVEX_SITE_URL: httpUrl.default("http://127.0.0.1:3211"),
   MTA_WEBHOOK_SECRET: webhookSecret,
-  RECORDER_JWT_KEY: privateKey,
+  RECORDER_JWT_KEY: signingKey(),
 };
 
 export type Config = ReturnType<typeof readConfig>;
