@@ -6,6 +6,8 @@ export const germanPhrases: Readonly<Record<PhraseKind, string>> = {
   "flow.held-at": "bei {site} angehalten von {by}: {why}",
   "flow.none-may-send": "keine Adresse darf jetzt {traffic} senden",
   "flow.none-of-pool": "keine Adresse des Pools {pool} darf das jetzt senden",
+  "flow.pool-left-alone": "keine Adresse des Pools {pool} darf dort jetzt senden",
+  "flow.pool-may-not-send": "keine Adresse des Pools {pool} darf jetzt {traffic} senden",
   "flow.left-alone": "{egress} lässt das Ziel in Ruhe: {why}",
   "flow.no-traffic": "keine {traffic} ({why})",
   "flow.switched":
@@ -24,6 +26,10 @@ export const germanPhrases: Readonly<Record<PhraseKind, string>> = {
   "wait.no-way": "es gibt noch keinen Weg: {why}",
   "wait.turn": "wartet, bis sie an der Reihe ist: {why}",
   "wait.slow": "der Server lässt sich Zeit: {count} im Versand, und keine Antwort innerhalb einer Minute",
+
+  "wait.at": "{count} für {site}: {why}",
+  "port.closed":
+    "der ausgehende Port 25 scheint gesperrt zu sein: keiner von {count} Mailservern antwortet {egress} dort, und seit dem Start des mta hat es noch keiner getan ({why}). Die meisten Clouds und Hausanschlüsse sperren ihn: Bitte den Anbieter, ihn zu öffnen, oder sende über ein Relay (EMAIL_PROVIDER=smtp oder TYTO_ROUTES) oder einen Proxy (MTA_EGRESS_FILE)",
 
   "flow.suspended": "ausgesetzt",
   "flow.is-held": "angehalten",
@@ -100,6 +106,7 @@ export const germanPhrases: Readonly<Record<PhraseKind, string>> = {
   "check.no-name":
     "{ip} hat keinen Namen: wer Ihnen die Adresse gibt, soll ihren PTR-Eintrag auf {name} setzen",
   "check.other-name": "{ip} heißt {names}, und dort steht diese Adresse nicht",
+  "check.port-open": "Mailserver antworten an Port 25",
   "check.names": "{ip} ist {name}, und umgekehrt",
   "check.listed": "{zone} führt {ip} ({codes})",
   "check.not-listed": "{zone} führt {ip} nicht",

@@ -1,7 +1,10 @@
 import { existsSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
+import { PoolList, portCheck } from "@tyto/contracts";
 import { freeMbOn } from "@tyto/service";
+import type { z } from "zod";
+import { callApi, findApi } from "../api/client.ts";
 import { type Command, parseArguments } from "../arguments.ts";
 import { holderOf, isFree } from "../installation/busy-ports.ts";
 import { type Condition, lookAtParts } from "../installation/condition.ts";
@@ -15,6 +18,7 @@ import { inspectNatsServer } from "../provide/nats-server.ts";
 import { hasDatabase } from "../provide/signatures.ts";
 import { testPrograms } from "../provide/test-programs.ts";
 import { colours, marks, say } from "../screen.ts";
+import { Trouble } from "../trouble.ts";
 
 type Finding = {
   state: "ok" | "partly" | "bad";
@@ -67,6 +71,36 @@ export function findingsOf(conditions: readonly Condition[], runsForMs: number):
           ],
     ),
   ];
+}
+
+/** Whether mail servers can be reached from the addresses that mail leaves by, as far as that was tried. */
+export function portFindings(pools: z.infer<typeof PoolList>["data"]): Finding[] {
+  const tried = new Map(
+    pools
+      .flatMap(({ egresses }) => egresses)
+      .flatMap(({ egress, checks: done }) => {
+        const port = done.find(({ name }) => name === portCheck);
+        return port === undefined ? [] : [[egress, port] as const];
+      }),
+  );
+  const open = [...tried].filter(([, { ok: isOpen }]) => isOpen).map(([egress]) => egress);
+  return [
+    ...(open.length === 0 ? [] : [ok(`mail servers answer at port 25: ${open.join(", ")}`)]),
+    ...[...tried.values()].flatMap(({ ok: isOpen, say: why }): Finding[] =>
+      isOpen ? [] : [{ state: "bad", text: why, mend: 'docs/operations.md, "Outgoing port 25"' }],
+    ),
+  ];
+}
+
+/** What the mta has found out about port 25; nothing where it does not answer, which another check tells. */
+async function lookAtPort25(env: Environment): Promise<Finding[]> {
+  try {
+    const api = await findApi({}, env);
+    return portFindings(PoolList.parse(await callApi(api, "GET", "/v1/pools")).data);
+  } catch (error) {
+    if (error instanceof Trouble) return [];
+    throw error;
+  }
 }
 
 const checks: readonly Check[] = [
@@ -141,6 +175,7 @@ const checks: readonly Check[] = [
     return [
       ok(`Tyto is running (pid ${running.pid}): ${running.siteUrl}`),
       ...findingsOf(conditions, Date.now() - running.startedAtMs),
+      ...(await lookAtPort25(env)),
     ];
   },
   async ({ places }, env) => {

@@ -207,6 +207,9 @@ export const WarmingState = z.object({
 });
 export type WarmingState = z.infer<typeof WarmingState>;
 
+/** Names the check that tells whether mail servers can be reached at all. */
+export const portCheck = "port 25";
+
 export const EgressState = z.object({
   egress: name,
   localIp: z.string().max(45).optional(),

@@ -12,6 +12,8 @@ export const phrases = {
   "flow.held-at": "held at {site} by {by}: {why:said}",
   "flow.none-may-send": "no address may send {traffic:term} mail now",
   "flow.none-of-pool": "no address of the pool {pool} may send this now",
+  "flow.pool-left-alone": "no address of the pool {pool} may send there now",
+  "flow.pool-may-not-send": "no address of the pool {pool} may send {traffic:term} mail now",
   "flow.left-alone": "the site is left alone by {egress}: {why:phrase}",
   "flow.no-traffic": "no {traffic:term} mail ({why:phrase})",
   "flow.switched":
@@ -30,6 +32,10 @@ export const phrases = {
   "wait.no-way": "there is no way yet: {why:said}",
   "wait.turn": "it waits for its turn: {why:said}",
   "wait.slow": "the server takes its time: {count:number} in hand, and no answer within a minute",
+
+  "wait.at": "{count:number} for {site}: {why:said}",
+  "port.closed":
+    "outgoing port 25 seems to be blocked: none of {count:number} mail servers answers {egress} there, and none ever has since the mta started ({why:quote}). Most clouds and homes block it: ask the provider to open it, or send by a relay (EMAIL_PROVIDER=smtp or TYTO_ROUTES) or through a proxy (MTA_EGRESS_FILE)",
 
   "flow.suspended": "suspended",
   "flow.is-held": "held",
@@ -105,6 +111,7 @@ export const phrases = {
   "check.private": "{ip} is a private address: what others see of it is not known here",
   "check.no-name": "{ip} has no name: let whoever gives you the address set its PTR record to {name}",
   "check.other-name": "{ip} is called {names:names}, which does not have this address",
+  "check.port-open": "mail servers answer at port 25",
   "check.names": "{ip} is {name}, and back",
   "check.listed": "{zone} lists {ip} ({codes:names})",
   "check.not-listed": "{zone} does not list {ip}",

@@ -129,3 +129,29 @@ test("the server hears the name that it has to prove", async () => {
   expect(server.serverNames).toEqual(["mx.test"]);
   await server.stop();
 });
+
+test("what came of each address is told: an answer, or why there was no connection; a proxy's trouble is not", async () => {
+  const heard: unknown[] = [];
+  // Nobody listens at port 1.
+  const closed = 1;
+  const server = await startTlsServer("clear");
+  const open = (port: number, proxy?: string) =>
+    openHost(
+      hostAt(port),
+      {
+        ...{ resolver, timeouts, allowPrivate: true },
+        egress: { id: "test", ehloName: "mail.tyto.example", ...(proxy === undefined ? {} : { proxy }) },
+        tried: (ip, came) => void heard.push([ip, came]),
+      },
+      undefined,
+    );
+  const session = await open(server.port);
+  if (!("failure" in session)) session.quit();
+  await open(closed);
+  await open(server.port, `socks5://127.0.0.1:${closed}`);
+  expect(heard).toEqual([
+    ["127.0.0.1", { kind: "answer" }],
+    ["127.0.0.1", { kind: "nothing", why: "ECONNREFUSED" }],
+  ]);
+  await server.stop();
+});

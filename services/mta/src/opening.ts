@@ -1,6 +1,7 @@
 import { isIP } from "node:net";
 import type { Conversation } from "@tyto/contracts";
 import type { Resolver } from "@tyto/dns";
+import type { Tried } from "./egress/reach.ts";
 import type { Egress } from "./egress.ts";
 import { findAddresses, type Host } from "./mx.ts";
 import type { Failed } from "./outcome.ts";
@@ -29,6 +30,8 @@ export type HostOptions = {
   allowPrivate: boolean;
   /** Certificates of authorities, PEM, trusted besides those that come with Bun. */
   authorities?: readonly string[];
+  /** Is told what came of each address that was asked straight from ours. */
+  tried?(ip: string, came: Tried["came"]): void;
   /** Is told of every session that was opened, or given up because of its encryption. */
   see?(demand: Demand, session: OpenedSession): void;
   /** Who follows a session with this party. */
@@ -73,7 +76,7 @@ function familyOf({ localIp, proxy }: Egress): 4 | 6 | undefined {
 async function openAddress(
   host: Host,
   ip: string,
-  { egress, timeouts, authorities, see, transcript }: HostOptions,
+  { egress, timeouts, authorities, tried, see, transcript }: HostOptions,
   signal: AbortSignal | undefined,
 ): Promise<Session | { failure: Failed; isRestful: boolean }> {
   const { demand } = host;
@@ -101,6 +104,8 @@ async function openAddress(
       signal,
     });
     const isOpen = !("kind" in opened);
+    const came = isOpen ? answered : cameOf(opened);
+    if (came !== undefined && egress.proxy === undefined && !signal?.aborted) tried?.(ip, came);
     if (!isOpen && opened.step === "tls" && opened.tlsFailure !== "peer") encryption = shortfallOf(opened);
     const next: TlsLevel | undefined =
       isOpen || opened.step !== "tls" ? undefined : lower(level, opened.isTlsTooOld);
@@ -143,6 +148,15 @@ async function openAddress(
       isRestful: (opened.step === "connect" && opened.reason !== "local.trouble") || isBreach,
     };
   }
+}
+
+const answered = { kind: "answer" } as const;
+
+/** Whether the server spoke; undefined where it did not and the reason may be ours, or the connection stood all the same. */
+function cameOf({ step, reason, reply, why }: Trouble): Tried["came"] | undefined {
+  if (step === "connect")
+    return why === undefined || reason === "local.trouble" ? undefined : { kind: "nothing", why };
+  return step !== "greeting" || reply !== undefined ? answered : undefined;
 }
 
 const shortfallOf = ({ tlsFailure, explanation }: Trouble): Encryption =>

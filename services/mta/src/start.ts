@@ -13,7 +13,7 @@ import { createSessions, type Sessions } from "./parts/sessions.ts";
 import { startSharing } from "./parts/sharing.ts";
 import { startSigning } from "./parts/signing.ts";
 import { openStore } from "./parts/store.ts";
-import { findSurroundings } from "./parts/surroundings.ts";
+import { findSurroundings, smtpPort } from "./parts/surroundings.ts";
 import { createTls } from "./parts/tls.ts";
 
 /**
@@ -33,7 +33,7 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
   );
   const gates = await startGates(surroundings, sharing);
   const wayOut = await startWayOut({
-    ...{ bus, resolver, now, log },
+    ...{ bus, resolver, smtpPort, now, log },
     plan: config.egress,
     isStrict: config.isEgressStrict,
     poolFor: gates.rules.poolFor,
@@ -44,7 +44,7 @@ export async function start(config: Config, log: Log): Promise<Running & { url: 
     isInHand: (id) => deliveries.isInHand(id),
   });
   const sessions: Sessions = createSessions(surroundings, {
-    ...{ sharing, tls, limits: gates.shaping, transcript: control.transcript },
+    ...{ sharing, tls, limits: gates.shaping, transcript: control.transcript, tried: wayOut.tried },
   });
   const metrics = createMetrics(registry, bus.queue.depth, sessions.count);
 

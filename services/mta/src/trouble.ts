@@ -17,6 +17,8 @@ export type Trouble = {
   isHungUp: boolean;
   /** The handshake failed because the server knows only versions of TLS before 1.2. */
   isTlsTooOld: boolean;
+  /** Why there is no connection: a code of the system, or a few words. */
+  why?: string;
   /** Why there is no encrypted session, where that is known (RFC 8460 §4.3). */
   tlsFailure?: "not-offered" | "handshake" | "peer";
   /** The encrypted connection that was given up because of its peer. */
@@ -179,6 +181,7 @@ export const unreachable = (
   step: "connect",
   reason,
   explanation: phrase("session.unreachable", { name, ip, port: `${port}`, why }),
+  why,
   isInDoubt: false,
   isHungUp: false,
   isTlsTooOld: false,

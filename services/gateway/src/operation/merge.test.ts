@@ -80,3 +80,21 @@ test("an address that one process took out of its pool is shown as out", () => {
     },
   ]);
 });
+
+test("port 25 is closed when no process has been answered there, and open when one has", () => {
+  const egress = {
+    ...{ egress: "a", ehloName: "mx.test", weight: 1, state: "in" as const, connections: 1 },
+    lastMinute: { delivered: 0, deferred: 0, bounced: 0 },
+  };
+  const names = { name: "reverse DNS", ok: true, say: "192.0.2.1 is mx.test, and back" };
+  const port = (ok: boolean) => ({ name: "port 25", ok, say: ok ? "open" : "closed" });
+  const answer = (process: string, ...checks: (typeof names)[]) => ({
+    process,
+    pools: [{ pool: "all", isDefault: true, egresses: [{ ...egress, checks: [names, ...checks] }] }],
+  });
+  const merged = (...answers: Parameters<typeof mergePools>[0][number][]) =>
+    mergePools(answers)[0]?.egresses[0]?.checks;
+  expect(merged(answer("1"), answer("2", port(false)))).toEqual([names, port(false)]);
+  expect(merged(answer("1", port(false)), answer("2", port(true)))).toEqual([names, port(true)]);
+  expect(merged(answer("1"), answer("2"))).toEqual([names]);
+});

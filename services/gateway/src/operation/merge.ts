@@ -8,6 +8,7 @@ import {
   noTraffic,
   type PoolState,
   type ProcessState,
+  portCheck,
   type RecentReply,
   type SiteLimit,
   type SiteState,
@@ -116,6 +117,15 @@ const repliesMax = 50;
 export const mergeReplies = (replies: readonly RecentReply[]): RecentReply[] =>
   replies.toSorted((one, other) => other.atMs - one.atMs).slice(0, repliesMax);
 
+type Check = PoolState["egresses"][number]["checks"][number];
+
+/** Each process asks servers of its own: where one of them was answered at port 25, it is open. */
+function withPort(checks: readonly Check[], all: readonly { checks: readonly Check[] }[]): Check[] {
+  const ofPort = all.flatMap((one) => one.checks.find(({ name }) => name === portCheck) ?? []);
+  const port = ofPort.find(({ ok }) => ok) ?? ofPort[0];
+  return [...checks.filter(({ name }) => name !== portCheck), ...(port === undefined ? [] : [port])];
+}
+
 /** Pools are the same everywhere; what goes through them adds up. */
 export function mergePools(answers: readonly ControlAnswer<"mta.pools">[]): PoolState[] {
   const byPool = Map.groupBy(
@@ -138,6 +148,7 @@ export function mergePools(answers: readonly ControlAnswer<"mta.pools">[]): Pool
           ...one,
           connections: sumOf(list, ({ connections }) => connections),
           lastMinute: addMinutes(list.map(({ lastMinute }) => lastMinute)),
+          checks: withPort(one.checks, list),
         };
       }),
     };

@@ -13,8 +13,9 @@ import {
 import type { Holds } from "../holds/holds.ts";
 import { type ActPorts, createAct } from "./act.ts";
 import { BringBack } from "./bring-back.ts";
+import { flowOf } from "./flow.ts";
 import { createLookup, type LookupPorts } from "./lookup.ts";
-import { flowOf, processState, type StatePorts, siteState, waitOf } from "./state.ts";
+import { processState, type StatePorts, siteState, waitOf } from "./state.ts";
 import type { Traces } from "./trace.ts";
 import type { Withholding } from "./withhold.ts";
 

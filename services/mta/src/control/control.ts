@@ -2,6 +2,7 @@ import type { Bus } from "@tyto/bus";
 import type { BreakerState, PoolState, QueueEntry, RuleState, SiteLimit } from "@tyto/contracts";
 import type { Log, Registry } from "@tyto/service";
 import type { Refused } from "../egress/egresses.ts";
+import type { Closed } from "../egress/reach.ts";
 import type { Use } from "../egress/way-out.ts";
 import type { Addresses, Host, Path } from "../mx.ts";
 import type { Observation, Wayless } from "../observation.ts";
@@ -10,6 +11,7 @@ import { createActivity } from "./activity.ts";
 import { type AnswerPorts, answerQuestions } from "./answers.ts";
 import { createCount } from "./count.ts";
 import { createDomainSites } from "./domain-sites.ts";
+import type { PoolMembers } from "./flow.ts";
 import { createGauges } from "./gauges/gauges.ts";
 import { createInHand } from "./in-hand.ts";
 import type { LookupPorts } from "./lookup.ts";
@@ -36,6 +38,10 @@ export type ControlPorts = {
     limitedSites(): string[];
     /** Which addresses of ours may not send to the site now, and why. */
     refusedAt(site: string): Refused[];
+    /** Addresses of ours that reach no server at all. */
+    closed(): Closed[];
+    /** Which addresses share the mail of each pool. */
+    members: readonly PoolMembers[];
     askNext(site: string): number;
     limitSite: AnswerPorts["limitSite"];
     ceilingAt: AnswerPorts["ceilingAt"];
@@ -76,6 +82,8 @@ export function createControl(ports: ControlPorts) {
     inHand: () => inHand.countBy(sites.idOf),
     limitsOf: parts.limitsOf,
     refusedAt: parts.refusedAt,
+    closed: parts.closed,
+    pools: parts.members,
     limitedSites: parts.limitedSites,
     holds: parts.holds.list,
     breakers: parts.breakers,

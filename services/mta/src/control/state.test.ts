@@ -16,6 +16,8 @@ const portsWith = (bySite: Readonly<Record<string, number>>): StatePorts => ({
   }),
   limitsOf: () => [],
   refusedAt: () => [],
+  closed: () => [],
+  pools: [],
   limitedSites: () => [],
   holds: () => [],
   breakers: () => [],
@@ -110,6 +112,59 @@ describe("why the mail of a site waits", () => {
       why: `no address may send bulk mail now; ${full}; the site is left alone by a: out of order (450 later)`,
     });
     expect(row?.limits[1]?.why).toBe(`no bulk mail (${full}); it was too much (421 yesterday)`);
+  });
+
+  describe("with pools of one address each", () => {
+    const pools = [
+      { name: "transactional", ids: ["a"] },
+      { name: "bulk", ids: ["b"] },
+    ];
+    const pooled = (of: SiteLimit[], refused: Refused[] = [], more: Partial<StatePorts> = {}) =>
+      siteState(
+        { ...portsWith({}), limitsOf: () => of, refusedAt: () => refused, pools, ...more },
+        "mx.example.net",
+      );
+    const suspended = { egress: "a", state: "suspended", untilMs: 9_000, why: "out of order" } as const;
+    const said =
+      "no address of the pool transactional may send there now; the site is left alone by a: out of order";
+
+    test("the one that is suspended there holds up its pool's mail, though another one's goes", () => {
+      expect(pooled([suspended, { egress: "b", state: "open" }])).toMatchObject({
+        ...{ state: "slowed", untilMs: 9_000, why: said },
+      });
+      expect(pooled([suspended, { egress: "b", state: "slowed", why: "it was too much" }])).toMatchObject({
+        ...{ state: "slowed", why: `${said}; it was too much` },
+      });
+    });
+
+    test("the site is suspended when no pool sends, whatever is left of addresses that are in none any more", () => {
+      const gone = { egress: "old", state: "open" } as const;
+      expect(pooled([suspended, gone])).toMatchObject({ state: "suspended", why: "out of order" });
+      expect(pooled([suspended, { ...suspended, egress: "b" }])).toMatchObject({ state: "suspended" });
+    });
+
+    test("what a rule sends by another pool waits for nothing", () => {
+      const moved = { ...suspended, pool: "bulk", why: "what left from a leaves by the pool bulk" };
+      expect(pooled([moved, { egress: "b", state: "open" }])?.state).toBe("open");
+      expect(pooled([moved, { ...suspended, egress: "b" }])?.state).toBe("suspended");
+    });
+
+    test("the one that may not send is told by its pool, too", () => {
+      const refused: Refused[] = [
+        { egress: "a", traffic: "transactional", why: "a is out of its pool: listed" },
+      ];
+      const why =
+        "no address of the pool transactional may send transactional mail now; a is out of its pool: listed";
+      const b = { egress: "b", state: "open" } as const;
+      expect(pooled([{ egress: "a", state: "open" }, b], refused)).toMatchObject({ state: "slowed", why });
+    });
+
+    test("a pool of two of which one is suspended is slowed", () => {
+      const both = { pools: [{ name: "all", ids: ["a", "b"] }] };
+      expect(pooled([suspended, { egress: "b", state: "open" }], [], both)).toMatchObject({
+        ...{ state: "slowed", why: "the site is left alone by a: out of order" },
+      });
+    });
   });
 
   test("is the site where another address sends", () => {

@@ -1,19 +1,17 @@
 import {
   type BreakerState,
-  type FlowState,
-  flowStates,
   type Hold,
   type ProcessState,
   phrase,
   type SiteLimit,
   type SiteState,
-  shortened,
-  traffics,
   type WaitReason,
 } from "@tyto/contracts";
 import type { Refused } from "../egress/egresses.ts";
+import type { Closed } from "../egress/reach.ts";
 import { heldWords } from "../holds/holds.ts";
 import { type Activity, sum } from "./activity.ts";
+import { type Flow, type PoolMembers, poolFlow, refusedLimit, sentence, siteFlow } from "./flow.ts";
 import type { InHand } from "./in-hand.ts";
 import type { Waits } from "./waits.ts";
 
@@ -27,12 +25,20 @@ export type StatePorts = {
   inHand(): InHand;
   limitsOf(site: string): SiteLimit[];
   refusedAt(site: string): readonly Refused[];
+  /** Addresses of ours that reach no server at all. */
+  closed(): readonly Closed[];
+  /** Which addresses share the mail of each pool; none where pools are not known. */
+  pools: readonly PoolMembers[];
   /** Sites that are not open, and those that an address may not send to; some more than once. */
   limitedSites(): string[];
   holds(): readonly Hold[];
   breakers(): readonly BreakerState[];
   now: () => number;
 };
+
+/** Why a site waits where no server at all can be reached from an address of ours. */
+const closedAt = ({ closed }: StatePorts, site: string): string | undefined =>
+  closed().find(({ sites }) => sites.has(site))?.why;
 
 const sitesMax = 500;
 const groupsMax = 300;
@@ -44,7 +50,8 @@ const slowMs = 60_000;
 /** One process as it stands. */
 export function processState(of: StatePorts): ProcessState {
   const held = of.holds();
-  const ports = { ...of, holds: () => held };
+  const closed = of.closed();
+  const ports = { ...of, holds: () => held, closed: () => closed };
   const { process, startedAtMs, activity } = ports;
   const inHand = ports.inHand();
   const sites = knownSites(ports, inHand)
@@ -73,12 +80,22 @@ export function processState(of: StatePorts): ProcessState {
 function waitsOf(ports: StatePorts, inHand: InHand): WaitReason[] {
   const slow = [...inHand.bySite.keys()].flatMap((site) => slowAt(ports, site, inHand) ?? []);
   const names = new Set(slow.map(({ place }) => place));
-  return [...slow, ...ports.waits.list(waitsMax).filter(({ place }) => !names.has(place))].slice(0, waitsMax);
+  return [...slow, ...ports.waits.list(waitsMax).filter(({ place }) => !names.has(place))]
+    .slice(0, waitsMax)
+    .map((wait) => withClosed(ports, wait));
+}
+
+/** What was heard last of a site matters less than that nobody can be reached. */
+function withClosed(ports: StatePorts, wait: WaitReason): WaitReason {
+  const why = closedAt(ports, wait.place);
+  return why === undefined ? wait : { ...wait, why };
 }
 
 /** The same of one site or domain. */
-export const waitOf = (ports: StatePorts, place: string): WaitReason | undefined =>
-  slowAt(ports, place, ports.inHand()) ?? ports.waits.of(place);
+export function waitOf(ports: StatePorts, place: string): WaitReason | undefined {
+  const wait = slowAt(ports, place, ports.inHand()) ?? ports.waits.of(place);
+  return wait && withClosed(ports, wait);
+}
 
 /** A tarpit, or a server that hangs: for a minute there has been mail in hand and no outcome. */
 function slowAt({ activity, now }: StatePorts, site: string, inHand: InHand): WaitReason | undefined {
@@ -109,77 +126,31 @@ function knownSites({ activity, limitedSites }: StatePorts, { bySite }: InHand):
 }
 
 function stateOf(
-  { activity, holds, refusedAt }: StatePorts,
+  ports: StatePorts,
   { site, provider }: Known,
   limits: readonly SiteLimit[],
   { bySite }: InHand,
 ): SiteState {
-  const all = holds();
+  const { activity, refusedAt, pools } = ports;
+  const all = ports.holds();
   const held = heldBy(all, "site", site);
   const senders = all.filter((hold) => hold.site === site);
   const refused = refusedAt(site);
+  const open = withSenders(poolFlow(siteFlow(limits, pools), limits, refused, pools), senders);
+  const closed = closedAt(ports, site);
   return {
     site,
     ...(provider === undefined ? {} : { provider }),
-    ...(held.state === "held" ? held : withSenders(poolFlow(flowOf(limits), limits, refused), senders)),
+    ...(held.state === "held"
+      ? held
+      : closed === undefined
+        ? open
+        : { ...open, why: sentence([closed, open.why]) }),
     connections: limits.reduce((sum, { connections = 0 }) => sum + connections, 0),
     inHand: bySite.get(site) ?? 0,
     lastMinute: activity.of("site", site),
     limits: limits.slice(0, limitsMax).map((limit) => refusedLimit(limit, refused)),
   };
-}
-
-const whyCharsMax = 500;
-const sentence = (parts: readonly (string | undefined)[]) =>
-  shortened(parts.filter((part) => part !== undefined).join("; "), whyCharsMax);
-
-/** What an address may not send stands before what the site said. */
-function refusedLimit(limit: SiteLimit, refused: readonly Refused[]): SiteLimit {
-  const own = refused.filter(({ egress }) => egress === limit.egress);
-  if (own.length === 0) return limit;
-  const reasons = own.map(({ traffic, why }) => phrase("flow.no-traffic", { traffic, why }));
-  return { ...limit, why: sentence([...reasons, limit.why]) };
-}
-
-/**
- * Mail waits for our own addresses, too: where none that the site takes mail from may send it, that is why. The site's state stays
- * that of what may be sent; when nothing may, it is as good as suspended.
- */
-export function poolFlow(flow: Flow, limits: readonly SiteLimit[], refused: readonly Refused[]): Flow {
-  const stopped = traffics.flatMap((traffic) => {
-    const reasons = refused.filter((one) => one.traffic === traffic);
-    const others = limits.filter(({ egress }) => reasons.every((one) => one.egress !== egress));
-    const isStopped = reasons.length > 0 && others.every(({ state }) => isLeftAlone(state));
-    return isStopped ? { traffic, reasons, others } : [];
-  });
-  if (stopped.length === 0) return flow;
-  const why = sentence(
-    stopped.flatMap(({ traffic, reasons, others }) => [
-      phrase("flow.none-may-send", { traffic }),
-      ...reasons.map((one) => one.why),
-      ...others.map(({ egress, why, state }) => phrase("flow.left-alone", { egress, why: why ?? state })),
-    ]),
-  );
-  const least: FlowState = stopped.length === traffics.length ? "suspended" : "slowed";
-  const isStricter = flowStates.indexOf(least) > flowStates.indexOf(flow.state);
-  return isStricter ? { state: least, why } : { ...flow, why };
-}
-
-const isLeftAlone = (state: FlowState) => state === "suspended" || state === "held";
-
-type Flow = { state: FlowState; untilMs?: number; why?: string };
-
-/** The way that is open decides: a site is suspended when all our addresses are. That mail takes another way is told, too. */
-export function flowOf(limits: readonly SiteLimit[]): Flow {
-  const order = ["open", "slowed", "suspended", "held"] as const;
-  const [best] = limits.toSorted(
-    (one, other) =>
-      order.indexOf(one.state) - order.indexOf(other.state) || (one.untilMs ?? 0) - (other.untilMs ?? 0),
-  );
-  if (best === undefined) return { state: "open" };
-  const { state, untilMs } = best;
-  const why = best.why ?? limits.find(({ pool }) => pool !== undefined)?.why;
-  return { state, ...(untilMs === undefined ? {} : { untilMs }), ...(why === undefined ? {} : { why }) };
 }
 
 /** Everything held counts for each site, organisation and campaign. Who is held at some sites alone is open, and it is told. */

@@ -39,6 +39,7 @@ async function startOne(plan: string): Promise<WayOut> {
     plan: parsePlan(plan),
     isStrict: true,
     resolver: createResolver({ servers: dns.servers }),
+    smtpPort: 25,
     now: () => noon,
     log: silentLog,
   });

@@ -8,6 +8,7 @@ import { canBind } from "./bind.ts";
 import { blocklists } from "./blocklists.ts";
 import { createEgresses } from "./egresses.ts";
 import type { EgressPlan } from "./plan.ts";
+import { Reach } from "./reach.ts";
 import { EgressWatch } from "./watch.ts";
 
 export type WayOutPorts = {
@@ -15,6 +16,7 @@ export type WayOutPorts = {
   plan: EgressPlan;
   isStrict: boolean;
   resolver: Resolver;
+  smtpPort: number;
   /** The pool that a rule sends an egress's mail to a site by; rules.poolFor. */
   poolFor?(egress: string, site: string): string | undefined;
   now: () => number;
@@ -34,7 +36,7 @@ const saveEveryMs = 5_000;
  * `upstream.down` when NATS cannot be reached.
  */
 export async function startWayOut(ports: WayOutPorts) {
-  const { bus, plan, isStrict, resolver, poolFor, now, log } = ports;
+  const { bus, plan, isStrict, resolver, smtpPort, poolFor, now, log } = ports;
   const warmths = bus.bucket("WARMING");
   const quarantines = bus.bucket("QUARANTINES");
   const warming = createWarming({ egresses: plan.egresses, update: warmths.update });
@@ -42,6 +44,7 @@ export async function startWayOut(ports: WayOutPorts) {
     ...{ plan, isStrict, resolver, blocklists, canBind, quarantines, now, log },
     publish: bus.publish,
   });
+  const reach = new Reach(smtpPort, log, now);
   const egresses = createEgresses({
     plan,
     leave: warming.leave,
@@ -68,6 +71,8 @@ export async function startWayOut(ports: WayOutPorts) {
     refusedAt: egresses.refusedAt.bind(egresses),
     staysBecause: egresses.staysBecause.bind(egresses),
     see: warming.see,
+    tried: reach.see.bind(reach),
+    closed: reach.closed.bind(reach),
     /** What came back of mail that was sent through them; tells whether that is stored. */
     hear: warming.hear,
 
@@ -84,7 +89,7 @@ export async function startWayOut(ports: WayOutPorts) {
               ...egress,
               ...(why === undefined ? { state: "in" as const } : { state: "out" as const, why }),
               ...useOf(id),
-              checks: watch.checksOf(id),
+              checks: [...watch.checksOf(id), ...reach.checksOf(id)],
               ...(warmth === undefined ? {} : { warming: warmth }),
             },
           ];

@@ -43,6 +43,8 @@ export function createOperation(
         ...gates.shaping.status().flatMap(({ site, state }) => (state === "open" ? [] : site)),
         ...wayOut.refusedSites(now()),
       ],
+      closed: wayOut.closed,
+      members: config.egress.pools.map(({ name, members }) => ({ name, ids: members.map(({ id }) => id) })),
       refusedAt: (site) => wayOut.refusedAt(site, now()),
       askNext(site) {
         const rows = gates.shaping.askNext(site);

@@ -1,4 +1,5 @@
 import type { Control } from "../control/control.ts";
+import type { Reach, Tried } from "../egress/reach.ts";
 import { openHost } from "../opening.ts";
 import type { Failed } from "../outcome.ts";
 import { createPool, type Limits, type Pool } from "../pool/pool.ts";
@@ -20,17 +21,20 @@ export function createSessions(
     sharing: Sharing;
     tls: TlsPolicies;
     transcript: Control["transcript"];
+    /** Learns which servers answer at all. */
+    tried: Reach["see"];
   },
 ): Sessions {
-  const { limits, sharing, tls, transcript } = parts;
+  const { limits, sharing, tls, transcript, tried } = parts;
   const { timeouts, allowPrivate, authorities, concurrency } = config;
   const pool = createPool<Failed>({
-    open: (host, { egress }, signal) =>
-      openHost(
-        host,
-        { resolver, egress, timeouts, allowPrivate, authorities, see: tls.see, transcript },
-        signal,
-      ),
+    open(host, { egress, site, provider }, signal) {
+      const asked = { egress: egress.id, site, provider, port: host.port };
+      const options = { resolver, egress, timeouts, allowPrivate, authorities, see: tls.see, transcript };
+      // A server that the operator named may be next door, where nothing is blocked.
+      const learn = (ip: string, came: Tried["came"]) => host.isTrusted || tried({ ...asked, ip, came });
+      return openHost(host, { ...options, tried: learn }, signal);
+    },
     connectionsMax: concurrency,
     limits,
     idleMax: concurrency,
