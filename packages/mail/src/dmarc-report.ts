@@ -1,10 +1,11 @@
 /**
  * DMARC aggregate reports (RFC 9990, formerly RFC 7489 Appendix C): XML, bare or packed, read as a stream. No document type,
- * so no entities of its own; bounded in bytes, rows, depth and the length of each value.
+ * so no entities of its own; bounded in bytes, marks, rows, depth and the length of each value.
  */
 import { phrase } from "@tyto/contracts";
 import { SaxesParser } from "saxes";
 import { unpack } from "./archive.ts";
+import { hasMoreMarks } from "./marks.ts";
 import type { Message, Part } from "./message.ts";
 
 export type DmarcRow = {
@@ -36,6 +37,8 @@ export type DmarcClaim = { kind: "dmarc-report"; reports: DmarcReport[] } | { ki
 const rowsPerPart = 500;
 const rowsMax = 20_000;
 const depthMax = 20;
+/** Tags, entities and attributes; a row of a real report has some 40. */
+const marksMax = 1_000_000;
 const valueCharsMax = 1_000;
 const authResultsMax = 10;
 
@@ -93,6 +96,7 @@ function read(xml: string): DmarcClaim {
 }
 
 function parse(xml: string): DmarcReport[] {
+  if (hasMoreMarks(xml, "<&=", marksMax)) throw new Oddity(`it has more than ${marksMax} marks of XML`);
   const parser = new SaxesParser({ fragment: false, position: true });
   const path: string[] = [];
   const metadata: Draft = {};

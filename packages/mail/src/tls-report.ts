@@ -1,6 +1,7 @@
 /** TLS reports (RFC 8460): JSON, bare or in gzip, bounded. */
 import { phrase } from "@tyto/contracts";
 import { unpack } from "./archive.ts";
+import { hasMoreMarks } from "./marks.ts";
 import { header, type Message } from "./message.ts";
 
 export type TlsPolicy = {
@@ -31,6 +32,8 @@ export type TlsReport = {
 export type TlsClaim = { kind: "tls-report"; reports: TlsReport[] } | { kind: "unclear"; why: string };
 
 const jsonBytesMax = 5 * 1_048_576;
+/** Lists and objects. */
+const marksMax = 200_000;
 /** Of one domain. */
 export const policiesMax = 20;
 const max = { domains: 50, policies: policiesMax, mxHosts: 20, failures: 100 };
@@ -64,7 +67,9 @@ export function parseTlsJson(bytes: Uint8Array): TlsClaim {
   if (bytes.length > jsonBytesMax) return unclear(`it has more than ${jsonBytesMax} bytes`);
   let report: Fields;
   try {
-    report = fields(JSON.parse(new TextDecoder().decode(bytes)));
+    const json = new TextDecoder().decode(bytes);
+    if (hasMoreMarks(json, "[{", marksMax)) return unclear(`it has more than ${marksMax} marks of JSON`);
+    report = fields(JSON.parse(json));
   } catch (error) {
     // Broken JSON, or JSON nested deeper than the parser goes.
     return unclear(error instanceof SyntaxError ? "it is no JSON" : "it is nested too deep");
