@@ -133,7 +133,7 @@ const environmentOf = (
   TYTO_ROUTES: Object.entries(routes)
     .map(([domain, target]) => `${domain}=${target}`)
     .join(","),
-  ...(dnsServers === undefined ? {} : { TYTO_DNS_SERVERS: dnsServers }),
+  ...(dnsServers === undefined ? {} : { TYTO_DNS_SERVERS: dnsServers, MTA_ALLOW_PRIVATE: "true" }),
   NO_COLOR: "1",
   ...env,
 });

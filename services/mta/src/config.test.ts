@@ -5,11 +5,11 @@ import { readConfig } from "./config.ts";
 
 const secrets = { MTA_SECRET: "0123456789abcdef", BOUNCE_VERP_KEY: "0123456789abcdef" };
 
-test("private targets are closed, unless the operator names a resolver or says so", () => {
+test("private targets are closed unless the operator says so, whatever resolver is named", () => {
   const allows = (env: Record<string, string>) => readConfig({ ...secrets, ...env }).allowPrivate;
   expect(allows({})).toBe(false);
-  expect(allows({ TYTO_DNS_SERVERS: "127.0.0.1:5300" })).toBe(true);
-  expect(allows({ TYTO_DNS_SERVERS: "127.0.0.1:5300", MTA_ALLOW_PRIVATE: "false" })).toBe(false);
+  expect(allows({ TYTO_DNS_SERVERS: "127.0.0.1:5300" })).toBe(false);
+  expect(allows({ TYTO_DNS_SERVERS: "127.0.0.1:5300", MTA_ALLOW_PRIVATE: "" })).toBe(false);
   expect(allows({ MTA_ALLOW_PRIVATE: "true" })).toBe(true);
 });
 

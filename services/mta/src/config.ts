@@ -56,7 +56,7 @@ const shape = {
   MTA_SITE_LIMITS: readBy(parseSiteLimits).default(parseSiteLimits("")),
   MTA_RULES_FILE: readBy((path) => parseRuleFile(readFileSync(path, "utf8"))).default(shippedRules()),
   MTA_CACHE_MB: count(64, 65_536),
-  MTA_ALLOW_PRIVATE: z.stringbool().optional(),
+  MTA_ALLOW_PRIVATE: z.stringbool().default(false),
   TYTO_DNS_VALIDATES: z.stringbool().optional(),
   MTA_TLS: readBy(parseFloors).default(parseFloors("")),
   MTA_TLS_CA_FILE: readBy(readAuthorities).default([]),
@@ -112,8 +112,7 @@ export function readConfig(env: Record<string, string | undefined> = process.env
     siteLimits: settings.MTA_SITE_LIMITS,
     rules: settings.MTA_RULES_FILE,
     cacheBytesMax: settings.MTA_CACHE_MB * 1_048_576,
-    // Who names a resolver of their own has a network of their own; who does not, sends to the internet.
-    allowPrivate: settings.MTA_ALLOW_PRIVATE ?? settings.TYTO_DNS_SERVERS !== undefined,
+    allowPrivate: settings.MTA_ALLOW_PRIVATE,
     firstWaitMs: settings.RETRY_FIRST_S * 1_000,
     delayNoticeMs: settings.DELAY_NOTICE_S * 1_000,
     dnsValidates: settings.TYTO_DNS_VALIDATES,

@@ -165,17 +165,21 @@ async function lookUp(name: string, resolver: Resolver) {
 export function scopeOf(ip: string): "public" | "private" | "this-host" {
   if (isIP(ip) === 4) return scopeOf4(ip.split(".").map(Number));
   const groups = expand(ip);
-  const [first = 0, second = 0] = groups;
+  const [first = 0, second = 0, third = 0] = groups;
   const head = groups.slice(0, 5).every((group) => group === 0);
   // ::ffff:a.b.c.d and the deprecated ::a.b.c.d are IPv4 in disguise, 64:ff9b::/96 (RFC 6052) is IPv4 behind a NAT64.
-  const embedded =
-    (head && (groups[5] === 0xffff || groups[5] === 0)) || (first === 0x64 && second === 0xff9b);
+  const isNat64 = first === 0x64 && second === 0xff9b && groups.slice(2, 6).every((group) => group === 0);
+  const embedded = (head && (groups[5] === 0xffff || groups[5] === 0)) || isNat64;
   const [high = 0, low = 0] = groups.slice(6);
   if (head && groups[5] === 0 && high === 0 && low <= 1) return "this-host";
   if (embedded) return scopeOf4([high >> 8, high & 255, low >> 8, low & 255]);
+  // 6to4 (RFC 3056): the IPv4 address of the tunnel's other end.
+  if (first === 0x2002) return scopeOf4([second >> 8, second & 255, third >> 8, third & 255]);
   const isGlobalUnicast = (first & 0xe000) === 0x2000;
-  const isDocumentation = first === 0x2001 && second === 0xdb8;
-  return isGlobalUnicast && !isDocumentation ? "public" : "private";
+  // 2001::/23 are protocols' own, Teredo among them; 2001:db8::/32 and 3fff::/20 are for documentation (RFC 9637).
+  const isSpecial =
+    (first === 0x2001 && (second < 0x200 || second === 0xdb8)) || (first === 0x3fff && second < 0x1000);
+  return isGlobalUnicast && !isSpecial ? "public" : "private";
 }
 
 function scopeOf4([a = 0, b = 0, c = 0]: readonly number[]): "public" | "private" | "this-host" {

@@ -57,6 +57,7 @@ beforeAll(async () => {
     BOUNCE_VERP_KEY: verpKey,
     MAIL_HOSTNAME: "mail.tyto.example",
     TYTO_DNS_SERVERS: dns.servers.map(({ host, port }) => `${host}:${port}`).join(","),
+    MTA_ALLOW_PRIVATE: "true",
     TYTO_ROUTES: `example.org=127.0.0.1:${sink.port}`,
     RETRY_FIRST_S: "0.3",
   });

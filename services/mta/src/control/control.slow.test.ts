@@ -39,6 +39,7 @@ beforeAll(async () => {
     BOUNCE_VERP_KEY: "a verp key of the test, long enough",
     MAIL_HOSTNAME: "mail.tyto.example",
     TYTO_DNS_SERVERS: dns.servers.map(({ host, port }) => `${host}:${port}`).join(","),
+    MTA_ALLOW_PRIVATE: "true",
     TYTO_ROUTES: `*=127.0.0.1:${sink.port}`,
     RETRY_FIRST_S: "600",
   });

@@ -102,6 +102,7 @@ members = ["spare"]
       MTA_EGRESS_FILE: file,
       MTA_RULES_FILE: rulesFile,
       TYTO_DNS_SERVERS: dns.servers.map(({ host, port }) => `${host}:${port}`).join(","),
+      MTA_ALLOW_PRIVATE: "true",
       TYTO_ROUTES: `example.org=127.0.0.1:${sink.port}`,
       RETRY_FIRST_S: "0.3",
     }),

@@ -74,6 +74,7 @@ beforeAll(async () => {
     MAIL_HOSTNAME: "mail.tyto.example",
     SITE_URL: "https://mail.example.com",
     TYTO_DNS_SERVERS: dns.servers.map(({ host, port }) => `${host}:${port}`).join(","),
+    MTA_ALLOW_PRIVATE: "true",
     TYTO_ROUTES: `example.org=127.0.0.1:${sink.port}`,
     RETRY_FIRST_S: "0.2",
     EMAIL_PROVIDER: "mta",

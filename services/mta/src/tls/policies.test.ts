@@ -80,6 +80,7 @@ beforeAll(async () => {
     BOUNCE_VERP_KEY: "a verp key of the test, long enough",
     MAIL_HOSTNAME: "mail.tyto.example",
     TYTO_DNS_SERVERS: dns.servers.map(({ host, port }) => `${host}:${port}`).join(","),
+    MTA_ALLOW_PRIVATE: "true",
     TYTO_ROUTES: `proven.example=mx.test:${proven?.port},plain.example=mx.test:${plain?.port},*=127.0.0.1:${sink.port}`,
     MTA_TLS: "proven.example=verified,plain.example=encrypted",
     MTA_TLS_CA_FILE: `${import.meta.dir}/../../fixtures/tls/authority.pem`,
