@@ -32,6 +32,13 @@ test("a file opens again at once after it was closed, though somebody was in the
   }
 });
 
+test("the folder of a new database is nobody else's to look into", () => {
+  dataDir = mkdtempSync(join(tmpdir(), "convex-mode-"));
+  const folder = join(dataDir, "convex");
+  openDatabase(folder, "OFF").raw.close();
+  expect(statSync(folder).mode & 0o777).toBe(0o700);
+});
+
 test("a deployment starts again in the same process on the same data", async () => {
   dataDir = mkdtempSync(join(tmpdir(), "convex-reopen-"));
   const send = makeFunctionReference<"mutation">("messages:send");

@@ -45,7 +45,8 @@ export const databasePath = (dataDir: string): string => join(dataDir, "convex.s
 
 /** Opens the database file in `dataDir`, or one in memory, and creates what is missing. */
 export function openDatabase(dataDir: string | null, synchronous: Synchronous): Sql {
-  if (dataDir !== null) mkdirSync(dataDir, { recursive: true });
+  // It holds all mail: nobody else on the machine has a look at it.
+  if (dataDir !== null) mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const raw = new TrackedDatabase(dataDir === null ? ":memory:" : databasePath(dataDir), { create: true });
   // A process that was killed a moment ago may not have let go of the file yet.
   raw.run(`PRAGMA busy_timeout = ${LOCK_MS_MAX}`);
