@@ -1,6 +1,6 @@
 /**
  * What services/llm takes and gives: the part of OpenAI's chat and embeddings API that every provider can serve.
- * Asked by Convex actions and by anyone who holds LLM_TOKEN.
+ * Asked by anyone who holds LLM_TOKEN.
  */
 import { z } from "zod";
 
