@@ -1,4 +1,5 @@
 import { randomInt } from "node:crypto";
+import { places } from "@tyto/bounds";
 import { TtlCache } from "./cache.ts";
 import { DnsError } from "./errors.ts";
 import { askTcp, askUdp } from "./exchange.ts";
@@ -61,7 +62,7 @@ export function createResolver({
   if (servers.length === 0) throw new TypeError("a resolver needs at least one DNS server");
   const cache = new TtlCache<Outcome>(cacheEntriesMax, now);
   const flights = new Map<string, Promise<Outcome>>();
-  const place = places(inFlightMax);
+  const inFlight = places(inFlightMax);
 
   async function query<T extends RecordType>(
     name: string,
@@ -77,7 +78,7 @@ export function createResolver({
     const flight = fresh ? `fresh ${key}` : key;
     let running = flights.get(flight);
     if (running === undefined) {
-      running = place(() => resolve(asked, type))
+      running = resolveInTurn(asked, type)
         .then((outcome) => {
           cache.set(key, outcome, "answer" in outcome ? outcome.answer.ttlS * 1_000 : failureTtlMs);
           return outcome;
@@ -93,6 +94,15 @@ export function createResolver({
     ...answer,
     authenticated: answer.authenticated && (validates ?? isOnThisMachine(server)),
   });
+
+  async function resolveInTurn(name: string, type: RecordType): Promise<Outcome> {
+    const leave = await inFlight.take();
+    try {
+      return await resolve(name, type);
+    } finally {
+      leave();
+    }
+  }
 
   async function resolve(name: string, type: RecordType): Promise<Outcome> {
     let edns = true;
@@ -137,21 +147,4 @@ function unwrap<T extends RecordType>(outcome: Outcome, ttlS?: number): Answer<T
   // The cache key holds the type, so the answer has it.
   const answer = outcome.answer as Answer<T>;
   return ttlS === undefined ? answer : { ...answer, ttlS };
-}
-
-/** Runs at most `inFlightMax` functions at a time, the others in the order they came. */
-function places(inFlightMax: number) {
-  let free = inFlightMax;
-  const waiting: (() => void)[] = [];
-  return async <R>(run: () => Promise<R>): Promise<R> => {
-    if (free > 0) free--;
-    else await new Promise<void>((resolve) => waiting.push(resolve));
-    try {
-      return await run();
-    } finally {
-      const next = waiting.shift();
-      if (next === undefined) free++;
-      else next();
-    }
-  };
 }
