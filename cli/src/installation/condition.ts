@@ -27,7 +27,12 @@ const parts = [
     ask: isServiceReady,
     harm: "mail goes on; what happens to it waits on disk and is not shown",
   },
-  { part: "llm", port: "LLM_HEALTH_PORT", ask: isServiceReady, harm: "programs that ask a language model get no answer" },
+  {
+    part: "llm",
+    port: "LLM_HEALTH_PORT",
+    ask: isServiceReady,
+    harm: "programs that ask a language model get no answer",
+  },
 ] as const satisfies readonly { part: string; port: PortName; ask: unknown; harm: string }[];
 
 /** Asks each part that has a port, all at once; one that does not answer takes two seconds. */
