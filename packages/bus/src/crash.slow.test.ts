@@ -11,7 +11,7 @@ const messagesCount = 3_000;
 const publishersCount = 64;
 
 test("nothing confirmed is lost through six kill -9 of the server", async () => {
-  const nats = await startNats({ users: true, ackWaitMs: 5_000 });
+  const nats = await startNats({ users: true, syncAlways: true, ackWaitMs: 5_000 });
   const options = { publishMs: 60_000 };
   const gateway = await nats.connect("gateway", options);
   const mta = await nats.connect("mta", options);

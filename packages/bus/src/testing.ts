@@ -1,5 +1,5 @@
 /** A private nats-server for tests: free port, throwaway store, real everything. */
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, statfs, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type BucketName, buckets, consumers, streams, type UserName, users } from "@tyto/contracts";
@@ -38,7 +38,7 @@ export type TestNatsOptions = {
   users?: boolean;
   /** Without the streams, buckets and durables. */
   bare?: boolean;
-  /** As in production, an fsync for each write; the default leaves that to the system, which is faster. */
+  /** As in production, a store on disk with an fsync for each write; the default leaves both out, which is faster. */
   syncAlways?: boolean;
   /** Redeliver what is not acknowledged after this time instead of what the contracts say; for tests of crashes. */
   ackWaitMs?: number;
@@ -71,6 +71,26 @@ async function shortenAckWait(login: Login, ackWaitMs: number): Promise<void> {
 /** A busy machine takes a while to start a process. */
 const startMsMax = 30_000;
 const natsConf = join(import.meta.dir, "../../../ops/nats.conf");
+const syncAlwaysLine = /^ *sync_interval: always$/m;
+
+/** The files of one are made and deleted by the hundred, which costs a disk more than all that is written into them. */
+const memoryFolder = "/dev/shm";
+/** Many times what tests store; containers often have 64 MB, which may not do. */
+const memoryBytesMin = 2 * 1024 ** 3;
+
+/** Where a store lies that need not survive anything but its server: in memory if there is plenty. */
+async function storeFolder(): Promise<string> {
+  const room = await statfs(memoryFolder).catch(() => undefined);
+  return room !== undefined && room.bavail * room.bsize >= memoryBytesMin ? memoryFolder : tmpdir();
+}
+
+/** The server's configuration as text. */
+async function configuration({ users: withUsers, syncAlways }: TestNatsOptions): Promise<string> {
+  if (!withUsers) return `max_payload: 1048576\njetstream { ${syncAlways ? "sync_interval: always" : ""} }\n`;
+  const text = await readFile(natsConf, "utf8");
+  if (!syncAlwaysLine.test(text)) throw new Error(`${natsConf} has no line "sync_interval: always" any more`);
+  return syncAlways ? text : text.replace(syncAlwaysLine, "");
+}
 
 /** Starts the `nats-server` of PATH; throws with what to do when there is none. */
 export async function startNats(options: TestNatsOptions = {}): Promise<TestNats> {
@@ -79,7 +99,7 @@ export async function startNats(options: TestNatsOptions = {}): Promise<TestNats
     throw new Error(
       "nats-server is not on PATH: run the tests with `./tyto test`, or install nats-server 2.14 or newer",
     );
-  const folder = await mkdtemp(join(tmpdir(), "tyto-nats-"));
+  const folder = await mkdtemp(join(options.syncAlways ? tmpdir() : await storeFolder(), "tyto-nats-"));
   const passwords = Object.fromEntries(
     [...Object.keys(users), "admin", "subscriber"].map((user) => [
       user,
@@ -89,8 +109,7 @@ export async function startNats(options: TestNatsOptions = {}): Promise<TestNats
   const env = Object.fromEntries(
     Object.entries(passwords).map(([user, password]) => [`NATS_${user.toUpperCase()}_PASSWORD`, password]),
   );
-  const sync = options.syncAlways ? "sync_interval: always" : "";
-  await writeFile(join(folder, "nats.conf"), `max_payload: 1048576\njetstream { ${sync} }\n`);
+  await writeFile(join(folder, "nats.conf"), await configuration(options));
   // One that nobody else gets while the server is down: those that the system gives out are given to connections, too.
   const port = await freePort();
   let server: Bun.Subprocess;
@@ -99,7 +118,7 @@ export async function startNats(options: TestNatsOptions = {}): Promise<TestNats
     server = Bun.spawn(
       [
         program,
-        ...["-c", options.users ? natsConf : join(folder, "nats.conf")],
+        ...["-c", join(folder, "nats.conf")],
         ...["-a", "127.0.0.1", "-p", String(port), "--ports_file_dir", folder],
         ...["-sd", join(folder, "js"), "-l", join(folder, "log")],
       ],

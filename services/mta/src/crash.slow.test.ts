@@ -29,7 +29,7 @@ beforeEach(async () => {
   crash = Promise.withResolvers<void>();
   delivered = new Set();
   answer = () => "250 2.0.0 taken";
-  nats = await startNats({ users: true });
+  nats = await startNats({ users: true, syncAlways: true });
   sink = await startSink({
     onMessage(message) {
       if (sink.received.length === crashAt) crash.resolve();

@@ -22,7 +22,7 @@ let isOver = false;
 let feeding: Promise<void>;
 const lines: Line[] = [];
 beforeAll(async () => {
-  nats = await startNats({ users: true });
+  nats = await startNats({ users: true, syncAlways: true });
   site = await startSiteServer(answerMs);
   sending = await startSending(nats, {
     env: { TYTO_ROUTES: `*=${site.address}`, MTA_SITE_LIMITS: `${site.name}:connections=${connectionsMax}` },
