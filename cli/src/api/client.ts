@@ -4,6 +4,7 @@ import { ProblemView } from "@tyto/contracts";
 import { findRunning } from "../installation/running.ts";
 import { readSecrets } from "../installation/secrets.ts";
 import { defaultPorts } from "../installation/settings.ts";
+import { parseJson } from "../json.ts";
 import { type Environment, places } from "../places.ts";
 import { Trouble } from "../trouble.ts";
 
@@ -75,13 +76,4 @@ export function problem(status: number, json: unknown, text: string): Trouble {
   const hint = [detail, status >= 500 && instance ? `request ${instance}` : undefined];
   const said = hint.filter((line) => line !== undefined).join("\n");
   return new Trouble(lines.join("\n"), said === "" ? undefined : said);
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    // Not JSON: shown as text by `problem`.
-    return undefined;
-  }
 }

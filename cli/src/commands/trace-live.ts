@@ -2,6 +2,7 @@
 import { TraceLineView } from "@tyto/contracts";
 import type { Api } from "../api/client.ts";
 import { problem } from "../api/client.ts";
+import { parseJson } from "../json.ts";
 import { colours, complain, say } from "../screen.ts";
 import { Trouble } from "../trouble.ts";
 
@@ -23,7 +24,7 @@ export async function traceLive(api: Api, domain: string, isJson: boolean): Prom
     if (answer === undefined) return 0;
     if (!answer.ok || answer.body === null) {
       const text = await answer.text();
-      throw problem(answer.status, jsonOf(text), text);
+      throw problem(answer.status, parseJson(text), text);
     }
     if (!isJson) complain(colours.dim(`listening to sessions with ${domain}; Ctrl-C ends it`));
     const format = createFormat();
@@ -40,15 +41,6 @@ export async function traceLive(api: Api, domain: string, isJson: boolean): Prom
     return 0;
   } finally {
     process.off("SIGINT", stop);
-  }
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    // Shown as text.
-    return undefined;
   }
 }
 

@@ -2,6 +2,7 @@
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import { parseJson } from "../json.ts";
 import { Trouble } from "../trouble.ts";
 import { portNames } from "./settings.ts";
 
@@ -59,15 +60,6 @@ export async function claimData(dataDir: string, note: Note): Promise<{ release(
     }
   }
   throw new Trouble(`another ./tyto up is starting on ${dataDir} at this moment`);
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    // A note cut short by a crash is no note.
-    return undefined;
-  }
 }
 
 /** A process with this id lives and is ours; ids are reused after a restart of the machine. */

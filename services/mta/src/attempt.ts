@@ -16,7 +16,7 @@ import type { Egress } from "./egress.ts";
 import type { Host, Path } from "./mx.ts";
 import type { Leave } from "./observation.ts";
 import { originOf } from "./origin.ts";
-import type { Failed, Outcome } from "./outcome.ts";
+import { type Failed, failure, type Outcome } from "./outcome.ts";
 import type { Want } from "./pool/pool.ts";
 import type { Providers } from "./providers/choice.ts";
 import type { Provider } from "./providers/provider.ts";
@@ -81,7 +81,7 @@ export const attempt =
     try {
       const signer = await ports.signerOf(entry.domain);
       if (signer === undefined)
-        return failed("sender.unsigned", `${entry.domain} has no signing keys here yet, or was taken away`);
+        return failure("sender.unsigned", `${entry.domain} has no signing keys here yet, or was taken away`);
 
       const provider = ports.providers?.of(entry);
       if (provider !== undefined) {
@@ -140,7 +140,7 @@ async function handedOver(
 ): Promise<Attempted> {
   if (entry.requireTls === true && !provider.keepsPromises)
     return {
-      ...failed(
+      ...failure(
         "network.tls",
         `${provider.name} cannot promise the TLS that the message requires (RFC 8689)`,
       ),
@@ -201,20 +201,15 @@ async function composed(
   };
 }
 
-const failed = (reason: Failed["reason"], explanation: string): Failed => ({
-  kind: "failed",
-  isPermanent: false,
-  reason,
-  explanation,
-  isInDoubt: false,
-});
-
 /** A body that is gone stays gone; everything else may be better at the next attempt. */
 function trouble(error: unknown): Failed {
   const { code, message } = toFailure(error);
   const isGone = error instanceof Failure && code === "resource.unknown";
   return {
-    ...failed("local.trouble", isGone ? "the message's body is no longer in storage" : `${code}: ${message}`),
+    ...failure(
+      "local.trouble",
+      isGone ? "the message's body is no longer in storage" : `${code}: ${message}`,
+    ),
     isPermanent: isGone,
   };
 }

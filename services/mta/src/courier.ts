@@ -1,7 +1,7 @@
 import type { Conversation, Reply } from "@tyto/contracts";
 import type { Hold, MailOf } from "./attempt.ts";
 import type { Host } from "./mx.ts";
-import type { Failed } from "./outcome.ts";
+import { type Failed, failure } from "./outcome.ts";
 import type { Lease, Pool, Want } from "./pool/pool.ts";
 import type { Mail } from "./smtp.ts";
 import { type Demand, refusalOf } from "./tls/demand.ts";
@@ -156,11 +156,3 @@ function carried(sent: Sent, { session, isReused }: Lease, startedMs: number): C
       };
   }
 }
-
-const failure = (reason: Failed["reason"], explanation: string): Failed => ({
-  kind: "failed",
-  isPermanent: false,
-  reason,
-  explanation,
-  isInDoubt: false,
-});

@@ -4,7 +4,7 @@ import type { Resolver } from "@tyto/dns";
 import type { Tried } from "./egress/reach.ts";
 import type { Egress } from "./egress.ts";
 import { findAddresses, type Host } from "./mx.ts";
-import type { Failed } from "./outcome.ts";
+import { type Failed, failure } from "./outcome.ts";
 import { openSession, type Session, type Timeouts, type TlsLevel } from "./smtp.ts";
 import {
   breachOf,
@@ -196,11 +196,3 @@ function demanderOf(demand: Demand): string {
   const names = [...policies].map((policy) => demanders[policy](demand));
   return `${names.join(" and ")} ${names.length === 1 ? "demands" : "demand"} it`;
 }
-
-const failure = (reason: Failed["reason"], explanation: string): Failed => ({
-  kind: "failed",
-  isPermanent: false,
-  reason,
-  explanation,
-  isInDoubt: false,
-});

@@ -36,6 +36,15 @@ export type Failed = {
   conversation?: Conversation;
 };
 
+/** A temporary failure that nobody has to be in doubt about. */
+export const failure = (reason: Reason, explanation: string): Failed => ({
+  kind: "failed",
+  isPermanent: false,
+  reason,
+  explanation,
+  isInDoubt: false,
+});
+
 /** What follows from an outcome. The mark is stored first, then the event, then the next attempt. */
 export type Settlement = {
   mark: AttemptMark & { event: StoredEvent };

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { UserError } from "../functions/errors.ts";
+import { IDENTIFIER } from "../values/identifier.ts";
 
 /** What a component's variable is bound to: a text, or a variable of its parent. */
 export const EnvBinding = z.discriminatedUnion("type", [
@@ -16,7 +17,7 @@ const EnvDeclaration = z.object({
 });
 export type EnvDeclaration = z.infer<typeof EnvDeclaration>;
 
-const Name = z.string().regex(/^[a-zA-Z][a-zA-Z0-9_]{0,63}$/, "must be letters, digits and underscores");
+const Name = z.string().regex(IDENTIFIER, "must be letters, digits and underscores");
 
 const Child = z.object({
   name: Name,

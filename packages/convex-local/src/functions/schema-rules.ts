@@ -1,7 +1,7 @@
+import { IDENTIFIER } from "../values/identifier.ts";
 import type { Field, Validator } from "../values/validator.ts";
 import type { SchemaJson } from "./schema.ts";
 
-const IDENTIFIER = /^[a-zA-Z][a-zA-Z0-9_]{0,63}$/;
 const FIELD_PATH = /^[a-zA-Z_][a-zA-Z0-9_]*(?:\.[a-zA-Z_][a-zA-Z0-9_]*)*$/;
 const RESERVED_INDEXES = new Set(["by_id", "by_creation_time"]);
 const INDEXES_MAX = 32;

@@ -15,6 +15,7 @@ import {
 import { holdsCommitTs, withCommitTs } from "../values/commit-ts.ts";
 import { withSortedFields } from "../values/field-order.ts";
 import { decodeId, newId } from "../values/id.ts";
+import { IDENTIFIER } from "../values/identifier.ts";
 import { InvalidValue, measure } from "../values/measure.ts";
 import { sortKey } from "../values/sort-key.ts";
 import { isObject, type Json, type JsonObject, kindOf } from "../values/wire.ts";
@@ -31,7 +32,6 @@ import {
 import { fillRandom } from "./random.ts";
 import { checkDocument, idsOf, type SchemaJson } from "./schema.ts";
 
-const TABLE_NAME = /^[a-zA-Z][a-zA-Z0-9_]{0,63}$/;
 const SYSTEM_FIELDS = ["_id", "_creationTime"] as const;
 
 /** A place to come back to when a nested mutation throws. */
@@ -207,7 +207,7 @@ export class Transaction implements Source {
   }
 
   insert(component: string, tableName: string, value: JsonObject): string {
-    if (!TABLE_NAME.test(tableName)) {
+    if (!IDENTIFIER.test(tableName)) {
       throw new UserError("InvalidTableName", `Invalid table name ${JSON.stringify(tableName)}`);
     }
     return this.insertInto(this.#tableForWriting(component, tableName), component, value);

@@ -7,6 +7,7 @@ import { UserError } from "../functions/errors.ts";
 import { Transaction } from "../functions/transaction.ts";
 import type { Table } from "../store/store.ts";
 import { decodeId, newId } from "../values/id.ts";
+import { IDENTIFIER } from "../values/identifier.ts";
 import { type Json, type JsonObject, writeInt64 } from "../values/wire.ts";
 import { Formats, type ImportContent, type ImportRow, openImport, type Source } from "./formats.ts";
 import { TRANSFERS, touchTransfers } from "./watch.ts";
@@ -36,7 +37,6 @@ type Import = { id: string; createdMs: number; path: string; request: Request; s
 
 const UPLOADS_MAX = 8;
 const IMPORTS_MAX = 32;
-const TABLE_NAME = /^[a-zA-Z][a-zA-Z0-9_]{0,63}$/;
 const ROWS_PER_TURN = 500;
 const UUID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/;
 
@@ -97,7 +97,7 @@ export class Imports {
       return path;
     });
     const { tableName } = request;
-    if (tableName !== null && tableName !== undefined && !TABLE_NAME.test(tableName)) {
+    if (tableName !== null && tableName !== undefined && !IDENTIFIER.test(tableName)) {
       throw new UserError("InvalidTableName", `${JSON.stringify(tableName)} isn't a valid table name`);
     }
     const id = crypto.randomUUID();
@@ -426,7 +426,7 @@ async function arrivalsOf(sources: readonly Source[]): Promise<Arrival[]> {
     return known;
   };
   for (const { component, table, rows } of sources) {
-    if (table !== "_tables" && table !== FILES_TABLE && !TABLE_NAME.test(table)) {
+    if (table !== "_tables" && table !== FILES_TABLE && !IDENTIFIER.test(table)) {
       throw new UserError("InvalidTableName", `${JSON.stringify(table)} isn't a valid table name`);
     }
     let count = 0;
@@ -449,7 +449,7 @@ async function arrivalsOf(sources: readonly Source[]): Promise<Arrival[]> {
 }
 
 const TableLine = z.object({
-  name: z.string().regex(TABLE_NAME),
+  name: z.string().regex(IDENTIFIER),
   id: z.number().int().min(1).max(0xffffffff),
 });
 
