@@ -132,9 +132,21 @@ export function wrapped(text: string, columns: number, indent: string): string[]
 export const since = (iso: string | undefined, nowMs: number) =>
   iso === undefined ? "" : short(nowMs - Date.parse(iso));
 export const until = (iso: string | undefined, nowMs: number) =>
-  iso === undefined ? "" : short(Date.parse(iso) - nowMs);
+  iso === undefined ? "" : left(Date.parse(iso) - nowMs);
 /** "2 h 3 min" as "2 h": columns are scarce, and the rest is hardly ever of use. */
 const short = (ms: number) => duration(Math.max(0, ms)).split(" ").slice(0, 2).join(" ");
+
+/** To the minute, rounded: of two hours that began a second ago two are left, and of an hour and a half more than one. */
+function left(ms: number): string {
+  if (ms < 60_000) return short(ms);
+  const minutes = Math.round(ms / 60_000);
+  const [large, small] = minutes < 1_440 ? [60, 1] : [1_440, 60];
+  const [many, few] = [Math.floor(minutes / large), Math.floor((minutes % large) / small)];
+  const [unit, fraction] = minutes < 1_440 ? ["h", "min"] : ["d", "h"];
+  return [many === 0 ? "" : `${many} ${unit}`, few === 0 ? "" : `${few} ${fraction}`]
+    .filter((text) => text !== "")
+    .join(" ");
+}
 
 type Acted = z.infer<typeof QueueActed>;
 

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import type { QueueView } from "@tyto/contracts";
 import { command, seconds } from "./queue.ts";
-import { formatActed, formatMeasure, formatQueue } from "./queue-lines.ts";
+import { formatActed, formatMeasure, formatQueue, until } from "./queue-lines.ts";
 import { formatSite, command as site } from "./site.ts";
 import { createFormat, eventsOf } from "./trace-live.ts";
 
@@ -341,4 +341,14 @@ test("limits are set for a time and released, and told with who, why and until w
   expect(plain([formatMeasure(measure, nowMs)])).toEqual([
     "! google gets at most 60/min and 1 connection from each address for 1 h  they asked (ann, 1 min ago; ends with tyto site google --release)",
   ]);
+});
+
+test.each([
+  [59_000, "59 s"],
+  [299_000, "5 min"],
+  [5_400_000, "1 h 30 min"],
+  [7_198_000, "2 h"],
+  [90_000_000, "1 d 1 h"],
+])("of %p ms %p are left", (ms, text) => {
+  expect(until(at(ms), nowMs)).toBe(text);
 });
