@@ -117,37 +117,31 @@ async function openAddress(
       if (encryption.kind !== "peer") findings = judge(demand, encryption, Date.now());
       see?.(demand, { encryption, findings, ip, ...(isOpen ? { localIp: opened.localIp } : {}) });
     }
-    if (isOpen) {
-      tell(opened.tls, findings);
-      return opened;
-    }
-    const isBreach = opened.step === "tls" && isDemanded;
     tell(opened.tls, findings);
+    if (isOpen) return opened;
+    const breached = opened.step === "tls" && isDemanded ? demand : undefined;
+    const durationMs = Math.round(performance.now() - startedMs);
     return {
-      failure: {
-        ...failure(
-          opened.reason,
-          isBreach ? `${opened.explanation}; ${demanderOf(demand)}` : opened.explanation,
-        ),
-        // A refused greeting is about the host at this moment, even when it says 5xx; 521 alone is for good (RFC 7504 §3).
-        isPermanent: opened.reply?.code === 521,
-        ...(opened.reply === undefined ? {} : { reply: opened.reply }),
-        ...(opened.tls === undefined
-          ? {}
-          : {
-              conversation: {
-                mx: host.name,
-                ip,
-                tls: opened.tls,
-                reused: false,
-                durationMs: Math.round(performance.now() - startedMs),
-              },
-            }),
-      },
+      failure: failureOf(opened, breached, { mx: host.name, ip, durationMs }),
       // A proxy or an address of ours that does not work says nothing about the host.
-      isRestful: (opened.step === "connect" && opened.reason !== "local.trouble") || isBreach,
+      isRestful: (opened.step === "connect" && opened.reason !== "local.trouble") || breached !== undefined,
     };
   }
+}
+
+/** Why there is no session. `breached`: the demand that it would not have kept. */
+function failureOf(
+  { reason, explanation, reply, tls }: Trouble,
+  breached: Demand | undefined,
+  about: Pick<Conversation, "mx" | "ip" | "durationMs">,
+): Failed {
+  return {
+    ...failure(reason, breached === undefined ? explanation : `${explanation}; ${demanderOf(breached)}`),
+    // A refused greeting is about the host at this moment, even when it says 5xx; 521 alone is for good (RFC 7504 §3).
+    isPermanent: reply?.code === 521,
+    ...(reply === undefined ? {} : { reply }),
+    ...(tls === undefined ? {} : { conversation: { ...about, tls, reused: false } }),
+  };
 }
 
 const answered = { kind: "answer" } as const;
