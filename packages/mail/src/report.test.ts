@@ -71,7 +71,7 @@ test.each(Reason.options.map((reason) => [reason, reasons[reason]] as const))(
 );
 
 test("a report is the same with bare line feeds", async () => {
-  for (const name of names) {
+  for (const name of names.filter((_, index) => index % rounds(5, 1) === 0)) {
     const text = readFileSync(new URL(`${name}.eml`, folder), "latin1");
     const [unix, dos] = [text.replaceAll("\r\n", "\n"), text.replaceAll(/\r?\n/g, "\r\n")];
     expect(reportOf(new Uint8Array(Buffer.from(unix, "latin1")))).toEqual(

@@ -320,7 +320,7 @@ describe("several processes", () => {
     const two = ["one", "two"].map(world.start);
     for (const process of two) process.want(site, single, 100);
     const had = new Set<string>();
-    for (let minute = 0; minute < 12; minute++) {
+    for (let minute = 0; minute < rounds(6, 12); minute++) {
       world.run(60_000, within(world, single));
       for (const process of two) if (process.usable(site).connectionsMax === 1) had.add(process.name);
     }
