@@ -1,5 +1,5 @@
 /**
- * What `tyto up` does about a full disk. A nats-server whose write failed for want of room answers no publisher any more,
+ * What `tyto up` does about a full disk; in a container it is ops/docker/nats.sh. A nats-server whose write failed for want of room answers no publisher any more,
  * also when there is room again (2.15), so it is started again then. Nothing is lost by that: what it did not store it
  * never confirmed.
  */
