@@ -138,7 +138,7 @@ export const Hold = z.object({
   /** An organisation or campaign that is held at this site alone. */
   site: name.optional(),
   why: words,
-  /** Who: a person's or key's id, `rule:<id>` or `breaker:<id>`. */
+  /** Who: a person's email address, `key:<name>`, `root`, `rule:<id>` or `breaker:<id>`; one word. */
   by: z.string().max(120),
   sinceMs: TimeMs,
   untilMs: TimeMs.optional(),
@@ -177,7 +177,7 @@ export const Measure = z.object({
   action: z.enum(["switch-pool", "bounce", "limit"]),
   /** Absent for `limit`. */
   rule: name.optional(),
-  /** A person's or key's id, for `limit`. */
+  /** Who set it, for `limit`: as with a hold. */
   by: z.string().max(120).optional(),
   /** From each address of ours, over all processes; for `limit`, one of them or both. */
   rate: Rate.optional(),

@@ -165,7 +165,7 @@ export const HoldView = z.object({
   id: z.string(),
   site: z.string().optional().describe("It is held at this site alone"),
   why: z.string(),
-  by: z.string().describe("A key, a person, `rule:<id>` or `breaker:<id>`"),
+  by: z.string().describe("A person's email address, `key:<name>`, `root`, `rule:<id>` or `breaker:<id>`"),
   since: time,
   until: time.optional(),
 });

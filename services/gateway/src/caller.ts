@@ -5,6 +5,8 @@ export type Caller = {
   kind: "key" | "person";
   /** Counts requests and keeps Idempotency-Keys of different callers apart. */
   id: string;
+  /** Who it is, for people who find what they did: an email address or a key's name, without spaces. */
+  name: string;
   scopes: readonly Scope[];
   /** The request as part of a trace (W3C Trace Context), when traces are on. */
   traceparent?: string | undefined;
@@ -14,7 +16,7 @@ export type CallerPorts = {
   /** The caller of an API key, if it is known. */
   ofKey(key: string): Promise<Caller | undefined>;
   /** The signed-in person of the request's cookies, if any. */
-  ofCookies(headers: Headers): Promise<{ id: string } | undefined>;
+  ofCookies(headers: Headers): Promise<{ id: string; email: string } | undefined>;
   isOwnOrigin(request: Request): boolean;
 };
 
@@ -40,8 +42,12 @@ export async function identify(request: Request, ports: CallerPorts): Promise<Ca
       hint: "Send an API key: Authorization: Bearer tyto_…",
     });
   if (isWrite(request) && !ports.isOwnOrigin(request)) throw foreignOrigin();
-  return { kind: "person", id: `user_${person.id}`, scopes: [...scopes] };
+  return { kind: "person", id: `user_${person.id}`, name: wordOf(person.email), scopes: [...scopes] };
 }
+
+const nameCharsMax = 100;
+/** As one word, which is what stands in a sentence such as "held by ann@example.com". */
+export const wordOf = (name: string): string => name.trim().replace(/\s+/g, "-").slice(0, nameCharsMax);
 
 export const isWrite = ({ method }: Request) => method !== "GET" && method !== "HEAD";
 

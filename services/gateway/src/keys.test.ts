@@ -18,7 +18,7 @@ test("a key stands for its record, the root key for everything, any other text f
   const record: ApiKeyRecord = {
     apiKeyId: "key_1",
     organizationId: defaultOrganization,
-    name: "shop",
+    name: "the shop",
     scopes: ["emails:send"],
     createdAt: 0,
   };
@@ -26,11 +26,13 @@ test("a key stands for its record, the root key for everything, any other text f
   expect(await callerOf(key, "root key", find)).toEqual({
     kind: "key",
     id: "key_1",
+    name: "key:the-shop",
     scopes: ["emails:send"],
   });
   expect(await callerOf("root key", "root key", find)).toEqual({
     kind: "key",
     id: "root",
+    name: "root",
     scopes: [...scopes],
   });
   for (const text of ["", "root ke", "root key ", `${key} `, hash])

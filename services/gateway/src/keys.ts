@@ -1,7 +1,7 @@
 /** API keys: `tyto_` and 43 base62 characters (256 random bits). Only their SHA-256 is stored anywhere. */
 import { timingSafeEqual } from "node:crypto";
 import { type ApiKeyRecord, scopes } from "@tyto/contracts";
-import type { Caller } from "./caller.ts";
+import { type Caller, wordOf } from "./caller.ts";
 import { sha256 } from "./idempotency.ts";
 
 const alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -38,7 +38,9 @@ export async function callerOf(
 ): Promise<Caller | undefined> {
   const hash = sha256(key);
   if (timingSafeEqual(Buffer.from(hash), Buffer.from(sha256(rootKey))))
-    return { kind: "key", id: "root", scopes: [...scopes] };
+    return { kind: "key", id: "root", name: "root", scopes: [...scopes] };
   const record = await find(hash);
-  return record && { kind: "key", id: record.apiKeyId, scopes: record.scopes };
+  if (record === undefined) return undefined;
+  const { apiKeyId: id, name, scopes: allowed } = record;
+  return { kind: "key", id, name: `key:${wordOf(name) || id}`, scopes: allowed };
 }

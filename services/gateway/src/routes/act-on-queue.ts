@@ -47,7 +47,7 @@ export function actOnQueue(
     request: body(QueueHold),
     responses: answer(QueueHeldShown),
   });
-  api.openapi(hold, async (c) => c.json(await operation.hold(c.req.valid("json"), callerOf(c).id), 200));
+  api.openapi(hold, async (c) => c.json(await operation.hold(c.req.valid("json"), callerOf(c).name), 200));
 
   const release = createRoute({
     ...common,
@@ -59,7 +59,7 @@ export function actOnQueue(
     responses: answer(QueueReleasedShown),
   });
   api.openapi(release, async (c) =>
-    c.json(await operation.release(c.req.valid("json"), callerOf(c).id), 200),
+    c.json(await operation.release(c.req.valid("json"), callerOf(c).name), 200),
   );
 
   const bounce = createRoute({
@@ -72,7 +72,7 @@ export function actOnQueue(
     responses: answer(QueueActedShown),
   });
   api.openapi(bounce, async (c) =>
-    c.json(await operation.act("bounce", c.req.valid("json"), callerOf(c).id), 200),
+    c.json(await operation.act("bounce", c.req.valid("json"), callerOf(c).name), 200),
   );
 
   const requeue = createRoute({
@@ -85,7 +85,7 @@ export function actOnQueue(
     responses: answer(QueueActedShown),
   });
   api.openapi(requeue, async (c) =>
-    c.json(await operation.requeue(c.req.valid("json"), callerOf(c).id), 200),
+    c.json(await operation.requeue(c.req.valid("json"), callerOf(c).name), 200),
   );
 
   const rebind = createRoute({
@@ -98,6 +98,6 @@ export function actOnQueue(
     responses: answer(QueueActedShown),
   });
   api.openapi(rebind, async (c) =>
-    c.json(await operation.act("rebind", c.req.valid("json"), callerOf(c).id), 200),
+    c.json(await operation.act("rebind", c.req.valid("json"), callerOf(c).name), 200),
   );
 }

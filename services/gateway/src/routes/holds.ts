@@ -59,7 +59,7 @@ export function holds(
       ...problems("request.too-large", "request.unsupported-type"),
     },
   });
-  api.openapi(add, async (c) => c.json(await operation.addHold(c.req.valid("json"), callerOf(c).id), 201));
+  api.openapi(add, async (c) => c.json(await operation.addHold(c.req.valid("json"), callerOf(c).name), 201));
 
   const release = createRoute({
     method: "delete",
@@ -76,6 +76,6 @@ export function holds(
     },
   });
   api.openapi(release, async (c) =>
-    c.json(await operation.releaseHold(c.req.valid("param").key, callerOf(c).id), 200),
+    c.json(await operation.releaseHold(c.req.valid("param").key, callerOf(c).name), 200),
   );
 }

@@ -92,7 +92,7 @@ export function sites(
   });
   api.openapi(limit, async (c) => {
     const name = siteName(c.req.valid("param").domain);
-    return c.json(await operation.limitSite(name, c.req.valid("json"), callerOf(c).id), 200);
+    return c.json(await operation.limitSite(name, c.req.valid("json"), callerOf(c).name), 200);
   });
 
   const release = createRoute({
@@ -116,6 +116,6 @@ export function sites(
   });
   api.openapi(release, async (c) => {
     const name = siteName(c.req.valid("param").domain);
-    return c.json(await operation.releaseSite(name, callerOf(c).id), 200);
+    return c.json(await operation.releaseSite(name, callerOf(c).name), 200);
   });
 }

@@ -80,6 +80,31 @@ test("a sender that is held at one site is told there and for the sender, who is
   expect(campaigns[0]).toMatchObject({ state: "open" });
 });
 
+test("a breaker that is open says why, by the hold that it made", () => {
+  const why = "9 of the last 50 bounced";
+  const ports: StatePorts = {
+    ...portsWith({}),
+    breakers: () => [
+      { scope: "organization", id: "acme", state: "open", sinceMs: 5 },
+      { scope: "campaign", id: "acme/spring", state: "open", sinceMs: 5 },
+      { scope: "organization", id: "good", state: "closed" },
+    ],
+    holds: () =>
+      [
+        ...(["", "@google"] as const).map((at) => ({
+          ...{ key: `organization:acme${at}`, scope: "organization" as const, id: "acme" },
+          ...(at === "" ? { why, by: "breaker:bounces" } : { why: "spam", by: "ann", site: "google" }),
+          sinceMs: 5,
+        })),
+      ].reverse(),
+  };
+  expect(processState(ports).breakers).toEqual([
+    { scope: "organization", id: "acme", state: "open", sinceMs: 5, why },
+    { scope: "campaign", id: "acme/spring", state: "open", sinceMs: 5 },
+    { scope: "organization", id: "good", state: "closed" },
+  ]);
+});
+
 test("a campaign is held by its name alone and by its name behind its organization, however it is asked for", () => {
   const held = (id: string): Hold => ({
     ...{ key: `campaign:${id}`, scope: "campaign", id, why: "too many complaints", by: "ann", sinceMs: 0 },

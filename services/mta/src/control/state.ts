@@ -71,9 +71,20 @@ export function processState(of: StatePorts): ProcessState {
     lastMinute: activity.total(),
     organizations: group("organization"),
     campaigns: group("campaign"),
-    breakers: ports.breakers().slice(0, breakersMax),
+    breakers: ports
+      .breakers()
+      .slice(0, breakersMax)
+      .map((breaker) => withHold(breaker, held)),
     waits: waitsOf(ports, inHand),
   };
+}
+
+/** What an open breaker counted stands in the hold that it made. */
+function withHold(breaker: BreakerState, holds: readonly Hold[]): BreakerState {
+  if (breaker.state !== "open" || breaker.why !== undefined) return breaker;
+  const { scope, id } = breaker;
+  const own = holds.find((hold) => hold.scope === scope && hold.id === id && hold.site === undefined);
+  return own === undefined ? breaker : { ...breaker, why: own.why };
 }
 
 /** Why mail waits where nothing stops it: slow servers first, of which nothing is heard, then what was heard last. */
