@@ -29,6 +29,7 @@ export type MessageTold = {
 /** Failures of one message that wait for its domain. More are counted under `unknown`. */
 const uncountedMax = 100;
 
+/** The row of a message, read or new; what is told of it is written once, when it is closed. */
 export async function openMessage(
   ctx: MutationCtx,
   messageId: string,

@@ -115,6 +115,7 @@ function formatReleased({ key, was_held: wasHeld, asked }: z.infer<typeof HoldRe
 type Site = z.infer<typeof SiteDetail>;
 const number = (value: number) => value.toLocaleString("en-US");
 
+/** A site as lines for a terminal of `columns` characters. */
 export function formatSite(site: Site, columns: number, nowMs: number): string[] {
   const name =
     site.site === undefined || site.site === site.domain ? "" : `  site ${colours.bold(site.site)}`;

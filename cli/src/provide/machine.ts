@@ -16,6 +16,7 @@ export type Provided =
   | { kind: "there"; path: string; version: string }
   | { kind: "missing"; reason: string; mend: string };
 
+/** The machine that this process runs on; `say` tells what takes long. */
 export function thisMachine(env: Environment, say: (text: string) => void): Machine & { places: Places } {
   const here = places(env);
   const path = searchPath(env, here.cacheDir);

@@ -15,6 +15,7 @@ type Backlog = { num_pending: number; num_ack_pending: number };
 
 const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
+/** `ask` tells how far a durable is behind, at each scrape. Without a registry nothing is counted. */
 export function createMetrics(
   registry: Registry | undefined,
   isConnected: () => boolean,

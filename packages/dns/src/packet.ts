@@ -19,6 +19,7 @@ export type Response =
   /** SERVFAIL and the like. `withoutEdns`: the server may do better without the OPT record (RFC 6891 §7). */
   | { kind: "failure"; rcode: string; withoutEdns: boolean };
 
+/** A query on the wire (RFC 1035 §4), with an OPT record where the server knows EDNS (RFC 6891). */
 export function encodeQuestion(question: Question, edns: boolean): Uint8Array {
   return wire.encode({
     type: "query",

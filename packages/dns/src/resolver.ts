@@ -50,6 +50,7 @@ const failureTtlMs = 1_000;
 
 type Outcome = { answer: Answer<RecordType> } | { error: DnsError };
 
+/** Throws TypeError without a server. */
 export function createResolver({
   servers,
   validates,

@@ -10,6 +10,7 @@ const idleS = 255;
 const stopMsMax = 15_000;
 const stopCheckMs = 20;
 
+/** Listens. Throws ConfigError for a `custom` provider without its address. */
 export async function start(config: Config, log: Log): Promise<Running & { url: string }> {
   if (config.provider === "custom" && config.upstream.baseUrl === undefined)
     throw new ConfigError("llm", ["LLM_BASE_URL is not set (LLM_PROVIDER=custom needs it)"]);

@@ -102,6 +102,7 @@ async function putBack(
 const laterThan = (atMs: number | undefined, nowMs: number) =>
   atMs !== undefined && atMs > nowMs ? atMs : undefined;
 
+/** The first attempt for each recipient, in the order of the message. */
 export function entriesOf(message: AcceptedMessage): QueueEntry[] {
   const { messageId, organizationId, from, domain, bodyBytes, bodyChunks, bodyPack, scheduledAt, expiresAt } =
     message;

@@ -15,6 +15,7 @@ export type Metrics = {
 
 const seconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
+/** The recorder's metrics; `now` is milliseconds since 1970, as the times of events. */
 export function createMetrics(registry: Registry, now: () => number): Metrics {
   const registers = [registry];
   const inHand = new Set<{ storedAtMs: number }>();

@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, type Registry } from "@tyto/service";
 
+/** Scans by result and time, and whether clamd answers. */
 export function createMetrics(registry: Registry) {
   const registers = [registry];
   const scans = new Counter({

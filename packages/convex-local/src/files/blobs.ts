@@ -25,6 +25,7 @@ export type BlobWriter = {
   abort(): void;
 };
 
+/** A file each; one that was not finished never has its name. */
 export function blobsInDirectory(directory: string): Blobs {
   mkdirSync(directory, { recursive: true });
   return {
@@ -66,6 +67,7 @@ function syncDirectory(directory: string): void {
   }
 }
 
+/** For tests, and gone with the process. */
 export function blobsInMemory(): Blobs {
   const blobs = new Map<string, Blob>();
   return {

@@ -20,6 +20,7 @@ const CONVEX_ERROR = Symbol.for("ConvexError");
 const isConvexError = (thrown: unknown): thrown is Error & { data: unknown } =>
   typeof thrown === "object" && thrown !== null && CONVEX_ERROR in thrown;
 
+/** What a function threw, as its caller gets it. */
 export function toFailure(thrown: unknown): FunctionFailure {
   if (thrown instanceof FunctionFailure) return thrown;
   if (thrown instanceof UserError) {

@@ -57,6 +57,7 @@ export const pathWithExtension = (path: string): string => path.replace(":", ".j
 
 const validatorsOf = new WeakMap<FunctionObject, { args: Validator; returns: Validator | null }>();
 
+/** Kind and validators of a function. Throws for what is none. */
 export function describeFunction(path: string, object: FunctionObject): Resolved {
   const kind = kindOfFunction(object);
   if (kind === undefined) throw new Error(`${path} is not a Convex function`);

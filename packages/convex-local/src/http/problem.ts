@@ -21,6 +21,7 @@ const STATUS_OF: Record<string, number> = {
   InvalidToken: 401,
 };
 
+/** `undefined` for an error that is ours and nobody's request's. */
 export function toProblem(error: unknown): HttpProblem | undefined {
   if (error instanceof HttpProblem) return error;
   if (error instanceof UserError)

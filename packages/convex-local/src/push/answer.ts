@@ -48,6 +48,7 @@ type DescribedInstance = {
   exports: Record<string, never>;
 };
 
+/** A component and those below it, as the official CLI reads them in the answer to a push. */
 export function describeInstance(instance: Instance, loaded: readonly Loaded[]): DescribedInstance {
   const { path, definitionPath, children, mounts } = instance;
   const http = loaded.find((other) => other.instance === instance)?.bundle.modules.get("http");

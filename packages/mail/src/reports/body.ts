@@ -31,6 +31,7 @@ const announcement = new RegExp(
 const opening =
   /transcript of session|addresses had|failed addresses|failure reasons|message log|failed recipients|non-delivered information|server message|smtp command|original message was|original message details|original message subject/i;
 
+/** The text of a report, parted where it announces the message that it is about. */
 export function bodyOf(message: Message): Body {
   const { text } = message;
   let from = 0;

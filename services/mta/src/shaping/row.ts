@@ -61,6 +61,7 @@ export function fit(row: Row, profile: Profile, nowMs: number): boolean {
   return true;
 }
 
+/** Keeps the last replies. */
 export function keep(row: Row, atMs: number, reply: Reply | undefined): void {
   if (reply === undefined) return;
   row.replies.push({ atMs, code: reply.code, text: reply.text.slice(0, replyCharsMax) });
@@ -75,6 +76,7 @@ export function saidBy({ reply, reason }: Pick<Observation, "reply" | "reason">)
   return phrase("answered", { say, code: `${reply.code}`, reply: text });
 }
 
+/** A row as operators see it. */
 export function statusOf(
   { key, provider, throttle, replies }: Row,
   profile: Profile,

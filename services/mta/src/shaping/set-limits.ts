@@ -12,6 +12,7 @@ export type SetLimit = {
 
 export type SetLimitMeasure = Pick<Measure, "rate" | "connectionsMax" | "by" | "why" | "sinceMs" | "untilMs">;
 
+/** An operator's limits as shaping takes them, with the words that name who set them. */
 export function setLimitOf(measure: SetLimitMeasure): SetLimit {
   const { rate, connectionsMax, sinceMs } = measure;
   return {

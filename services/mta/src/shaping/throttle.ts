@@ -73,6 +73,7 @@ const learnedPerMinMax = 6_000;
 const usedShareMin = 0.5;
 const slowStartConnections = 2;
 
+/** A site that nothing is known of: open, at the start of its profile. */
 export function newThrottle(profile: Profile, nowMs: number): Throttle {
   const ratePerMin = profile.rate?.startPerMin;
   return {
