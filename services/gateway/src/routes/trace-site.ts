@@ -1,6 +1,5 @@
 import { z } from "@hono/zod-openapi";
-import type { ControlAnswer, TraceLineView } from "@tyto/contracts";
-import { toFailure } from "@tyto/contracts";
+import { type ControlAnswer, phrase, type TraceLineView, toFailure } from "@tyto/contracts";
 import { type Api, createRoute, type GuardPorts, guard, problems, secured } from "../api.ts";
 import type { Operation } from "../operation/operation.ts";
 import { SiteParams, siteName } from "./sites.ts";
@@ -67,7 +66,7 @@ function events(
         operation
           .trace(domain, tell, ending.signal)
           .then(
-            () => event("end", { why: "ten minutes are over" }),
+            () => event("end", { why: phrase("loop.ended", {}) }),
             (error: unknown) => event("end", { why: toFailure(error).hint ?? toFailure(error).row.say }),
           )
           .finally(() => {

@@ -1,5 +1,5 @@
 /** What came of an address's mail, as parts of it, and which parts are too large. */
-import type { ProviderWarmth, WarmingRecord } from "@tyto/contracts";
+import { type ProviderWarmth, phrase, type WarmingRecord } from "@tyto/contracts";
 import { listed, percent } from "./words.ts";
 
 /** So few bounces or deferrals are an accident, whatever part they are. */
@@ -95,13 +95,7 @@ export function isHaltDue(record: WarmingRecord): boolean {
 
 /** "12 % were deferred", or of a provider "deferred 12 %". */
 export function faultOf(rates: Limit, limit: Limit, isActive = false): string {
-  const words = isActive
-    ? { bounced: "bounced", deferred: "deferred", complained: "complained about" }
-    : { bounced: "bounced", deferred: "were deferred", complained: "were complained about" };
+  const form = isActive ? "fault" : "fault.of-all";
   const faults = kinds.filter((kind) => rates[kind] > limit[kind]);
-  return listed(
-    faults.map((kind) =>
-      isActive ? `${words[kind]} ${percent(rates[kind])}` : `${percent(rates[kind])} ${words[kind]}`,
-    ),
-  );
+  return listed(faults.map((kind) => phrase(`${form}.${kind}`, { share: percent(rates[kind]) })));
 }
