@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { CustomHeaders, Mailbox, SendRequest } from "./api.ts";
+import { Attachment, CustomHeaders, Mailbox, SendRequest } from "./api.ts";
 import { isSubject, subjects } from "./events.ts";
 import { placeOf, sendSubject } from "./queue.ts";
 import { consumers } from "./streams.ts";
@@ -49,6 +49,14 @@ test("headers that Tyto writes are refused in any case", () => {
     expect(CustomHeaders.safeParse({ [name]: "x" }).success).toBe(false);
 });
 
+test("a type of a file brings no eight bits into a header", () => {
+  const typed = (content_type: string) =>
+    Attachment.safeParse({ filename: "x", content: "AAAA", content_type });
+  expect(typed('text/plain; name="x y"').success).toBe(true);
+  for (const type of ["text/plain; name=ü", "text/plain;\u2028", "text/plain; a\x7f", "text"])
+    expect(typed(type).success).toBe(false);
+});
+
 test("a request without a body text names the field", () => {
   const parsed = SendRequest.safeParse({ from: "a@example.com", to: "b@example.com", subject: "Hi" });
   expect(parsed.error?.issues[0]?.path).toEqual(["text"]);
@@ -75,3 +83,14 @@ test("the subject of an entry names its traffic and its place in one token, what
   );
   expect(Domain.parse(" Example.com. ")).toBe(Domain.parse("example.com"));
 });
+
+test("no mailbox and no header takes more time than it has characters", () => {
+  const spaces = " ".repeat(500);
+  // Five hundred of each took minutes where two parts of a pattern could match the same text.
+  for (const text of [spaces, `a${spaces.slice(1)}`, `${spaces.slice(0, 250)}<${spaces.slice(0, 249)}`])
+    for (let round = 0; round < 500; round++) expect(Mailbox.safeParse(text).success).toBe(false);
+  const words = `${"a".repeat(900)} `.repeat(2);
+  for (let round = 0; round < 500; round++)
+    expect(CustomHeaders.safeParse({ "X-A": words }).success).toBe(true);
+  expect(CustomHeaders.safeParse({ "X-A": "a".repeat(901) }).success).toBe(false);
+}, 60_000);

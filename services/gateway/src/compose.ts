@@ -138,6 +138,6 @@ const asNodeAddresses = (mailboxes: readonly Mailbox[]) =>
   mailboxes.map(({ address, name }) => (name === undefined ? { address } : { address, name }));
 
 function unstructured(value: string): MimeNodeHeaderValue {
-  const longWord = new RegExp(`\\S{${wordCharsMax + 1}}`).test(value);
-  return longWord ? { prepared: true, foldLines: true, value: encodeWord(value, "B", 52) } : value;
+  const hasLongWord = value.split(/\s/).some((word) => word.length > wordCharsMax);
+  return hasLongWord ? { prepared: true, foldLines: true, value: encodeWord(value, "B", 52) } : value;
 }
