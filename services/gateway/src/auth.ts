@@ -36,7 +36,9 @@ const sessionDays = 14;
 const passwordCharsMin = 12;
 const passwordCharsMax = 128;
 const attemptsPerAddressMax = 30;
-const attemptsPerAccountMax = 10;
+/** Of one address at one account; from everywhere ten times that, so that a stranger cannot easily keep its owner out. */
+const attemptsAtAccountMax = 10;
+const attemptsPerAccountMax = 100;
 
 /** What the dashboard uses of better-auth's routes. Sign-up is not among them. */
 const routes: ReadonlySet<string> = new Set([
@@ -124,9 +126,10 @@ export function createAuth({ store, siteUrl, secret, log, now = Date.now }: Auth
       if (route === "POST /sign-in/email") {
         const email = await emailIn(request.clone());
         attempts.count(`address ${clientIp}`, attemptsPerAddressMax);
+        attempts.count(`address ${clientIp} at ${email}`, attemptsAtAccountMax);
         attempts.count(`account ${email}`, attemptsPerAccountMax);
         const answer = await auth.handler(request);
-        if (answer.ok) attempts.forget(`account ${email}`);
+        if (answer.ok) attempts.forget(`address ${clientIp} at ${email}`);
         return inOurShape(answer);
       }
       return inOurShape(await auth.handler(request));

@@ -4,7 +4,7 @@ import { site, startTestGateway, type TestGateway } from "../testing.ts";
 let gateway: TestGateway;
 let cookie: string;
 beforeAll(async () => {
-  gateway = await startTestGateway();
+  gateway = await startTestGateway({ config: { trustProxy: true } });
   cookie = await gateway.signIn();
 });
 afterAll(() => gateway.stop());
@@ -65,4 +65,23 @@ test("429 after ten wrong passwords for an account within a minute, whatever com
   expect(Number(answer.headers.get("retry-after"))).toBeGreaterThan(0);
   gateway.clock.now += 60_000;
   expect((await signIn("wrong", "target@tyto.test")).status).toBe(401);
-});
+}, 60_000); // Each password is hashed at its full cost.
+
+test("one address that guesses keeps nobody else out of the account; many together wait, too", async () => {
+  const from = (address: string, password: string | undefined) =>
+    post(
+      "/sign-in/email",
+      { email: "ada@tyto.test", password },
+      { "x-forwarded-for": `10.0.0.1, ${address}` },
+    );
+  gateway.clock.now += 60_000;
+  // An attempt without a password counts, and costs no hash.
+  for (let attempt = 0; attempt < 10; attempt++)
+    expect((await from("198.51.100.1", undefined)).status).toBe(400);
+  expect((await from("198.51.100.1", "correct horse battery")).status).toBe(429);
+  expect((await from("198.51.100.2", "correct horse battery")).status).toBe(200);
+  const statuses: number[] = [];
+  for (let attempt = 0; attempt < 90; attempt++)
+    statuses.push((await from(`203.0.113.${attempt}`, undefined)).status);
+  expect(statuses.indexOf(429)).toBe(89);
+}, 60_000);
