@@ -22,7 +22,7 @@ export const germanPhrases: Readonly<Record<PhraseKind, string>> = {
   "flow.scope-held-at": "{scope} {id} ist bei {site} angehalten von {by}: {why}",
   "flow.scope-held": "{scope} {id} ist angehalten von {by}: {why}",
 
-  "wait.put-off": "die letzte wurde verschoben: {why}",
+  "wait.put-off": "die letzte wurde aufgeschoben: {why}",
   "wait.no-way": "es gibt noch keinen Weg: {why}",
   "wait.turn": "wartet, bis sie an der Reihe ist: {why}",
   "wait.slow": "der Server lässt sich Zeit: {count} im Versand, und keine Antwort innerhalb einer Minute",

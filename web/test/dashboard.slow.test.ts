@@ -4,6 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { AxeBuilder } from "@axe-core/playwright";
+import { type DnsServer, startDns } from "@tyto/dns/testing";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { complaintAbout } from "../../test/parts/complaint.ts";
 import { type Installation, startInstallation } from "../../test/parts/installation.ts";
@@ -22,6 +23,7 @@ const flags = [
 
 describe.skipIf(skip)("the dashboard", () => {
   let remote: Remote;
+  let dns: DnsServer;
   let tyto: Installation;
   let browser: Browser;
   let context: BrowserContext;
@@ -49,7 +51,12 @@ describe.skipIf(skip)("the dashboard", () => {
 
   beforeAll(async () => {
     remote = startRemote();
-    tyto = await startInstallation({ routes: { "*": remote.address }, env: { RETRY_FIRST_S: "60" } });
+    dns = await startDns();
+    tyto = await startInstallation({
+      routes: { "*": remote.address },
+      dnsServers: dns.servers.map(({ host, port }) => `${host}:${port}`).join(","),
+      env: { RETRY_FIRST_S: "60" },
+    });
     browser = await chromium.launch({
       executablePath: Bun.which("chromium") ?? Bun.which("chromium-browser") ?? "chromium",
       args: flags,
@@ -62,6 +69,7 @@ describe.skipIf(skip)("the dashboard", () => {
   afterAll(async () => {
     await browser?.close();
     await tyto?.stop();
+    await dns?.stop();
     remote?.stop();
   }, 300_000);
 
@@ -73,6 +81,8 @@ describe.skipIf(skip)("the dashboard", () => {
     await button("Create account").click();
     await see("Enter an address such as ann@example.com");
     await see("Use at least 12 characters");
+    // The first wrong field has the focus, so that its words are read out.
+    await page.locator("input[type=email]:focus").waitFor();
     await page.getByLabel("Email").fill(account.email);
     await page.getByLabel("Password", { exact: true }).fill(account.password);
     await button("Create account").click();
@@ -89,6 +99,23 @@ describe.skipIf(skip)("the dashboard", () => {
     await see("DKIM · Ed25519");
     await see("bounces.sender.test");
     await see("Waiting for DNS");
+    await see("Nothing was found at this name.");
+
+    dns.set("bounces.sender.test", { TXT: ["v=spf1 -all"] });
+    await button("Check now").click();
+    await see("DNS does not show them all yet.");
+    await see("Found instead:");
+    await page.getByText("v=spf1 -all", { exact: true }).waitFor();
+    await button("Zone file").click();
+    await page
+      .getByRole("dialog")
+      .getByText(/bounces\.sender\.test\. +3600 IN MX +10 mail\.tyto\.test\./)
+      .waitFor();
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    await open("/");
+    await page.getByRole("link", { name: "Publish its DNS records" }).click();
+    await page.waitForURL("**/domains/sender.test");
   }, 300_000);
 
   test("a wrong domain is named next to its field, a second one by the gateway", async () => {
@@ -167,6 +194,18 @@ describe.skipIf(skip)("the dashboard", () => {
     await page.getByRole("link", { name: "Show message" }).click();
     await page.waitForURL(`**/messages/${id}`);
     await see("The mailbox does not exist");
+    await see("Tyto sends this address nothing more");
+    await page.getByRole("link", { name: "See the suppression list" }).click();
+    await page.waitForURL(/suppressions\?search=nobody(@|%40)remote\.test/);
+
+    await open("/send");
+    await page.getByLabel("To", { exact: true }).fill("nobody@remote.test");
+    await button("Send").click();
+    await see("Every recipient is on the suppression list");
+    await see("Allow an address again only if its owner asked for it.");
+    expect(await page.getByText("/v1/suppressions").count()).toBe(0);
+    await page.getByRole("link", { name: "See the suppression list" }).click();
+    await page.waitForURL("**/suppressions");
 
     await open("/suppressions?search=nobody");
     await button("Allow mail to nobody@remote.test again").click();
@@ -648,6 +687,9 @@ describe.skipIf(skip)("the dashboard", () => {
     await page.waitForURL(/\/sign-in\?next=/);
     expect(await page.getByText("To nobody").count()).toBe(0);
     await page.getByLabel("Email").fill(account.email);
+    await button("Sign in").click();
+    await see("Enter your password");
+    await page.locator("input[type=password]:focus").waitFor();
     await page.getByLabel("Password", { exact: true }).fill("wrong horse battery");
     await button("Sign in").click();
     await see("Email or password is wrong");

@@ -36,6 +36,17 @@ test("a long TXT value is split into strings of at most 255 bytes", () => {
 
 test("an MX value ends as an absolute name", () => {
   expect(zoneFileOf([{ name: "bounces.example.com", type: "MX", value: "10 mail.example.net" }])).toBe(
-    "bounces.example.com.\t3600\tIN\tMX\t10 mail.example.net.",
+    "bounces.example.com. 3600 IN MX  10 mail.example.net.",
   );
+});
+
+test("the columns of a zone file stand below each other", () => {
+  const lines = zoneFileOf([
+    { name: "t1._domainkey.example.com", type: "TXT", value: "p=A" },
+    { name: "bounces.example.com", type: "MX", value: "10 mail.example.net" },
+  ]).split("\n");
+  expect(lines).toEqual([
+    't1._domainkey.example.com. 3600 IN TXT "p=A"',
+    "bounces.example.com.       3600 IN MX  10 mail.example.net.",
+  ]);
 });

@@ -38,8 +38,12 @@ export function recordsByStage<Record extends Pick<DnsRecordView, "stage">>(
 
 /** All records as a zone file fragment (RFC 1035 §5), long TXT values in strings of at most 255 bytes. */
 export function zoneFileOf(records: readonly Pick<DnsRecordView, "name" | "type" | "value">[]): string {
+  const nameChars = Math.max(0, ...records.map(({ name }) => name.length)) + 1;
   return records
-    .map((record) => `${record.name}.\t3600\tIN\t${record.type}\t${zoneValue(record)}`)
+    .map(
+      (record) =>
+        `${`${record.name}.`.padEnd(nameChars)} 3600 IN ${record.type.padEnd(3)} ${zoneValue(record)}`,
+    )
     .join("\n");
 }
 

@@ -96,6 +96,17 @@ test("what a recipient answered, complained of or wished is told in words, and s
   ]);
 });
 
+test("only a bounce that is surely for good and the recipient's own doing says that the address is suppressed", () => {
+  const sure = { hard: true, confidence: 1, fault: "recipient" };
+  const suppressesBy = (name: string, detail: unknown) =>
+    timelineRows([{ ...event(name, 1), detail }])[0]?.suppresses;
+  expect(suppressesBy("mail.bounced", sure)).toBe(true);
+  expect(suppressesBy("mail.deferred", sure)).toBe(false);
+  for (const other of [{ hard: false }, { confidence: 0.5 }, { fault: "policy" }, { confidence: undefined }])
+    expect(suppressesBy("mail.bounced", { ...sure, ...other })).toBe(false);
+  expect(suppressesBy("mail.bounced", undefined)).toBe(false);
+});
+
 test("a detail of any other shape has no facts", () => {
   for (const detail of [undefined, null, 7, "x", [], {}, { conversation: 3, dkim: "x", attempt: "1" }])
     expect(factsOf(detail)).toEqual([]);

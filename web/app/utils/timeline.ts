@@ -1,3 +1,4 @@
+import { suppresses } from "@tyto/contracts";
 import type { Look } from "./status.ts";
 
 /** One event of a message's life as Convex stores it. `subject` is the event's name, such as `mail.delivered`. */
@@ -44,6 +45,8 @@ export type TimelineRow = Omit<TimelineEvent, "reply"> & {
   explanation: string | undefined;
   /** What a person wrote back. */
   quote: string | undefined;
+  /** Its address has got nothing since. */
+  suppresses: boolean;
 };
 
 /** The rows to show, oldest first; with `recipient`, its own events and those of the whole message. */
@@ -66,8 +69,14 @@ export function timelineRows(events: readonly TimelineEvent[], recipient?: strin
       reason: textOf(detail.reason),
       explanation,
       quote: textOf(detail.text),
+      suppresses: event.subject === "mail.bounced" && suppressesBy(detail),
     };
   });
+}
+
+function suppressesBy({ hard, confidence, fault }: Record<string, unknown>): boolean {
+  if (typeof hard !== "boolean" || typeof confidence !== "number" || fault !== "recipient") return false;
+  return suppresses({ hard, confidence, fault });
 }
 
 /** One fact of an event: `name` is an i18n key under `fact.`. `value` is shown as it is, unless `key` is one of words for it. */
