@@ -25,7 +25,7 @@ const copies: ReadonlySet<BucketName> = new Set(["SUPPRESSIONS", "DOMAINS", "API
 const createTriesMax = 8;
 
 export function createBucket<B extends BucketName>(
-  parts: { link: Link; store: Store; direct: Direct; log: BusLog },
+  parts: { link: Link; store: Store; direct: Direct; log: BusLog; lookMs: number },
   name: B,
 ): Bucket<B> {
   const { store, direct } = parts;

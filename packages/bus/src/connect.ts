@@ -20,6 +20,7 @@ import { createRequests, type Requests } from "./requests.ts";
 import { RunningParts } from "./running.ts";
 import { createStore } from "./store/store.ts";
 import { sweepMsDefault } from "./sweep.ts";
+import { lookMsDefault } from "./watch.ts";
 
 export type BusOptions = Login & {
   /** The service; shown in the server's list of connections. */
@@ -32,6 +33,8 @@ export type BusOptions = Login & {
   drainMs?: number;
   /** How often acknowledged entries are taken out of the queue. */
   sweepMs?: number;
+  /** How often a watched bucket is looked through for changes that nothing told of. */
+  lookMs?: number;
   now?: () => number;
 };
 
@@ -83,7 +86,7 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
     raw: createBodies(parts, "RAW", "raw", publishMs),
     queue: { ...queue, consume: async (how, handler) => running.keep(await queue.consume(how, handler)) },
     bucket<B extends BucketName>(name: B) {
-      const bucket = createBucket(parts, name);
+      const bucket = createBucket({ ...parts, lookMs: options.lookMs ?? lookMsDefault }, name);
       return { ...bucket, watch: async (onChange) => running.keepWatch(await bucket.watch(onChange)) };
     },
     count: (key, windowMs, add = 1) => count(store, now(), key, windowMs, add),

@@ -13,12 +13,12 @@ import { Interrupted } from "./requests.ts";
 
 const pageMessagesMax = 512;
 /** Looks without being told: what the subscription lost is found within this time. */
-const lookMs = 2_000;
+export const lookMsDefault = 2_000;
 /** The subscription hears a change before it is stored; looks follow at these waits until it shows. */
 const waitsMs = [0, 1, 5, 20, 80, 300];
 const beginAgainMs = 250;
 
-type Parts = { link: Link; direct: Direct; log: BusLog };
+type Parts = { link: Link; direct: Direct; log: BusLog; lookMs: number };
 
 /** Resolves when the present values were handed over. */
 export async function watchBucket<B extends BucketName>(
@@ -99,7 +99,8 @@ class Watch<B extends BucketName> {
   }
 
   #lookNowAndThen(): () => void {
-    const timer = setInterval(() => this.#parts.link.isConnected() && void this.#look(), lookMs);
+    const { link, lookMs } = this.#parts;
+    const timer = setInterval(() => link.isConnected() && void this.#look(), lookMs);
     timer.unref();
     return () => clearInterval(timer);
   }
