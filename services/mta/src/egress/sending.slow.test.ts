@@ -138,7 +138,13 @@ const delivered = (name: string) =>
       : [],
   );
 
+/** When the first mail was sent. */
+let begunMs = 0;
+/** Less than the minute that pools tell of. */
+const surelyCountedMs = 50_000;
+
 test("each kind of mail leaves through its pool; what a new address may not send today waits, and costs no attempt", async () => {
+  begunMs = performance.now();
   await send("bulk", 80);
   await send("transactional", 60);
   await until(() => delivered("transactional").length === 60 && delivered("bulk").length >= 40);
@@ -164,9 +170,13 @@ test("pools tell the connections of their addresses and what came of the last mi
   await send("transactional", 1, "kept");
   await until(async () => ((await egressOf("transactional"))?.connections ?? 0) > 0);
   await until(() => delivered("kept").length === 1);
-  expect((await egressOf("transactional"))?.egress).toBe("known");
-  expect((await egressOf("transactional"))?.lastMinute).toEqual({ delivered: 61, deferred: 0, bounced: 0 });
-  expect((await egressOf("bulk"))?.lastMinute.delivered).toBe(40);
+  const known = await egressOf("transactional");
+  const young = await egressOf("bulk");
+  // On a machine that stands still the first mails may be more than a minute old.
+  const areAllCounted = performance.now() - begunMs < surelyCountedMs;
+  expect(known).toMatchObject({ egress: "known", lastMinute: { deferred: 0, bounced: 0 } });
+  expect(known?.lastMinute.delivered).toBeWithin(areAllCounted ? 61 : 1, 62);
+  expect(young?.lastMinute.delivered).toBeWithin(areAllCounted ? 40 : 0, 41);
   expect(await egressOf("spare")).toMatchObject({ connections: 0, lastMinute: { delivered: 0 } });
 });
 

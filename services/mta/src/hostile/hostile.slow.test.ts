@@ -1,5 +1,6 @@
 import { heapStats } from "bun:jsc";
 import { expect, test } from "bun:test";
+import { until } from "../../../../test/parts/until.ts";
 import { fuzz } from "./fuzz.testing.ts";
 
 /** A tenth of an object per session: whatever the sender kept of each would be ten times as much. */
@@ -29,10 +30,12 @@ test("20,000 sessions with a hostile server: no crash, no hang, nothing kept, no
   expect(counts.trouble).toBeGreaterThan(1_000);
   expect(counts.interrupted).toBeGreaterThan(10);
 
+  // On a busy machine the last connections close in their own time.
+  const left = async () => (await liveObjects()) - objects;
+  await until("nothing is kept", async () => (await left()) < objectsMax, { state: left });
   // The bytes are told and not judged: what the allocator keeps for the sessions to come is its own.
-  const kept = { objects: (await liveObjects()) - objects, bytes: process.memoryUsage.rss() - rssBytes };
+  const bytes = process.memoryUsage.rss() - rssBytes;
   process.stdout.write(
-    `15,000 sessions left ${kept.objects} objects and ${Math.round(kept.bytes / 1e5) / 10} MB behind\n`,
+    `15,000 sessions left ${await left()} objects and ${Math.round(bytes / 1e5) / 10} MB behind\n`,
   );
-  expect(kept.objects).toBeLessThan(objectsMax);
 }, 900_000);
