@@ -132,6 +132,9 @@ export function createAuth({ store, siteUrl, secret, log, now = Date.now }: Auth
         if (answer.ok) attempts.forget(`address ${clientIp} at ${email}`);
         return inOurShape(answer);
       }
+      // Whoever found a signed-in browser must not find out the password with it.
+      if (route === "POST /change-password")
+        attempts.count(`password from ${clientIp}`, attemptsAtAccountMax);
       return inOurShape(await auth.handler(request));
     },
   };

@@ -85,3 +85,12 @@ test("one address that guesses keeps nobody else out of the account; many togeth
     statuses.push((await from(`203.0.113.${attempt}`, undefined)).status);
   expect(statuses.indexOf(429)).toBe(89);
 }, 60_000);
+
+test("429 after ten tries to change the password within a minute, with a session too", async () => {
+  gateway.clock.now += 60_000;
+  const signedIn = await signIn("correct horse battery");
+  const own = signedIn.headers.get("set-cookie")?.split(";")[0] ?? "";
+  const change = () => post("/change-password", { newPassword: "x".repeat(20) }, { cookie: own });
+  for (let attempt = 0; attempt < 10; attempt++) expect((await change()).status).toBe(400);
+  expect((await change()).status).toBe(429);
+}, 60_000);
