@@ -7,6 +7,7 @@ import {
   QueueHeld,
   QueueReleased,
   QueueView,
+  sumActed,
 } from "@tyto/contracts";
 import type { z } from "zod";
 import { type Api, apiOptions, apiUsage, callApi, findApi } from "../api/client.ts";
@@ -246,7 +247,7 @@ async function inParts(
       const request = { filter, ...more, dry_run: isDryRun, ...(cursor ? { cursor } : {}) };
       const part = take(await callApi(api, "POST", `/v1/queue/${action}`, request));
       if (part === undefined) return total;
-      total = sum(total, part);
+      total = sumActed(total, part);
       cursor = part.next_cursor;
       if (cursor && process.stderr.isTTY) process.stderr.write(`\r${total.matched} … `);
     } while (cursor);
@@ -274,17 +275,6 @@ function tell(values: Values, answer: unknown, print: () => void): number {
   if (values.json) say(JSON.stringify(answer));
   else print();
   return 0;
-}
-
-function sum(before: Acted | undefined, part: Acted): Acted {
-  if (before === undefined) return part;
-  return {
-    ...part,
-    matched: before.matched + part.matched,
-    touched: before.touched + part.touched,
-    in_hand: before.in_hand + part.in_hand,
-    sample: before.sample,
-  };
 }
 
 async function agree(values: Values, question: string): Promise<void> {

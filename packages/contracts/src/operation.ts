@@ -157,6 +157,17 @@ export const QueueActed = z.object({
   next_cursor: z.string().nullable().describe("Go on with this cursor; `null` when everything was looked at"),
 });
 export type QueueActed = z.infer<typeof QueueActed>;
+/** The parts of one action, put together in their order. */
+export function sumActed(before: QueueActed | undefined, part: QueueActed): QueueActed {
+  if (before === undefined) return part;
+  return {
+    ...part,
+    matched: before.matched + part.matched,
+    touched: before.touched + part.touched,
+    in_hand: before.in_hand + part.in_hand,
+    sample: before.sample,
+  };
+}
 
 const holdScope = z.enum(["site", "domain", "organization", "campaign", "everything"]);
 export const HoldView = z.object({

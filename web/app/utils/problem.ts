@@ -1,4 +1,5 @@
 import type { ErrorCode, Issue } from "@tyto/contracts";
+import { isRecord, textOf } from "./record.ts";
 
 /** What went wrong with a request, from any part of the gateway, in one shape. `code` selects the words on the page. */
 export type RequestProblem = {
@@ -18,10 +19,6 @@ export class RequestFailure extends Error {
     this.problem = problem;
   }
 }
-
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-const textOf = (value: unknown) => (typeof value === "string" && value !== "" ? value : undefined);
 
 function issuesOf(value: unknown): Issue[] {
   if (!Array.isArray(value)) return [];

@@ -1,4 +1,10 @@
-import type { QueueActed, QueueFilterView, QueueRow, QueueView } from "@tyto/contracts";
+import {
+  type QueueActed,
+  type QueueFilterView,
+  type QueueRow,
+  type QueueView,
+  sumActed,
+} from "@tyto/contracts";
 
 export type QueueBy = QueueView["by"];
 export const queueGroupings = ["site", "organization", "campaign"] as const satisfies readonly QueueBy[];
@@ -16,18 +22,6 @@ export function filterOf(by: QueueBy, key: string): QueueFilterView | undefined 
 
 /** Outcomes of the last minute that were not deliveries. */
 export const troublesOf = ({ deferred, bounced }: QueueRow["last_minute"]): number => deferred + bounced;
-
-/** The parts of one action, put together. */
-export function sumActed(before: QueueActed | undefined, part: QueueActed): QueueActed {
-  if (before === undefined) return part;
-  return {
-    ...part,
-    matched: before.matched + part.matched,
-    touched: before.touched + part.touched,
-    in_hand: before.in_hand + part.in_hand,
-    sample: before.sample,
-  };
-}
 
 /** Parts that are asked for in a row: 5,000 entries each, ten million together. */
 const partsMax = 2_000;

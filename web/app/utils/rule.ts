@@ -1,4 +1,5 @@
 import type { RuleView } from "@tyto/contracts";
+import { isRecord } from "./record.ts";
 
 /** What a rule looks at and does, as far as its definition says so in the words that are known here. */
 export type RuleFacts = {
@@ -12,9 +13,6 @@ export type RuleFacts = {
   forS?: number;
   pool?: string;
 };
-
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 
 export function ruleFacts({ definition }: Pick<RuleView, "definition">): RuleFacts {
   const { when, threshold, action, forS, pool } = definition;

@@ -1,4 +1,5 @@
 import { suppresses } from "@tyto/contracts";
+import { isRecord, textOf } from "./record.ts";
 import type { Look } from "./status.ts";
 
 /** One event of a message's life as Convex stores it. `subject` is the event's name, such as `mail.delivered`. */
@@ -82,11 +83,8 @@ function suppressesBy({ hard, confidence, fault }: Record<string, unknown>): boo
 /** One fact of an event: `name` is an i18n key under `fact.`. `value` is shown as it is, unless `key` is one of words for it. */
 export type Fact = { name: string; value: string; key?: string };
 
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 const feedbacks = ["abuse", "fraud", "virus", "not-spam", "opt-out", "other"];
 const methods = ["one-click", "link", "mailto", "report"];
-const textOf = (value: unknown) => (typeof value === "string" && value !== "" ? value : undefined);
 
 /** MX, address, encryption, signatures, who complained or answered and the rest, read from an event's detail; what is absent is left out. */
 export function factsOf(detail: unknown): Fact[] {
