@@ -56,6 +56,9 @@ export const queueGroupings = ["site", "organization", "campaign"] as const;
 export const QueueGrouping = z.enum(queueGroupings);
 export type QueueGrouping = z.infer<typeof QueueGrouping>;
 
+/** So many sites are told of each organisation and campaign. */
+export const queueSitesMax = 3;
+
 /** How many entries wait, which of them are due, and since and until when. */
 export const Waiting = z.object({
   entries: count,
@@ -342,7 +345,19 @@ export const controls = {
       countedAtMs: TimeMs,
       total: Waiting,
       classes: z.array(Waiting.extend({ traffic: z.enum(traffics) })),
-      rows: z.array(Waiting.extend({ key: z.string().max(300), provider: name.optional() })).max(2_000),
+      rows: z
+        .array(
+          Waiting.extend({
+            key: z.string().max(300),
+            provider: name.optional(),
+            /** By organisation and campaign: the sites that most of it waits for. */
+            sites: z
+              .array(z.object({ site: name, entries: count }))
+              .max(queueSitesMax)
+              .optional(),
+          }),
+        )
+        .max(2_000),
       rest: Waiting.extend({ rows: count }).optional(),
     }),
     answerMsMax: 60_000,

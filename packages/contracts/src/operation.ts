@@ -74,7 +74,7 @@ export const QueueRow = z.object({
   ...waiting,
   ...flow,
   why: flow.why.describe(
-    "Why it waits: what stops the site, or else what the last of it heard that could not go",
+    "Why it waits: what stops the site, or else what the last of it heard that could not go; by organisation or campaign, the same of the sites that most of it waits for",
   ),
   connections: count,
   in_hand: count.describe("Being sent at this moment"),

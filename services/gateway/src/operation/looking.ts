@@ -4,6 +4,7 @@ import {
   type GroupState,
   noTraffic,
   PoolList,
+  phrase,
   type QueueQuery,
   QueueView,
   RuleList,
@@ -12,6 +13,7 @@ import {
   type SiteLimit,
   SiteList,
   type SiteState,
+  shortened,
   type WaitReason,
 } from "@tyto/contracts";
 import type { z } from "zod";
@@ -47,11 +49,14 @@ export async function viewQueue(
       lastMinute: addMinutes(processes.map(({ lastMinute }) => lastMinute)),
     },
     rows: [
-      ...rows.map((row) => ({
+      ...rows.map(({ sites: own = [], ...row }) => ({
         ...row,
         ...(by === "site"
           ? withReason(siteFacts(sites.get(row.key)), waits.get(row.key))
-          : groupFacts(groups.get(row.key))),
+          : withSites(
+              groupFacts(groups.get(row.key)),
+              own.map((one) => ({ ...one, why: reasonAt(sites.get(one.site), waits.get(one.site)) })),
+            )),
       })),
       ...(by === "site" && isWhole ? onlyInHand(sites, waits, rows, limit) : []),
     ],
@@ -119,6 +124,26 @@ function siteFacts(site: SiteState | undefined) {
 /** What stops a site as a whole says why its mail waits; else it is what the last of it heard. */
 const withReason = <F extends { why?: string | undefined }>(facts: F, wait: WaitReason | undefined): F =>
   facts.why === undefined && wait !== undefined ? { ...facts, why: wait.why } : facts;
+
+/** Why a sender's mail waits at a site. While that is open, its own words may be about another sender, whom somebody holds there. */
+const reasonAt = (site: SiteState | undefined, wait: WaitReason | undefined): string | undefined =>
+  site?.why !== undefined && site.state !== "open" ? site.why : wait?.why;
+
+/** What is not held as a whole waits for its sites. */
+function withSites<F extends { state: FlowState; why?: string | undefined }>(
+  facts: F,
+  sites: readonly { site: string; entries: number; why: string | undefined }[],
+): F {
+  if (facts.state === "held") return facts;
+  const reasons = sites.flatMap(({ site, entries, why }) =>
+    why === undefined ? [] : phrase("wait.at", { count: entries, site, why }),
+  );
+  if (reasons.length === 0) return facts;
+  const why = [facts.why, ...reasons].filter((part) => part !== undefined).join("; ");
+  return { ...facts, why: shortened(why, whyCharsMax) };
+}
+
+const whyCharsMax = 500;
 
 /** What all our addresses may send together, of which those that the site is left alone by send nothing. */
 function rateOf(limits: readonly SiteLimit[]) {

@@ -223,6 +223,48 @@ test("by organisation the rows tell who is held", async () => {
   expect(answer.rows).toMatchObject([{ key: "acme", state: "held", why: "held by root: spam" }]);
 });
 
+test("by organisation and campaign the rows tell why their mail waits, by the sites that most of it waits for", async () => {
+  await answerQueue();
+  for (const one of answering.splice(0)) one.stop();
+  const rows = [
+    {
+      ...{ key: "beta", entries: 9, ready: 7, later: 2 },
+      sites: ["google", "example.org", "quiet.example"].map((site, at) => ({ site, entries: 5 - at })),
+    },
+    { key: "acme", entries: 7, ready: 7, later: 0, sites: [{ site: "google", entries: 7 }] },
+    { key: "gamma", entries: 1, ready: 1, later: 0, sites: [{ site: "yahoo", entries: 1 }] },
+  ];
+  const [google] = state.sites;
+  // It is open, and what it says is about a sender that is held there.
+  const yahoo = { ...google, site: "yahoo", state: "open", why: "the organization acme at yahoo is held" };
+  const waits = [{ place: "example.org", why: "the last one was put off: busy", atMs: 1 }];
+  answering.push(
+    mta.control.answer("mta.queue", async () => ({ ...counted, rows })),
+    mta.control.answer(
+      "mta.state",
+      async () => ({ ...state, sites: [...state.sites, yahoo], waits }) as never,
+    ),
+  );
+  await mta.bucket("CLAIMS").get("nothing");
+  for (const by of ["organization", "campaign"]) {
+    const answer = await gateway.call("GET", `/v1/queue?by=${by}`);
+    const told = (await answer.json()) as { rows: { key: string; why?: string; sites?: unknown }[] };
+    expect(told.rows.map(({ key, why, sites }) => [key, why, sites])).toEqual([
+      [
+        "beta",
+        "5 for google: google: 421 too many messages; 4 for example.org: the last one was put off: busy",
+        undefined,
+      ],
+      [
+        "acme",
+        by === "organization" ? "held by root: spam" : "7 for google: google: 421 too many messages",
+        undefined,
+      ],
+      ["gamma", undefined, undefined],
+    ]);
+  }
+});
+
 test("503 with the reason when no mta runs, 400 for a condition that does not exist", async () => {
   const answer = await gateway.call("GET", "/v1/queue");
   expect(answer.status).toBe(503);

@@ -118,10 +118,14 @@ test("what waits is counted by site, organisation and campaign, with the time of
     ["bulk", 0],
   ]);
   expect(bySite.rows.map(({ key, entries }) => [key, entries])).toEqual([[`127.0.0.1=${sink.port}`, 3]]);
-  expect((await queue("organization")).rows.map(({ key, entries }) => [key, entries])).toEqual([
-    ["acme", 2],
-    ["other", 1],
+  const site = `127.0.0.1=${sink.port}`;
+  expect((await queue("organization")).rows.map(({ key, entries, sites }) => [key, entries, sites])).toEqual([
+    ["acme", 2, [{ site, entries: 2 }]],
+    ["other", 1, [{ site, entries: 1 }]],
   ]);
+  const bySender = await queue("campaign", { reason: outcomeReason() });
+  expect(bySender.rows.flatMap(({ sites }) => sites)).toContainEqual({ site, entries: 2 });
+  expect(bySite.rows[0]?.sites).toBeUndefined();
   expect((await queue("campaign")).rows.map(({ key, entries }) => [key, entries]).toSorted()).toEqual([
     ["", 1],
     ["spring", 2],

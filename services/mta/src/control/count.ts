@@ -3,6 +3,7 @@ import {
   type ControlAnswer,
   type ControlRequest,
   type QueueEntry,
+  queueSitesMax,
   type Traffic,
   traffics,
   type Waiting,
@@ -21,6 +22,9 @@ export type CountPorts = {
 
 /** Rows that are told apart; what is beyond is counted together. */
 const keysMax = 50_000;
+/** Sites that are told apart in each row, and in all rows together; what waits for others is in its row all the same. */
+const sitesOfRowMax = 200;
+const sitesOfRowsMax = 200_000;
 /** A count is told again for this many times as long as it took, and at least so long. */
 const restFactor = 5;
 const restMsMin = 1_000;
@@ -70,10 +74,12 @@ async function count(ports: CountPorts, { by, filter, rowsMax }: Request): Promi
     rows.set(key, fresh);
     return fresh;
   };
-  const take = (key: string, traffic: Traffic | undefined, part: Part) => {
+  const sites = new RowSites();
+  const take = (key: string, site: string, traffic: Traffic | undefined, part: Part) => {
     if (part.entries === 0) return;
     add(total, part);
     add(rowOf(key), part);
+    if (by !== "site") sites.add(key, site, part.entries);
     const ofClass = traffic && classes.get(traffic);
     if (ofClass !== undefined) add(ofClass, part);
   };
@@ -84,7 +90,8 @@ async function count(ports: CountPorts, { by, filter, rowsMax }: Request): Promi
     if (summary === undefined) {
       for (const entry of entries) {
         if (!matches(entry, filter, ports.siteOf)) continue;
-        take(keyOf(by, entry, ports.siteOf), entry.traffic ?? "transactional", {
+        const site = siteOfEntry(entry, ports.siteOf);
+        take(keyOf(by, entry, site), site, entry.traffic ?? "transactional", {
           ...{ entries: 1, oldestAtMs: entry.acceptedAt },
           dueAtMs,
         });
@@ -98,7 +105,7 @@ async function count(ports: CountPorts, { by, filter, rowsMax }: Request): Promi
       if (filter.organizationId !== undefined && filter.organizationId !== organization) continue;
       if (filter.campaign !== undefined && filter.campaign !== campaign) continue;
       const key = { site, organization, campaign: organization === "*" ? "*" : campaign }[by];
-      take(key, trafficOf(scanned), { entries: of, oldestAtMs, dueAtMs });
+      take(key, site, trafficOf(scanned), { entries: of, oldestAtMs, dueAtMs });
     }
   }
 
@@ -111,7 +118,12 @@ async function count(ports: CountPorts, { by, filter, rowsMax }: Request): Promi
     classes: [...classes].map(([traffic, tally]) => ({ traffic, ...toWaiting(tally) })),
     rows: sorted.slice(0, rowsMax).map(([key, tally]) => {
       const provider = by === "site" ? ports.siteOf(key)?.provider : undefined;
-      return { key, ...(provider === undefined ? {} : { provider }), ...toWaiting(tally) };
+      return {
+        key,
+        ...(provider === undefined ? {} : { provider }),
+        ...toWaiting(tally),
+        ...(by === "site" ? {} : { sites: sites.most(key) }),
+      };
     }),
     ...(overflow.entries === 0 ? {} : { rest: { rows: beyond.length, ...toWaiting(overflow) } }),
   };
@@ -141,8 +153,30 @@ const toWaiting = ({ entries, ready, later, oldestAtMs, nextAtMs }: Tally): Wait
   ...(Number.isFinite(nextAtMs) ? { nextAtMs } : {}),
 });
 
-function keyOf(by: Request["by"], entry: QueueEntry, siteOf: SiteOfDomain): string {
-  if (by === "site") return siteOfEntry(entry, siteOf);
+/** For which sites the mail of each organisation or campaign waits. */
+class RowSites {
+  readonly #rows = new Map<string, Map<string, number>>();
+  #count = 0;
+
+  add(key: string, site: string, entries: number): void {
+    const row = this.#rows.get(key) ?? new Map<string, number>();
+    const known = row.get(site);
+    if (known === undefined && (row.size >= sitesOfRowMax || this.#count >= sitesOfRowsMax)) return;
+    if (known === undefined) this.#count++;
+    row.set(site, (known ?? 0) + entries);
+    this.#rows.set(key, row);
+  }
+
+  /** Those with the most first. */
+  most(key: string): { site: string; entries: number }[] {
+    return Array.from(this.#rows.get(key) ?? [], ([site, entries]) => ({ site, entries }))
+      .sort((one, other) => other.entries - one.entries)
+      .slice(0, queueSitesMax);
+  }
+}
+
+function keyOf(by: Request["by"], entry: QueueEntry, site: string): string {
+  if (by === "site") return site;
   return by === "organization" ? entry.organizationId : (entry.campaign ?? "");
 }
 

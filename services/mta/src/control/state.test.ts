@@ -80,6 +80,30 @@ test("a sender that is held at one site is told there and for the sender, who is
   expect(campaigns[0]).toMatchObject({ state: "open" });
 });
 
+test("where no server can be reached at all, that is why mail waits, before what the site is blamed for", () => {
+  const closed = "outgoing port 25 seems to be blocked";
+  const waits = createWaits(() => 0);
+  for (const site of ["mx.one.example", "mx.routed.example"]) waits.seeAway(site, "others were quicker");
+  const limit: SiteLimit = { egress: "system", state: "suspended", untilMs: 9_000, why: "no connection" };
+  const ports: StatePorts = {
+    ...portsWith({ "mx.one.example": 1, "mx.routed.example": 1 }),
+    ...{ waits, limitsOf: () => [limit] },
+    closed: () => [{ egress: "system", sites: new Set(["mx.one.example"]), why: closed }],
+  };
+  const { sites, waits: told = [] } = processState(ports);
+  expect(sites.map(({ site, state, why }) => [site, state, why])).toEqual([
+    ["mx.one.example", "suspended", `${closed}; no connection`],
+    ["mx.routed.example", "suspended", "no connection"],
+  ]);
+  const turn = "it waits for its turn: others were quicker";
+  expect(told.map(({ place, why }) => [place, why]).toSorted()).toEqual([
+    ["mx.one.example", closed],
+    ["mx.routed.example", turn],
+  ]);
+  expect(waitOf(ports, "mx.one.example")?.why).toBe(closed);
+  expect(waitOf(ports, "mx.routed.example")?.why).toBe(turn);
+});
+
 test("a breaker that is open says why, by the hold that it made", () => {
   const why = "9 of the last 50 bounced";
   const ports: StatePorts = {
