@@ -449,7 +449,16 @@ describe.skipIf(skip)("the dashboard", () => {
     await page.keyboard.press("q");
     await page.waitForURL("**/queue");
     const site = remote.address.replace(":", "=");
-    await button(`Actions for ${site}`).click();
+    // A dialog that was opened from the menu gives the focus back to its button.
+    const actions = button(`Actions for ${site}`);
+    await actions.focus();
+    await page.keyboard.press("Enter");
+    await page.getByRole("menuitem", { name: "Try now…" }).and(page.locator(":focus")).waitFor();
+    await page.keyboard.press("Enter");
+    await page.getByRole("dialog", { name: `Try mail for ${site} now?` }).waitFor();
+    await page.keyboard.press("Escape");
+    await actions.and(page.locator(":focus")).waitFor();
+    await actions.click();
     await page.getByRole("menuitem", { name: "Hold…" }).click();
     const dialog = page.getByRole("dialog", { name: `Hold mail for ${site}?` });
     await dialog.getByText(/(1 entry waits|\d+ entries wait)/).waitFor();
