@@ -1,5 +1,6 @@
 /** `bun run check`: formatting, lint, types and fast tests side by side; everything that must hold before a commit. */
 import { mkdir } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { hashSources, stamp } from "./installation/sources.ts";
 import { type Environment, environment, searchPath } from "./places.ts";
@@ -53,7 +54,7 @@ const onceFor = async (
 /**
  * TypeScript's native compiler needs a third of the processor time. What takes the compiler apart (convex, vue-tsc, nuxt)
  * still needs the one in JavaScript, which is `typescript`. In one thread it needs half of what it needs in several, which
- * each learn the same types, and the tests have the other processor.
+ * each learn the same types, and the tests have the other processors.
  */
 const compile = (...flags: string[]) => {
   const compiler = join(root, "node_modules/typescript-native/bin/tsc");
@@ -86,17 +87,20 @@ const show = async (name: string, work: () => Promise<Result>): Promise<boolean>
   return ok;
 };
 
+/** Tests wait for servers and timers, too: one worker more than processors keeps those busy. */
+const testWorkers = Math.min(8, availableParallelism() + 1);
+
 /**
  * What a worker loaded for one file serves the next one too, which saves a third of the tests' processor time;
  * `./tyto test` gives each file a fresh start. The longest files of the last run come first, so that the workers
  * end together.
  */
 const testFlags = [
-  ...["--parallel=2", "--no-isolate", "--only-failures", `--timeout=${unitTestMsMax}`],
+  ...[`--parallel=${testWorkers}`, "--no-isolate", "--only-failures", `--timeout=${unitTestMsMax}`],
   ...[`--timings=${join(cacheDir, "test-timings.json")}`, "--update-timings"],
 ];
 
-/** Two lanes for two processors: the tests in one, the compilers one after the other in the other. */
+/** Two lanes: the tests in one, the compilers one after the other in the other. */
 const lanes = await Promise.all([
   (async () => [
     await show("unit tests", async () => {
