@@ -142,3 +142,15 @@ test.each([
 ])("%# a message that is none is judged without an error", async (text) => {
   expect(Object.keys(await check(await incoming(text, "")))).toEqual(["spf", "dkim", "dmarc", "arc"]);
 });
+
+test("headers that would take half a minute to unfold, or to look for what is signed, are not looked at", async () => {
+  const policy = { spf: "none", dkim: "policy", dmarc: "permerror", arc: "none" };
+  const honest = await signed();
+  const folded = `X-Folded: a${"\r\n ".repeat(60_000)}b\r\n`;
+  const listing = `DKIM-Signature: v=1; d=sender.test; s=s1; h=${"x:".repeat(20_000)}from; bh=AAAA; b=AAAA\r\n`;
+  expect(await check(await incoming(folded + honest))).toEqual(policy);
+  expect(await check(await incoming(folded + mail("sender.test")))).toEqual(policy);
+  expect(await check(await incoming(listing + honest))).toEqual(policy);
+  const recipients = `X-To: ${"a@b.test,\r\n ".repeat(900)}a@b.test\r\n`;
+  expect((await check(await incoming(recipients + honest))).dkim).toBe("pass");
+});

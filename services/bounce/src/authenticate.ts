@@ -13,6 +13,10 @@ export type { Claimed } from "./verify.ts";
 const authenticateMsMax = 8_000;
 /** Each costs a question to a stranger's DNS, a hash of the body and a verification. */
 const signaturesMax = 12;
+/** Of all signatures together: each name they list is looked for among all fields. */
+const signatureCharsMax = 32_768;
+/** Unfolding costs the square of a header's lines: 60,000 stopped the process for half a minute. */
+const headerLinesMax = 1_000;
 /** After so many in a row that took too long our DNS is away: the next ones do not wait for it. */
 const lateInRowMax = 5;
 const dnsRestMs = 15_000;
@@ -21,7 +25,9 @@ const dnsRestMs = 15_000;
 const unsignedMax = 5_000;
 const unsignedMsMax = 60_000;
 
-const signature = /^(?:dkim-signature|arc-(?:seal|message-signature))[ \t]*:/gim;
+const signature = /^(?:dkim-signature|arc-(?:seal|message-signature))[ \t]*:.*(?:\r?\n[ \t].*)*/gim;
+/** More than anybody's mail has, and too much to look at. */
+const excessive: Authentication = { spf: "none", dkim: "policy", dmarc: "permerror", arc: "none" };
 
 export function authenticator(resolver: Resolver, hostname: string, log: Log, now: () => number) {
   const verify = createVerify(resolver, hostname);
@@ -31,12 +37,13 @@ export function authenticator(resolver: Resolver, hostname: string, log: Log, no
 
   return async (claimed: Claimed): Promise<Authentication> => {
     const { header } = claimed.message;
-    if (header === undefined) return { spf: "none", dkim: "policy", dmarc: "permerror", arc: "none" };
-    const signatures = Buffer.from(header).toString("latin1").match(signature)?.length ?? 0;
-    if (signatures > signaturesMax) return { spf: "none", dkim: "policy", dmarc: "permerror", arc: "none" };
+    if (header === undefined || hasMoreLines(header, headerLinesMax)) return excessive;
+    const signatures = Buffer.from(header).toString("latin1").match(signature) ?? [];
+    const chars = signatures.reduce((sum, field) => sum + field.length, 0);
+    if (signatures.length > signaturesMax || chars > signatureCharsMax) return excessive;
     if (now() < restsUntilMs) return unknown;
 
-    if (signatures > 0) return await inTime(claimed, header, true);
+    if (signatures.length > 0) return await inTime(claimed, header, true);
     // Reports come in bursts, and without a signature they differ in nothing that counts here.
     const key = [claimed.remoteIp, claimed.helo, claimed.envelopeFrom, fromFields(header)].join("\n");
     const known = unsigned.get(key);
@@ -64,6 +71,13 @@ export function authenticator(resolver: Resolver, hostname: string, log: Log, no
     }
     return result === "late" ? unknown : result;
   }
+}
+
+function hasMoreLines(header: Uint8Array, linesMax: number): boolean {
+  let lines = 0;
+  for (let at = header.indexOf(10); at !== -1; at = header.indexOf(10, at + 1))
+    if (++lines > linesMax) return true;
+  return false;
 }
 
 const fromFields = (header: Uint8Array) =>
