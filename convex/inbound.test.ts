@@ -37,14 +37,14 @@ test("of two files for one message the first stays and the second is thrown away
   expect(await t.query(internal.inbound.storedRaws, { rawIds: ["in1", "in2"] })).toEqual(["in1"]);
 });
 
-test("a reply is listed with the message that it answers and its own words", async () => {
+test("a reply is listed with the message that it answers and the first words of its own, none of them cut", async () => {
   const t = startConvex();
   const reply = sample("mail.received", { id: "in1.received", inboundId: "in1-0", kind: "reply", at: noon });
-  const replied = sample("mail.replied", { rawId: "in1", text: "More of it, please. ".repeat(100) });
+  const replied = sample("mail.replied", { rawId: "in1", text: "unforgettable ".repeat(100) });
   await t.mutation(internal.record.apply, { events: JSON.stringify([reply, received(2), replied]) });
   const { page } = await (await asUser(t)).query(api.inbound.list, everything);
-  expect(page.map(({ messageId, text }) => [messageId, text?.length])).toEqual([
+  expect(page.map(({ messageId, text }) => [messageId, text])).toEqual([
     [undefined, undefined],
-    [replied.payload.messageId, 300],
+    [replied.payload.messageId, `${Array.from({ length: 21 }, () => "unforgettable").join(" ")}…`],
   ]);
 });

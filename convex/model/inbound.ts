@@ -1,5 +1,5 @@
 /** Received mail: a row by the event, the raw message by an upload, in either order. */
-import { type Payload, rawIdOf } from "@tyto/contracts";
+import { type Payload, rawIdOf, shortened } from "@tyto/contracts";
 import { v } from "convex/values";
 import type { Doc, Id } from "../_generated/dataModel";
 import type { MutationCtx, QueryCtx } from "../_generated/server";
@@ -72,7 +72,7 @@ async function answerIn(
     .query("replies")
     .withIndex("by_rawId", (range) => range.eq("rawId", rawIdOf(inboundId)))
     .first();
-  return reply === null ? {} : { messageId: reply.messageId, text: reply.text.slice(0, excerptCharsMax) };
+  return reply === null ? {} : { messageId: reply.messageId, text: shortened(reply.text, excerptCharsMax) };
 }
 
 export async function inboundView(ctx: QueryCtx, row: Doc<"inbound">) {
