@@ -15,11 +15,44 @@ export function decodeTransfer(byteText: string, encoding: string): string {
   return /\S \S/.test(byteText.slice(0, 200)) ? byteText : decoded;
 }
 
+/** A byte at a time: an attachment of 36 MB may be full of escapes, and a search for each would take seconds. */
 function decodeQuotedPrintable(byteText: string): string {
   if (!byteText.includes("=")) return byteText;
-  return byteText.replace(/=(?:([0-9A-Fa-f]{2})|[ \t]{0,80}\r?\n)/g, (_, hex: string | undefined) =>
-    hex === undefined ? "" : String.fromCharCode(Number.parseInt(hex, 16)),
-  );
+  const bytes = Buffer.from(byteText, "latin1");
+  let length = 0;
+  for (let at = 0; at < bytes.length; at++) {
+    let byte = bytes[at] ?? 0;
+    if (byte === 0x3d) {
+      const high = hexDigit(bytes[at + 1]);
+      const low = hexDigit(bytes[at + 2]);
+      const softBreak = high < 0 || low < 0 ? softBreakEnd(bytes, at + 1) : -1;
+      if (softBreak !== -1) {
+        at = softBreak;
+        continue;
+      }
+      if (high >= 0 && low >= 0) {
+        byte = high * 16 + low;
+        at += 2;
+      }
+    }
+    bytes[length++] = byte;
+  }
+  return bytes.toString("latin1", 0, length);
+}
+
+/** -1 for anything else. */
+function hexDigit(byte = 0): number {
+  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
+  const letter = byte & 0xdf;
+  return letter >= 0x41 && letter <= 0x46 ? letter - 0x37 : -1;
+}
+
+/** Where the line ends if nothing but white space, of 80 characters at most, is left of it; -1 if something is. */
+function softBreakEnd(bytes: Uint8Array, from: number): number {
+  let at = from;
+  while (at < from + 80 && (bytes[at] === 0x20 || bytes[at] === 0x09)) at++;
+  if (bytes[at] === 0x0d) at++;
+  return bytes[at] === 0x0a ? at : -1;
 }
 
 const eightBits = /[\x80-\xff]/;

@@ -5,6 +5,7 @@ export * from "./complaint.ts";
 export * from "./dmarc-report.ts";
 export * from "./message.ts";
 export * from "./message-id.ts";
+export * from "./opened.ts";
 export * from "./original.ts";
 export * from "./own-address.ts";
 export { type Provider, providers, readProvider } from "./providers.ts";

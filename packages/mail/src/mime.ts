@@ -16,6 +16,8 @@ export type Leaf = {
   /** The file name, if it has one. */
   name?: string;
   isAttachment: boolean;
+  /** By what pages name the part (RFC 2392), without its brackets. */
+  contentId?: string;
   /** Byte text with the transfer encoding undone. */
   body: string;
 };
@@ -93,11 +95,13 @@ function readBody(headers: readonly Header[], body: string, leaves: Leaf[], dept
   const disposition = fieldValue(headers, "content-disposition");
   const charset = parameter(contentType, "charset");
   const name = parameter(disposition, "filename") ?? parameter(contentType, "name");
+  const contentId = /^<?([^<>\s]{1,300})>?$/.exec(fieldValue(headers, "content-id"))?.[1];
   leaves.push({
     type: type.startsWith("multipart/") ? "text/plain" : type,
     ...(charset === undefined ? {} : { charset }),
     ...(name === undefined ? {} : { name }),
     isAttachment: /^\s*attachment/i.test(disposition),
+    ...(contentId === undefined ? {} : { contentId }),
     body: decodeTransfer(body, fieldValue(headers, "content-transfer-encoding")),
   });
   return true;
