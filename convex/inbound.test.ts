@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { api, internal } from "./_generated/api";
-import { asUser, noon, sample, startConvex, type TestDeployment } from "./samples.testing.ts";
+import { asGateway, asUser, noon, sample, startConvex, type TestDeployment } from "./samples.testing.ts";
 
 const everything = { paginationOpts: { numItems: 10, cursor: null } };
 const received = (index: number) =>
@@ -47,4 +47,30 @@ test("a reply is listed with the message that it answers and the first words of 
     [undefined, undefined],
     [replied.payload.messageId, `${Array.from({ length: 21 }, () => "unforgettable").join(" ")}…`],
   ]);
+});
+
+test("one received message is found by its own id, and by that of the raw message", async () => {
+  const t = startConvex();
+  const share = (to: number) =>
+    sample("mail.received", {
+      id: `in1-${to}.received`,
+      inboundId: `in1-${to}`,
+      envelopeTo: `${to}@example.com`,
+      at: noon,
+    });
+  await t.mutation(internal.record.apply, { events: JSON.stringify([share(1), share(0)]) });
+  await t.mutation(internal.inbound.keepRawFiles, { files: [await upload(t, "in1")] });
+  const user = await asUser(t);
+  const get = (inboundId: string) => user.query(api.inbound.get, { inboundId });
+  expect(await get("in1-1")).toMatchObject({ envelopeTo: "1@example.com", rawUrl: expect.any(String) });
+  expect(await get("in1")).toMatchObject({ inboundId: "in1-0" });
+  expect(await get("in2")).toBeNull();
+});
+
+test("the gateway learns where a raw message lies once it is stored", async () => {
+  const t = startConvex();
+  const ask = () => asGateway(t).query(api.service.rawUrl, { id: "in1-0" });
+  expect(await ask()).toBeNull();
+  await t.mutation(internal.inbound.keepRawFiles, { files: [await upload(t, "in1")] });
+  expect(await ask()).toMatch(/\/api\/storage\//);
 });

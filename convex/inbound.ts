@@ -1,8 +1,9 @@
 import { paginationOptsValidator, paginationResultValidator } from "convex/server";
 import { v } from "convex/values";
+import { nullable } from "convex-helpers/validators";
 import { breakdownQuery } from "./breakdownQuery.ts";
 import { internalMutation, internalQuery, userQuery } from "./functions.ts";
-import { findRaw, inboundRow, inboundView, keepRaws } from "./model/inbound.ts";
+import { findInbound, findRaw, inboundRow, inboundView, keepRaws } from "./model/inbound.ts";
 import { pageMax } from "./model/messages.ts";
 import { inboundKind } from "./model/shapes.ts";
 
@@ -23,6 +24,13 @@ export const list = userQuery({
     const found = await rows.order("desc").paginate({ ...paginationOpts, numItems });
     return { ...found, page: await Promise.all(found.page.map((row) => inboundView(ctx, row))) };
   },
+});
+
+/** One received message, by its id or by that of the raw message; null if it is not known. */
+export const get = userQuery({
+  args: { inboundId: v.string() },
+  returns: nullable(inboundRow),
+  handler: async (ctx, { inboundId }) => await findInbound(ctx, inboundId),
 });
 
 /** What came in by kind (`reason`), sender's provider and our domain, over time. */

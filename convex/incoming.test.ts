@@ -116,7 +116,7 @@ describe("lists and charts", () => {
       { recipient: "a@gmail.com", reason: "mailbox.full", provider: "google", domain: "example.com" },
       { recipient: address(), reason: "mailbox.unknown", evidence: "550 5.1.1 User unknown" },
     ]);
-    expect(list.page[0]?.rawUrl).toBeString();
+    expect(list.page[0]?.rawId).toBeString();
     const some = async (filter: { reason?: string; provider?: string }) =>
       (await user.query(api.bounces.list, { ...filter, paginationOpts: firstPage })).page.length;
     expect(await some({ provider: "google" })).toBe(1);

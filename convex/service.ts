@@ -6,6 +6,7 @@ import { gatewayMutation, gatewayQuery, refusal } from "./functions.ts";
 import * as apiKeys from "./model/apiKeys.ts";
 import { defined } from "./model/defined.ts";
 import * as domains from "./model/domains.ts";
+import { rawUrlOf } from "./model/inbound.ts";
 import * as inboxes from "./model/inboxes.ts";
 import * as messages from "./model/messages.ts";
 import { afterLook } from "./model/rotation.ts";
@@ -33,6 +34,13 @@ export const listMessages = gatewayQuery({
   returns: v.object({ page: v.array(messages.messageRow), cursor }),
   handler: async (ctx, { cursor, limit, ...filter }) =>
     await messages.listMessages(ctx, filter, cursor, limit),
+});
+
+/** Where the raw message of a received mail can be read; null until it is stored. */
+export const rawUrl = gatewayQuery({
+  args: { id: v.string() },
+  returns: nullable(v.string()),
+  handler: async (ctx, { id }) => (await rawUrlOf(ctx, id)) ?? null,
 });
 
 /** By address. `cursor` is the last address of the page before. */

@@ -8,7 +8,7 @@ import type { Doc } from "../_generated/dataModel";
 import type { MutationCtx, QueryCtx } from "../_generated/server";
 import { defined } from "./defined.ts";
 import { findDomain } from "./domains.ts";
-import { authenticationOf, rawUrlOf } from "./inbound.ts";
+import { authenticationOf, storedRawId } from "./inbound.ts";
 import { dayOf, daysMax, domainDayRowsMax, sinceDay } from "./periods.ts";
 import { authentication, type DmarcCounts, dmarcCounts, dmarcPolicy } from "./shapes.ts";
 
@@ -178,14 +178,14 @@ export const dmarcReportRow = v.object({
   ...dmarcCounts,
   /** Of the mail that brought it: `dmarc: "pass"` says that the reporter is who it says. */
   authentication: v.optional(authentication),
-  rawUrl: v.optional(v.string()),
+  rawId: v.optional(v.string()),
 });
 
 export async function dmarcReportView(ctx: QueryCtx, row: Doc<"dmarcReports">) {
   const { domain, reporter, reportId, part, beginAt, endAt, policy, rawId } = row;
   const report = { domain, reporter, reportId, part, beginAt, endAt, policy, ...plus(noCounts, row) };
-  const [authentication, rawUrl] = [await authenticationOf(ctx, rawId), await rawUrlOf(ctx, rawId)];
-  return defined({ ...report, authentication, rawUrl });
+  const [authentication, storedId] = [await authenticationOf(ctx, rawId), await storedRawId(ctx, rawId)];
+  return defined({ ...report, authentication, rawId: storedId });
 }
 
 export const dmarcDomain = v.object({ domain: v.string(), lastDay: v.number(), ...dmarcCounts });

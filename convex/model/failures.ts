@@ -9,7 +9,7 @@ import type { Doc } from "../_generated/dataModel";
 import type { MutationCtx, QueryCtx } from "../_generated/server";
 import { defined } from "./defined.ts";
 import { replyLine } from "./delivery.ts";
-import { rawUrlOf } from "./inbound.ts";
+import { storedRawId } from "./inbound.ts";
 import type { Failure, FailureKind } from "./shapes.ts";
 import type { MessageEvent } from "./timeline.ts";
 
@@ -89,7 +89,7 @@ export const failureRow = v.object({
   domain: v.optional(v.string()),
   subject: v.optional(v.string()),
   evidence: v.optional(v.string()),
-  rawUrl: v.optional(v.string()),
+  rawId: v.optional(v.string()),
 });
 
 /** Newest first; by reason or by provider, or both (then a page may hold fewer rows than asked for). */
@@ -140,6 +140,6 @@ async function failureView(ctx: QueryCtx, row: Doc<"failures">) {
     domain: message?.domain,
     subject: message?.details?.subject,
     evidence,
-    rawUrl: rawId === undefined ? undefined : await rawUrlOf(ctx, rawId),
+    rawId: await storedRawId(ctx, rawId),
   });
 }

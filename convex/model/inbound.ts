@@ -46,17 +46,30 @@ export const findRaw = (ctx: QueryCtx, id: string) =>
 
 /** How the sender of a raw message was authenticated, by any recipient's share in it; absent until its event came. */
 export async function authenticationOf(ctx: QueryCtx, rawId: string) {
-  const share = await ctx.db
-    .query("inbound")
-    .withIndex("by_inboundId", (range) => range.gte("inboundId", rawId).lt("inboundId", `${rawId}\u{10ffff}`))
-    .first();
-  return share?.authentication;
+  return (await shareOf(ctx, rawId))?.authentication;
 }
+
+const shareOf = (ctx: QueryCtx, id: string) =>
+  ctx.db
+    .query("inbound")
+    .withIndex("by_inboundId", (range) => range.gte("inboundId", id).lt("inboundId", `${id}\u{10ffff}`))
+    .first();
 
 /** Where the message can be read as it came; whoever has the URL can read it. Absent until it was uploaded. */
 export async function rawUrlOf(ctx: QueryCtx, id: string): Promise<string | undefined> {
   const raw = await findRaw(ctx, id);
   return raw === null ? undefined : ((await ctx.storage.getUrl(raw.storageId)) ?? undefined);
+}
+
+/** The id of a raw message if it is stored, for rows that lead to it. */
+export async function storedRawId(ctx: QueryCtx, id: string | undefined): Promise<string | undefined> {
+  return id === undefined ? undefined : (await findRaw(ctx, id))?.rawId;
+}
+
+/** One received message: of one recipient, or by the id of the raw message the first of them. Null if no event told of it. */
+export async function findInbound(ctx: QueryCtx, id: string) {
+  const row = await shareOf(ctx, id);
+  return row === null ? null : await inboundView(ctx, row);
 }
 
 /** Characters of an answer that a list shows. */

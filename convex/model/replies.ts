@@ -4,7 +4,7 @@ import { v } from "convex/values";
 import type { Doc } from "../_generated/dataModel";
 import type { MutationCtx, QueryCtx } from "../_generated/server";
 import { defined } from "./defined.ts";
-import { rawUrlOf } from "./inbound.ts";
+import { storedRawId } from "./inbound.ts";
 import { authentication } from "./shapes.ts";
 
 export const pageMax = 100;
@@ -29,11 +29,11 @@ export const replyRow = v.object({
   /** Without quoted history and signature. */
   text: v.string(),
   authentication,
-  rawUrl: v.optional(v.string()),
+  rawId: v.optional(v.string()),
 });
 
 export async function replyView(ctx: QueryCtx, row: Doc<"replies">) {
   const { eventId, at, messageId, from, envelopeTo, subject, text, authentication } = row;
-  const rawUrl = await rawUrlOf(ctx, row.rawId);
-  return defined({ eventId, at, messageId, from, envelopeTo, subject, text, authentication, rawUrl });
+  const rawId = await storedRawId(ctx, row.rawId);
+  return defined({ eventId, at, messageId, from, envelopeTo, subject, text, authentication, rawId });
 }

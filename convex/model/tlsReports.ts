@@ -5,7 +5,7 @@ import type { Doc } from "../_generated/dataModel";
 import type { MutationCtx, QueryCtx } from "../_generated/server";
 import { defined } from "./defined.ts";
 import { findDomain } from "./domains.ts";
-import { authenticationOf, rawUrlOf } from "./inbound.ts";
+import { authenticationOf, storedRawId } from "./inbound.ts";
 import { dayOf, daysMax, domainDayRowsMax, sinceDay } from "./periods.ts";
 import { authentication, type TlsFailure, tlsFailure } from "./shapes.ts";
 
@@ -113,12 +113,12 @@ export const tlsReportRow = v.object({
   failures: v.array(tlsFailure),
   /** Of the mail that brought it. */
   authentication: v.optional(authentication),
-  rawUrl: v.optional(v.string()),
+  rawId: v.optional(v.string()),
 });
 
 export async function tlsReportView(ctx: QueryCtx, row: Doc<"tlsReports">) {
   const { domain, reporter, reportId, beginAt, endAt, succeeded, failed, policies, failures, rawId } = row;
   const report = { domain, reporter, reportId, beginAt, endAt, succeeded, failed, policies, failures };
-  const [authentication, rawUrl] = [await authenticationOf(ctx, rawId), await rawUrlOf(ctx, rawId)];
-  return defined({ ...report, authentication, rawUrl });
+  const [authentication, storedId] = [await authenticationOf(ctx, rawId), await storedRawId(ctx, rawId)];
+  return defined({ ...report, authentication, rawId: storedId });
 }

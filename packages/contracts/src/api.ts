@@ -380,3 +380,23 @@ export const SessionView = z.object({
 });
 /** A token for Convex; `expiresAt` in milliseconds since 1970. */
 export const TokenView = z.object({ token: z.string(), expiresAt: z.number().int() });
+
+/** A received message, opened. Everything but `bytes`, `is_whole` and `has_remote_images` is its sender's claim. */
+export const InboundContents = z.object({
+  from: z.string().optional(),
+  to: z.string().optional(),
+  cc: z.string().optional(),
+  reply_to: z.string().optional(),
+  subject: z.string().optional(),
+  text: z.string(),
+  is_text_of_html: z.boolean().describe("There is no plain text; this is what the HTML says"),
+  has_html: z.boolean(),
+  has_remote_images: z.boolean(),
+  headers: z.array(z.object({ name: z.string(), value: z.string() })),
+  attachments: z.array(z.object({ name: z.string(), type: z.string(), bytes: z.number().int() })),
+  bytes: z.number().int().describe("Of the whole message as it came"),
+  is_whole: z.boolean().describe("False: it is longer than what was read of it"),
+});
+export type InboundContents = z.infer<typeof InboundContents>;
+/** What the frame around a received page may do: open a link in a tab of its own. No scripts, no forms, no origin. */
+export const frameSandbox = "allow-popups allow-popups-to-escape-sandbox";

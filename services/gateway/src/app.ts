@@ -11,6 +11,7 @@ import { failureOf, problemResponse } from "./problems.ts";
 import { convex } from "./routes/convex.ts";
 import { docs } from "./routes/docs.ts";
 import { health } from "./routes/health.ts";
+import { inbound } from "./routes/inbound.ts";
 import { session } from "./routes/session.ts";
 import { setup } from "./routes/setup.ts";
 import { signIn } from "./routes/sign-in.ts";
@@ -87,6 +88,7 @@ export function createApp(ports: AppPorts): Api {
   session(api, { auth, tokens });
   signIn(api, { auth, trustProxy });
   convex(api, { auth, convexUrl, isOwnOrigin });
+  inbound(api, { auth, store: ports.store, convexUrl });
   health(api, checks);
   docs(api, describeApi(api));
   unsubscribe(api, ports.unsubscribe);

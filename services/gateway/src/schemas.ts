@@ -12,6 +12,7 @@ import {
   HoldList,
   HoldReleased,
   HoldView,
+  InboundContents as InboundContentsView,
   InboxAdd as InboxAddContract,
   InboxPattern as InboxPatternContract,
   InboxView,
@@ -188,6 +189,7 @@ export const SetupState = z.object({ needed: z.boolean() }).meta({ id: "SetupSta
 export const SetupRequest = SetupRequestContract.meta({ id: "SetupRequest" });
 export const Session = SessionView.meta({ id: "Session" });
 export const Token = TokenView.meta({ id: "Token" });
+export const InboundContents = InboundContentsView.meta({ id: "InboundContents" });
 
 export const Queue = QueueView.meta({ id: "Queue" });
 export const QueueActedShown = QueueActed.meta({ id: "QueueActed" });

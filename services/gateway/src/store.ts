@@ -53,6 +53,9 @@ export function createStore({ query, mutation }: Convex) {
       return { data: found.page.map(emailSummary), next_cursor: found.cursor };
     },
 
+    /** Where a received message can be read as it came; null until it is stored. */
+    rawUrl: (id: string): Promise<string | null> => query(service.rawUrl, { id }),
+
     async listSuppressions(page: PageRequest): Promise<Page<SuppressionView>> {
       const found = await query(service.listSuppressions, page);
       return { data: found.page.map(suppressionView), next_cursor: found.cursor };

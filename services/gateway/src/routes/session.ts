@@ -8,12 +8,6 @@ export type SessionPorts = { auth: Pick<Auth, "person">; tokens: Pick<Tokens, "f
 
 /** GET /api/session: who is signed in. GET /api/token: their token for Convex. The dashboard's, hidden from the reference. */
 export function session(api: Api, { auth, tokens }: SessionPorts): void {
-  const signedIn = async (headers: Headers): Promise<Person> => {
-    const person = headers.has("cookie") ? await auth.person(headers) : undefined;
-    if (person === undefined)
-      throw new Failure("request.unauthenticated", "no session", { hint: "Sign in first" });
-    return person;
-  };
   api.openapi(
     createRoute({
       hide: true,
@@ -25,7 +19,7 @@ export function session(api: Api, { auth, tokens }: SessionPorts): void {
       },
     }),
     async (c) => {
-      const { id, name, email } = await signedIn(c.req.raw.headers);
+      const { id, name, email } = await signedIn(auth, c.req.raw.headers);
       return c.json({ user: { id, name, email } }, 200);
     },
   );
@@ -39,6 +33,14 @@ export function session(api: Api, { auth, tokens }: SessionPorts): void {
         ...problems(),
       },
     }),
-    async (c) => c.json(await tokens.forUser(await signedIn(c.req.raw.headers)), 200),
+    async (c) => c.json(await tokens.forUser(await signedIn(auth, c.req.raw.headers)), 200),
   );
+}
+
+/** The person of a request's session cookie. Throws Failure `request.unauthenticated` without one. */
+export async function signedIn(auth: Pick<Auth, "person">, headers: Headers): Promise<Person> {
+  const person = headers.has("cookie") ? await auth.person(headers) : undefined;
+  if (person === undefined)
+    throw new Failure("request.unauthenticated", "no session", { hint: "Sign in first" });
+  return person;
 }
