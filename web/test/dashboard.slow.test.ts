@@ -11,7 +11,7 @@ import { type Installation, startInstallation } from "../../test/parts/installat
 import { missing, needs } from "../../test/parts/missing.ts";
 import { deliver } from "../../test/parts/smtp-client.ts";
 import { until } from "../../test/parts/until.ts";
-import { dmarcReport, field, reportMail, tlsReport } from "./mails.ts";
+import { dmarcReport, field, letter, reportMail, tlsReport } from "./mails.ts";
 import { type Remote, startRemote } from "./remote.ts";
 
 const skip = missing("the dashboard's pages", needs.nats(), needs.clamd(), needs.chromium());
@@ -303,9 +303,17 @@ describe.skipIf(skip)("the dashboard", () => {
         () => false,
       ),
     );
-  const rawDialog = () => page.getByRole("dialog", { name: "The message as it came" });
+  /** Opens the page of the received message that the row on top leads to. */
+  const openReceived = async () => {
+    await page
+      .getByRole("link", { name: /Open the received message/ })
+      .first()
+      .click();
+    await page.waitForURL(/\/inbound\/[^?]+$/);
+  };
+  const part = (name: string | RegExp) => page.getByRole("tab", { name });
 
-  test("an inbox is made for a domain of ours, says what to publish, and its mail shows by itself, as it came", async () => {
+  test("an inbox is made for a domain of ours, says what to publish, and its mail shows by itself and opens", async () => {
     await open("/inbound");
     await see("Nothing received yet");
     await page.getByRole("link", { name: "Add an inbox" }).click();
@@ -329,10 +337,40 @@ describe.skipIf(skip)("the dashboard", () => {
       "From: Eve <eve@else.test>\nTo: support@sender.test\nSubject: <b>Lamps</b>\n\n<script>alert(1)</script>\n";
     await comesIn("support@sender.test", mail);
     await see("<b>Lamps</b>");
-    await button(/Show the raw message/).click();
-    await rawDialog().getByText("<script>alert(1)</script>").waitFor();
-    await page.keyboard.press("Escape");
-    await rawDialog().waitFor({ state: "detached" });
+    await page.keyboard.press("j");
+    await page.keyboard.press("Enter");
+    await page.waitForURL(/\/inbound\/.+/);
+    await page.getByRole("heading", { name: "<b>Lamps</b>" }).waitFor();
+    await page.getByRole("tabpanel", { name: "Text" }).getByText("<script>alert(1)</script>").waitFor();
+    expect(await part("HTML").count()).toBe(0);
+    await part("Source").click();
+    await page.getByRole("tabpanel", { name: "Source" }).getByText("Subject: <b>Lamps</b>").waitFor();
+  }, 300_000);
+
+  test("a letter with HTML and a file is read by its parts, in a frame without scripts, and its file is a download", async () => {
+    await comesIn("support@sender.test", letter("support@sender.test"));
+    await open("/inbound");
+    await page.getByRole("link", { name: "The grüne Lampe" }).click();
+    await page.getByRole("tabpanel", { name: "Text" }).getByText("Can the lamp be dimmed?").waitFor();
+    const facts = page.getByRole("region", { name: "Details" });
+    await facts.getByText("Eve Adams <eve@else.test>").waitFor();
+    await facts.getByText("d@provider.test").waitFor();
+    await part("HTML").focus();
+    await page.keyboard.press("Enter");
+    const mail = page.frameLocator("iframe[title='The HTML of the message']");
+    await mail.getByRole("heading", { name: "The green lamp" }).waitFor();
+    expect(await mail.locator("script, form").count()).toBe(0);
+    await see("Images from elsewhere are not loaded");
+    await part(/Attachments/).click();
+    const [download] = await Promise.all([
+      page.waitForEvent("download"),
+      page.getByRole("link", { name: "Download prices.csv" }).click(),
+    ]);
+    expect(await Bun.file(await download.path()).text()).toBe("lamp,40\n");
+    expect(download.suggestedFilename()).toBe("prices.csv");
+    await part("Header").click();
+    await page.getByText("Message-ID", { exact: true }).waitFor();
+    await page.getByText("<letter@else.test>").waitFor();
   }, 300_000);
 
   test("mail of one kind is shown alone, and what was not understood has its reason and the message", async () => {
@@ -347,12 +385,13 @@ describe.skipIf(skip)("the dashboard", () => {
     );
     await see(/a DMARC report whose file is damaged/);
     expect(await page.getByText("<b>Lamps</b>").count()).toBe(0);
-    await button(/Show the raw message/).click();
-    await rawDialog().getByText("Submitter: provider.test").waitFor();
-    expect(await rawDialog().getByRole("link", { name: "Download (.eml)" }).getAttribute("href")).toMatch(
+    await page.getByRole("link", { name: /Submitter: provider\.test/ }).click();
+    await part("Source").click();
+    await page.getByRole("tabpanel", { name: "Source" }).getByText("Submitter: provider.test").waitFor();
+    expect(await page.getByRole("link", { name: "Download (.eml)" }).getAttribute("href")).toMatch(
       /^\/convex\//,
     );
-    await page.keyboard.press("Escape");
+    await page.goBack();
     await button("More kinds").click();
     await page.getByRole("menuitemcheckbox", { name: "TLS report" }).click();
     await see("Nothing of this kind");
@@ -380,8 +419,9 @@ describe.skipIf(skip)("the dashboard", () => {
     await open("/bounces?show=complaints");
     await see("1 complained. Most often: Marked as spam.");
     await page.getByRole("main").getByRole("link", { name: "Autumn news" }).waitFor();
-    await button(/Show the raw message/).click();
-    await rawDialog().getByText("Feedback-Type: abuse").waitFor();
+    await openReceived();
+    await part("Source").click();
+    await see("Feedback-Type: abuse");
   }, 300_000);
 
   test("bounces are counted by reason and provider, and a click or a key shows those of one alone", async () => {
@@ -415,9 +455,10 @@ describe.skipIf(skip)("the dashboard", () => {
     await page.getByRole("row", { name: /203\.0\.113\.66.* 2 0% 0 0 0 2/ }).waitFor();
     await button("View as table").click();
     await page.getByRole("row", { name: /, \d{4} 5 2$/ }).waitFor();
-    await button(/Show the raw message/).click();
-    await rawDialog().getByText("Report Domain: sender.test").waitFor();
-    await page.keyboard.press("Escape");
+    await openReceived();
+    await page.getByRole("heading", { name: /Report Domain: sender\.test/ }).waitFor();
+    await see("DMARC report");
+    await page.goBack();
 
     await page.getByRole("tab", { name: "TLS" }).click();
     await see("_smtp._tls.sender.test");
@@ -624,13 +665,14 @@ describe.skipIf(skip)("the dashboard", () => {
           for (let path = waiting.shift(); path !== undefined; path = waiting.shift()) await audit(tab, path);
         }),
       );
-      await one.goto(`${tyto.webUrl}/inbound?kind=unclear`);
-      await one
-        .getByRole("main")
-        .getByRole("button", { name: /provider\.test/ })
-        .click();
-      await one.getByRole("dialog").getByText("Content-Transfer-Encoding").waitFor();
-      await examine(one, "the raw message");
+      await one.goto(`${tyto.webUrl}/inbound`);
+      await one.getByRole("link", { name: "The grüne Lampe" }).click();
+      await one.getByRole("tab").nth(4).waitFor();
+      for (const at of [0, 1, 2, 3, 4]) {
+        await one.getByRole("tab").nth(at).click();
+        await one.waitForLoadState("networkidle");
+        await examine(one, `part ${at} of a received message`);
+      }
       expect(await one.locator("html").getAttribute("lang")).toBe(locale);
       await other.clearCookies();
       await audit(one, "/sign-in");

@@ -1,4 +1,4 @@
-/** Mails as providers send them to us: a DMARC report (RFC 9990), a TLS report (RFC 8460). */
+/** Mails as they are sent to us: a DMARC report (RFC 9990), a TLS report (RFC 8460), a letter by a person. */
 import { gzipSync } from "node:zlib";
 
 /** A field of a mail's header, unfolded. */
@@ -61,3 +61,32 @@ export const reportMail = (to: string, domain: string, kind: "dmarc" | "tls", fi
     Buffer.from(file).toString("base64").replace(/.{76}/g, "$&\n"),
     "",
   ].join("\n");
+
+/** With plain text, HTML that wants too much, and a file. */
+export const letter = (to: string): string => `From: Eve Adams <eve@else.test>
+To: ${to}
+Subject: The =?UTF-8?Q?gr=C3=BCne?= Lampe
+Message-ID: <letter@else.test>
+MIME-Version: 1.0
+Content-Type: multipart/mixed; boundary=outer
+
+--outer
+Content-Type: multipart/alternative; boundary=inner
+
+--inner
+Content-Type: text/plain
+
+Can the lamp be dimmed?
+--inner
+Content-Type: text/html
+
+<h1>The green lamp</h1><script>parent.document.title = "taken"</script>
+<form action="https://else.test/"><button>Sign in again</button></form><img src="https://else.test/pixel.png" alt="">
+--inner--
+--outer
+Content-Type: text/csv; name=prices.csv
+Content-Disposition: attachment
+
+lamp,40
+--outer--
+`;
