@@ -77,6 +77,10 @@ describe.skipIf(skip)("what comes in", () => {
       return list.data.find((row) => row.address === address)?.cause;
     });
 
+  /** The message as it came, by the id that a row names. */
+  const source = async (inboundId: string) =>
+    await (await fetch((await page.query(api.inbound.get, { inboundId }))?.rawUrl ?? "")).text();
+
   test("a complaint about our mail suppresses its recipient and stands on the page with the report", async () => {
     const { id, raw } = await received(ann, { unsubscribe: true });
     const resolver = asNodeResolve(createResolver({ servers: dns.servers }));
@@ -91,12 +95,11 @@ describe.skipIf(skip)("what comes in", () => {
     expect(await suppressed(ann)).toBe("complaint");
     const row = await until("the complaint is on the page", async () =>
       (await page.query(api.complaints.list, { paginationOpts: firstPage })).page.find(
-        ({ messageId, rawUrl }) => messageId === id && rawUrl !== undefined,
+        ({ messageId, rawId }) => messageId === id && rawId !== undefined,
       ),
     );
     expect(row).toMatchObject({ recipient: ann, reason: "abuse", domain: "sender.test", subject: "News" });
-    const report = await fetch(row.rawUrl ?? "");
-    expect(await report.text()).toContain("Feedback-Type: abuse");
+    expect(await source(row.rawId ?? "")).toContain("Feedback-Type: abuse");
     // The gateway hears of it by way of the recorder.
     await until("no mail to her is taken", async () => {
       const again = await tyto.call("POST", "/v1/emails", { from: sender, to: ann, subject: "x", text: "x" });

@@ -1,8 +1,8 @@
 /** Received mail, opened for people: what is in it, its page in a frame, its files. The dashboard's, hidden from the reference. */
 import { z } from "@hono/zod-openapi";
-import { places } from "@tyto/bounds";
 import { Failure, type InboundContents } from "@tyto/contracts";
 import { type OpenedMessage, openedBytesMax, openMessage } from "@tyto/mail";
+import { places } from "@tyto/service";
 import type { Context } from "hono";
 import { type Api, createRoute, type GatewayEnv, problems } from "../api.ts";
 import type { Auth } from "../auth.ts";
