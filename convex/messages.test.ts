@@ -110,6 +110,31 @@ test("every filter finds its messages, newest first, for people and for programs
     }
 }, 120_000);
 
+test("a search finds by beginnings of addresses, by domains of recipients and by words of the subject, beside a filter", async () => {
+  const user = await asUser(await seeded());
+  const found = async (filter: Filter, numItems = 50) => {
+    const seen: number[] = [];
+    let cursor: string | null = null;
+    for (let isDone = false; !isDone; ) {
+      const page: { page: { messageId: string }[]; continueCursor: string; isDone: boolean } =
+        await user.query(api.messages.list, { ...filter, paginationOpts: { numItems, cursor } });
+      seen.push(...page.page.map(({ messageId }) => ids.indexOf(messageId)));
+      cursor = page.continueCursor;
+      isDone = page.isDone;
+    }
+    return seen;
+  };
+  expect(await found({ search: "ann" })).toEqual([3, 2, 0]);
+  expect(await found({ search: "Ann@" })).toEqual([3, 2, 0]);
+  expect([...new Set(await found({ search: "ann@exa" }, 1))]).toEqual([3, 2, 0]);
+  expect(await found({ search: "ann@", status: "accepted" })).toEqual([2, 0]);
+  expect(await found({ search: "@example.net" })).toEqual([5, 4, 3, 2, 1, 0]);
+  expect(await found({ search: "@example.net", tag: "b" })).toEqual([3, 1]);
+  expect(await found({ search: "order" })).toEqual([5, 4, 3, 2, 1, 0]);
+  expect(await found({ search: "order bob" })).toEqual([1]);
+  expect(await found({ search: "@example.com" })).toEqual([]);
+});
+
 test("a line of the list tells what matters about its message", async () => {
   const t = startConvex();
   const recipients = [0, 1, 2, 3].map((index) => ({ address: address(index), role: "to" }));

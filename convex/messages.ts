@@ -2,13 +2,23 @@ import { paginationOptsValidator, paginationResultValidator } from "convex/serve
 import { v } from "convex/values";
 import { nullable } from "convex-helpers/validators";
 import { userQuery } from "./functions.ts";
-import { getMessage, messageDetail, messageFilter, messageRow, pageOfMessages } from "./model/messages.ts";
+import {
+  getMessage,
+  messageDetail,
+  messageFilter,
+  messageRow,
+  pageOfMessages,
+  pageOfSearch,
+} from "./model/messages.ts";
 
-/** Messages by any filter, newest first. */
+/** Messages by any filter, newest first; `search`: what a person typed (model/search.ts), beside the filter. */
 export const list = userQuery({
-  args: { ...messageFilter, paginationOpts: paginationOptsValidator },
+  args: { ...messageFilter, search: v.optional(v.string()), paginationOpts: paginationOptsValidator },
   returns: paginationResultValidator(messageRow),
-  handler: async (ctx, { paginationOpts, ...filter }) => await pageOfMessages(ctx, filter, paginationOpts),
+  handler: async (ctx, { paginationOpts, search, ...filter }) =>
+    search === undefined
+      ? await pageOfMessages(ctx, filter, paginationOpts)
+      : await pageOfSearch(ctx, filter, search, paginationOpts),
 });
 
 /** One message with its recipients and its timeline, oldest event first; null if it is not known. */

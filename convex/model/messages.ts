@@ -7,6 +7,7 @@ import type { QueryCtx } from "../_generated/server";
 import { defined } from "./defined.ts";
 import { untouched } from "./delivery.ts";
 import { deliveryStatus, standing } from "./message.ts";
+import { isFound, readSearch, type Search } from "./search.ts";
 import { details, messageStatus, reason, role } from "./shapes.ts";
 import { timelineOf } from "./timeline.ts";
 
@@ -139,6 +140,40 @@ export async function getMessage(
 }
 
 const positionOf = (deliveryId: string) => Number(deliveryId.slice(deliveryId.lastIndexOf("-") + 1));
+
+/** Rows that one page of a search by words or domain looks at: they have no index, so that recording costs nothing more. */
+const searchedRows = pageMax;
+
+/**
+ * A page for people who search, live. Beginnings of addresses come by address, the newest first for each, and a message for
+ * two such addresses comes twice; everything else is looked for in the newest messages, so that a page may be empty.
+ */
+export async function pageOfSearch(
+  ctx: QueryCtx,
+  filter: MessageFilter,
+  text: string,
+  options: PaginationOptions,
+): Promise<PaginationResult<ReturnType<typeof rowOf>>> {
+  const search = readSearch(text);
+  if (search.by !== "address") {
+    const found = await newestFirst(ctx, filter, undefined).paginate({ ...options, numItems: searchedRows });
+    const messages = await messagesOf(ctx, found.page, filter);
+    return { ...found, page: messages.map(rowOf).filter((row) => isFound(search, row)) };
+  }
+  const found = await deliveriesTo(ctx, search).paginate({
+    ...options,
+    numItems: Math.min(options.numItems, pageMax),
+  });
+  return { ...found, page: (await messagesOf(ctx, found.page, filter)).map(rowOf) };
+}
+
+const deliveriesTo = (ctx: QueryCtx, { beginning }: Extract<Search, { by: "address" }>) =>
+  ctx.db
+    .query("deliveries")
+    .withIndex("by_addressKey_messageId", (range) =>
+      range.gte("addressKey", beginning).lt("addressKey", `${beginning}\u{10ffff}`),
+    )
+    .order("desc");
 
 /**
  * A page for people, live: it grows when rows come instead of letting them fall between two pages. With a tag or a

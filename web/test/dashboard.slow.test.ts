@@ -227,8 +227,15 @@ describe.skipIf(skip)("the dashboard", () => {
     await open("/messages?tag=greeting&recipient=later@remote.test");
     await see("Come back later");
     expect(await page.getByText("To nobody").count()).toBe(0);
+    for (const text of ["lat", "later@", "@remote", "come la"]) {
+      await page.getByRole("textbox", { name: "Address, @domain or subject" }).fill(text);
+      await page.waitForURL((url) => url.searchParams.get("recipient") === text);
+      await see("Come back later");
+      await page.getByText("To nobody").waitFor({ state: "detached" });
+    }
     await open("/messages?recipient=somebody@else.test");
     await see("No message matches");
+    await see("Found are addresses of recipients by their beginning");
     await page.getByRole("main").getByRole("button", { name: "Clear", exact: true }).last().click();
     await see("To nobody");
   }, 300_000);

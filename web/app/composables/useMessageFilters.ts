@@ -9,7 +9,8 @@ export function useMessageFilters() {
     const named = statusOf(status.value);
     return {
       ...(named === undefined ? {} : { status: named }),
-      ...(recipient.value === "" ? {} : { recipient: recipient.value.trim().toLowerCase() }),
+      // The address may not be typed to its end yet, or may be a domain or words: convex/model/search.ts tells.
+      ...(recipient.value.trim() === "" ? {} : { search: recipient.value.trim() }),
       ...(tag.value === "" ? {} : { tag: tag.value }),
       ...(domain.value === "" ? {} : { domain: domain.value }),
     };
