@@ -118,13 +118,19 @@ function split(body: string, boundary: string): string[] {
     const isLast = after === "--";
     // `--ab` is not the boundary `a`.
     if (!isLast && after !== "" && !/^[\s]/.test(after)) continue;
-    if (from !== -1) sections.push(body.slice(from, at));
+    if (from !== -1) sections.push(body.slice(from, Math.max(from, lineEndBefore(body, at))));
     if (sections.length >= max.leaves || isLast) return sections;
     const lineFeed = body.indexOf("\n", at);
     from = lineFeed === -1 ? body.length : lineFeed + 1;
   }
   if (from !== -1 && from < body.length) sections.push(body.slice(from));
   return sections;
+}
+
+/** The line end before a delimiter belongs to it, not to the part (RFC 2046 §5.1.1). */
+function lineEndBefore(body: string, at: number): number {
+  if (at === 0) return at;
+  return body.charCodeAt(at - 2) === 13 ? at - 2 : at - 1;
 }
 
 /** For a multipart that does not name its boundary: the first line that can be one. */

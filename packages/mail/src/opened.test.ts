@@ -64,7 +64,7 @@ test("a letter is opened with its people, its subject, the text of its HTML, and
   expect(files.map(({ bytes, ...file }) => ({ ...file, bytes: bytes.length }))).toEqual([
     { type: "image/png", name: "logo.png", contentId: "logo@else.test", bytes: 8 },
     { type: "text/csv", name: "preise für B.csv", bytes: 4 },
-    { type: "message/rfc822", name: "message.eml", bytes: 25 },
+    { type: "message/rfc822", name: "message.eml", bytes: 23 },
   ]);
 });
 
@@ -72,7 +72,7 @@ test("where there is plain text, it is the text", () => {
   const { text, isTextOfHtml, html } = opened(
     "Content-Type: multipart/alternative; boundary=b\n\n--b\nContent-Type: text/plain\n\nplain\n--b\nContent-Type: text/html\n\n<p>page</p>\n--b--\n",
   );
-  expect([text, isTextOfHtml, html]).toEqual(["plain\n", false, "<p>page</p>\n"]);
+  expect([text, isTextOfHtml, html]).toEqual(["plain", false, "<p>page</p>"]);
 });
 
 test("a file of many megabytes is whole, also in quoted-printable", () => {
