@@ -47,6 +47,7 @@ import type * as model_quarantines from "../model/quarantines.js";
 import type * as model_record from "../model/record.js";
 import type * as model_replies from "../model/replies.js";
 import type * as model_rotation from "../model/rotation.js";
+import type * as model_search from "../model/search.js";
 import type * as model_shapes from "../model/shapes.js";
 import type * as model_signature from "../model/signature.js";
 import type * as model_suppressions from "../model/suppressions.js";
@@ -108,6 +109,7 @@ declare const fullApi: ApiFromModules<{
   "model/record": typeof model_record;
   "model/replies": typeof model_replies;
   "model/rotation": typeof model_rotation;
+  "model/search": typeof model_search;
   "model/shapes": typeof model_shapes;
   "model/signature": typeof model_signature;
   "model/suppressions": typeof model_suppressions;
