@@ -112,11 +112,15 @@ describe.skipIf(skip)("the dashboard", () => {
       list.data.map(({ address }) => address).filter((address) => !address.endsWith("@good.test")),
     ).toEqual(["gone@late.test"]);
 
-    await full.getByRole("button", { name: /Show the raw message/ }).click();
-    const raw = bounces.getByRole("dialog", { name: "The message as it came" });
-    await raw.getByText("Reporting-MTA: dns; mx.postfix.test").waitFor({ timeout: 60_000 });
-    await bounces.keyboard.press("Escape");
-    await gone.getByRole("link", { name: "To one who left" }).click();
+    await full.getByRole("link", { name: /Open the received message/ }).click();
+    await bounces.waitForURL("**/inbound/*");
+    await bounces.getByRole("tab", { name: "Source" }).click();
+    await bounces
+      .getByRole("tabpanel", { name: "Source" })
+      .getByText("Reporting-MTA: dns; mx.postfix.test")
+      .waitFor({ timeout: 60_000 });
+    await bounces.goBack();
+    await gone.getByRole("link", { name: "To one who left", exact: true }).click();
     await bounces.waitForURL(`**/messages/${id}`);
     const timeline = bounces
       .getByRole("list")
